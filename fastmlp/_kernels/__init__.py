@@ -1,0 +1,77 @@
+"""The engine of the best instruction set that was built and that this CPU runs.
+
+``isa`` names it. The environment variable ``FASTMLP_ISA`` (``v4``, ``v3``, ``v2``
+or ``plain``) forces one; it is read once, at import.
+"""
+
+import importlib
+import importlib.util
+import os
+
+from fastmlp._kernels.cpu import runnable
+
+
+def available() -> list[str]:
+    """Names of the engines that are built here and run here, the fastest first."""
+    return [
+        name
+        for name in runnable()
+        if importlib.util.find_spec(f"fastmlp._kernels.engine_{name}")
+    ]
+
+
+def _choose() -> str:
+    names = available()
+    if not names:
+        raise ImportError(
+            "fastmlp has no engine that this processor runs; rebuild it here with "
+            "pip install --no-binary fastmlp fastmlp"
+        )
+    forced = os.environ.get("FASTMLP_ISA")
+    if not forced:
+        return names[0]
+    if forced not in names:
+        raise ImportError(
+            f"FASTMLP_ISA={forced!r} is not available; this build and this processor "
+            f"offer {', '.join(names)}"
+        )
+    return forced
+
+
+isa = _choose()
+engine = importlib.import_module(f"fastmlp._kernels.engine_{isa}")
+
+ACTIVATIONS: dict[str, int] = engine.ACTIVATIONS
+HIDDEN_ACTIVATIONS: tuple[str, ...] = engine.HIDDEN_ACTIVATIONS
+LOSSES: dict[str, int] = engine.LOSSES
+HEADS: dict[str, tuple[str, ...]] = engine.HEADS
+OPTIMIZERS: dict[str, int] = engine.OPTIMIZERS
+SLOTS: dict[str, int] = engine.SLOTS
+
+FUNCTIONS = (
+    "exp",
+    "log",
+    "log1p",
+    "tanh",
+    "sigmoid",
+    "activate",
+    "add_bias_and_activate",
+    "multiply_slope",
+    "evaluate_head",
+    "multiply_nn",
+    "multiply_nt",
+    "multiply_tn",
+    "sum_columns",
+    "sum_squares",
+    "update",
+    "predict",
+    "compute_loss",
+    "compute_loss_and_gradient",
+    "train",
+)
+
+
+def __getattr__(name: str) -> object:
+    if name in FUNCTIONS:
+        return getattr(engine, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,108 @@
+"""First-order optimizers: their numbers and their state. The steps are native."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+
+from fastmlp import _kernels
+from fastmlp.workspace import aligned_copy, aligned_empty
+
+RULE = np.dtype(
+    [
+        ("optimizer", np.intp),
+        ("t", np.intp),
+        ("learning_rate", np.float64),
+        ("decay_1", np.float64),
+        ("decay_2", np.float64),
+        ("epsilon", np.float64),
+        ("alpha", np.float64),
+    ]
+)
+
+# What the two decays of a rule are called in public, by optimizer.
+DECAYS: dict[str, tuple[str | None, str | None]] = {
+    "sgd": (None, None),
+    "momentum": ("momentum", None),
+    "nesterov": ("momentum", None),
+    "adagrad": (None, None),
+    "rmsprop": (None, "rho"),
+    "adam": ("beta_1", "beta_2"),
+}
+
+
+class Optimizer:
+    """One optimizer's numbers and state for a vector of parameters.
+
+    Parameters
+    ----------
+    name : {'sgd', 'momentum', 'nesterov', 'adagrad', 'rmsprop', 'adam'}
+        The formulas stand in ``fastmlp/_kernels/optimizers.pxd``.
+    n_params : int
+        Length of the parameter vector.
+    dtype : dtype
+        float32 or float64, the network's.
+    learning_rate : float, default=0.001
+        η.
+    momentum : float, default=0.9
+        μ of momentum and nesterov.
+    rho : float, default=0.9
+        Decay γ of rmsprop's mean square.
+    beta_1, beta_2 : float, default=0.9, 0.999
+        Decays of adam's moments.
+    epsilon : float, default=1e-8
+        ε, inside the root for adagrad and rmsprop, outside for adam.
+
+    Attributes
+    ----------
+    rule : ndarray of shape (1,)
+        The record that the kernels read; ``t`` counts the steps taken.
+    slots : ndarray of shape (n_slots, n_params)
+        State vectors, laid out like the parameters.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        n_params: int,
+        dtype: np.dtype | type | str,
+        *,
+        learning_rate: float = 0.001,
+        momentum: float = 0.9,
+        rho: float = 0.9,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+    ) -> None:
+        if name not in _kernels.OPTIMIZERS:
+            raise ValueError(
+                f"optimizer must be one of {sorted(_kernels.OPTIMIZERS)}, got {name!r}"
+            )
+        decays = {"momentum": momentum, "rho": rho, "beta_1": beta_1, "beta_2": beta_2}
+        first, second = DECAYS[name]
+        self.name = name
+        self.rule = np.zeros(1, dtype=RULE)
+        self.rule["optimizer"] = _kernels.OPTIMIZERS[name]
+        self.rule["learning_rate"] = learning_rate
+        self.rule["decay_1"] = decays.get(first, 0.0) if first else 0.0
+        self.rule["decay_2"] = decays.get(second, 0.0) if second else 0.0
+        self.rule["epsilon"] = epsilon
+        self.slots = aligned_empty((_kernels.SLOTS[name], n_params), np.dtype(dtype))
+        self.slots[...] = 0
+
+    @property
+    def learning_rate(self) -> float:
+        """η of the next step."""
+        return float(self.rule["learning_rate"][0])
+
+    @learning_rate.setter
+    def learning_rate(self, value: float) -> None:
+        self.rule["learning_rate"] = value
+
+    def copy(self) -> Optimizer:
+        """An independent optimizer in the same state."""
+        twin = copy.copy(self)
+        twin.rule = self.rule.copy()
+        twin.slots = aligned_copy(self.slots)
+        return twin
