@@ -1,0 +1,40 @@
+"""Elementary functions on vectors. Poles and overflow give inf and nan, silently."""
+
+import numpy as np
+
+
+def exp(out, x):
+    """out = eˣ."""
+    _write(out, np.exp, x)
+
+
+def log(out, x):
+    """out = ln x."""
+    _write(out, np.log, x)
+
+
+def log1p(out, x):
+    """out = ln(1 + x)."""
+    _write(out, np.log1p, x)
+
+
+def tanh(out, x):
+    """out = tanh x."""
+    _write(out, np.tanh, x)
+
+
+def sigmoid(out, x):
+    """out = 1/(1 + e⁻ˣ)."""
+    _write(out, logistic, x)
+
+
+@np.errstate(over="ignore")
+def logistic(x):
+    """1/(1 + e⁻ˣ), as a new array; 0 where e⁻ˣ overflows."""
+    return 1 / (1 + np.exp(-x))
+
+
+@np.errstate(all="ignore")
+def _write(out, function, x):
+    """out = function(x), in double, rounded once."""
+    out[...] = function(x.astype(float))

@@ -1,0 +1,76 @@
+"""First-order optimizers: (θ, g, slots, rule) → (new θ, *new slots).
+
+η learning_rate, ε epsilon, t the step's number, counted from 1; what μ, γ, β₁ and β₂
+are called in the rule is said at each formula. Slots begin at zero.
+"""
+
+import numpy as np
+
+from fastmlp._kernels import OPTIMIZERS
+
+
+def sgd(theta, g, slots, rule):
+    """θ ← θ − ηg."""
+    return (theta - rule["learning_rate"] * g,)
+
+
+def momentum(theta, g, slots, rule):
+    """v ← μv − ηg; θ ← θ + v; μ = decay_1."""
+    (v,) = slots
+    v = rule["decay_1"] * v - rule["learning_rate"] * g
+    return theta + v, v
+
+
+def nesterov(theta, g, slots, rule):
+    """v ← μv − ηg; θ ← θ + μv − ηg, with the new v; μ = decay_1."""
+    (v,) = slots
+    mu, eta = rule["decay_1"], rule["learning_rate"]
+    v = mu * v - eta * g
+    return theta + mu * v - eta * g, v
+
+
+def adagrad(theta, g, slots, rule):
+    """s ← s + g²; θ ← θ − ηg/√(s + ε)."""
+    (s,) = slots
+    s = s + g**2
+    return theta - rule["learning_rate"] * g / np.sqrt(s + rule["epsilon"]), s
+
+
+def rmsprop(theta, g, slots, rule):
+    """s ← γs + (1 − γ)g²; θ ← θ − ηg/√(s + ε); γ = decay_2."""
+    (s,) = slots
+    gamma = rule["decay_2"]
+    s = gamma * s + (1 - gamma) * g**2
+    return theta - rule["learning_rate"] * g / np.sqrt(s + rule["epsilon"]), s
+
+
+def adam(theta, g, slots, rule):
+    """v ← β₁v + (1 − β₁)g; s ← β₂s + (1 − β₂)g²; β₁ = decay_1, β₂ = decay_2;
+    θ ← θ − η √(1 − β₂ᵗ)/(1 − β₁ᵗ) v/(√s + ε).
+    """
+    v, s = slots
+    beta_1, beta_2, t = rule["decay_1"], rule["decay_2"], rule["t"]
+    v = beta_1 * v + (1 - beta_1) * g
+    s = beta_2 * s + (1 - beta_2) * g**2
+    eta = rule["learning_rate"] * np.sqrt(1 - beta_2**t) / (1 - beta_1**t)
+    return theta - eta * v / (np.sqrt(s) + rule["epsilon"]), v, s
+
+
+OPTIMIZER_FUNCTIONS = {
+    "sgd": sgd,
+    "momentum": momentum,
+    "nesterov": nesterov,
+    "adagrad": adagrad,
+    "rmsprop": rmsprop,
+    "adam": adam,
+}
+
+_BY_CODE = {OPTIMIZERS[name]: step for name, step in OPTIMIZER_FUNCTIONS.items()}
+
+
+def update(params, grads, slots, rule, l2):
+    """One step in place, with g = grads + l2 · params; rule is a one-record array."""
+    theta = params.astype(float)
+    g = grads + l2 * theta
+    step = _BY_CODE[rule["optimizer"][0]]
+    params[...], *slots[...] = step(theta, g, slots.astype(float), rule[0])

@@ -1,0 +1,6 @@
+"""scikit-learn's estimators on fastmlp's engine."""
+
+from fastmlp.estimators._classifier import MLPClassifier
+from fastmlp.estimators._regressor import MLPRegressor
+
+__all__ = ["MLPClassifier", "MLPRegressor"]
