@@ -57,6 +57,7 @@ class Trainer:
         self._arena = build_arena(network.layers, self._capacity, network.dtype)
         self._grads = aligned_empty(network.params.size, network.dtype)
         self._slice_batches = 1
+        self._cap = _largest_share(network)
         optimizer.rule["alpha"] = network.alpha
 
     def run_epoch(self, order: np.ndarray) -> float:
@@ -92,6 +93,7 @@ class Trainer:
             order,
             self.network.layers,
             _kernels.LOSSES[self.network.loss_name],
+            self._cap,
             self.batch_size,
             self._capacity,
         )
@@ -101,6 +103,17 @@ class Trainer:
         elif seconds > SLICE_SECONDS and self._slice_batches > 1:
             self._slice_batches //= 2
         return total
+
+
+def _largest_share(network: Network) -> float:
+    """What one row and output may add to the reported training loss.
+
+    scikit-learn clips probabilities at the type's epsilon before it takes their
+    logarithm, and so do the losses reported here; the gradient never is clipped.
+    """
+    if network.loss_name == "log_loss":
+        return -float(np.log(np.finfo(network.dtype).eps))
+    return float("inf")
 
 
 @dataclass

@@ -1,4 +1,5 @@
 from libc.limits cimport INT_MAX
+from libc.math cimport INFINITY
 from libc.string cimport memcpy, memset
 
 from fastmlp._kernels cimport activations, blas, math, optimizers, regularizers
@@ -97,7 +98,7 @@ cdef void backward(
 
 cdef double evaluate_rows(
     real* arena, const real* inputs, const real* targets, const real* params,
-    const Layer* layers, Py_ssize_t n_layers, Py_ssize_t loss,
+    const Layer* layers, Py_ssize_t n_layers, Py_ssize_t loss, double cap,
     Py_ssize_t rows, Arena* blocks,
 ) noexcept nogil:
     """Forward and head: δ of the last layer, and Σ scales ⊙ ℓ of these rows."""
@@ -107,20 +108,21 @@ cdef double evaluate_rows(
     heads.evaluate_head(
         arena + last.deltas * blocks.capacity, arena + blocks.losses, z, targets,
         arena + blocks.scales, rows, last.n_out, loss, last.activation)
-    return weighted_sum(arena + blocks.losses, arena + blocks.scales, rows, last.n_out)
+    return weighted_sum(arena + blocks.losses, arena + blocks.scales, rows, last.n_out, <real>cap)
 
 
 cdef double weighted_sum(
-    const real* shares, const real* scales, Py_ssize_t rows, Py_ssize_t n
+    const real* shares, const real* scales, Py_ssize_t rows, Py_ssize_t n, real cap
 ) noexcept nogil:
-    """Σᵢ scales[i] Σₖ shares[i, k]."""
+    """Σᵢ scales[i] Σₖ min(shares[i, k], cap); NaN stays NaN."""
     cdef Py_ssize_t i, k
     cdef double total = 0
-    cdef real row
+    cdef real row, share
     for i in range(rows):
         row = 0
         for k in range(n):
-            row += shares[i * n + k]
+            share = shares[i * n + k]
+            row += cap if share > cap else share
         total += scales[i] * row
     return total
 
@@ -196,7 +198,8 @@ cdef void gather_rows(
 cdef double batch_gradient(
     real* grads, real* arena, const real* X, const real* Y, const real* sample_weight,
     const Py_ssize_t* order, Py_ssize_t size, double weight, const real* params,
-    const Layer* layers, Py_ssize_t n_layers, Py_ssize_t loss, Arena* blocks, Py_ssize_t n_targets,
+    const Layer* layers, Py_ssize_t n_layers, Py_ssize_t loss, double cap, Arena* blocks,
+    Py_ssize_t n_targets,
 ) noexcept nogil:
     """Data gradient of one batch of the rows in order, and its data loss."""
     cdef Py_ssize_t begin = 0, rows
@@ -211,7 +214,7 @@ cdef double batch_gradient(
             gather_rows(scales, sample_weight, order + begin, rows, 1)
         set_scales(scales, scales if sample_weight != NULL else NULL, rows, weight)
         total += evaluate_rows(
-            arena, arena, arena + blocks.targets, params, layers, n_layers, loss, rows, blocks)
+            arena, arena, arena + blocks.targets, params, layers, n_layers, loss, cap, rows, blocks)
         backward(arena, params, layers, n_layers, rows, capacity)
         accumulate_gradient(
             grads, arena, arena, layers, n_layers, rows, capacity,
@@ -229,7 +232,7 @@ cdef double train_epoch(
     real* params, real* grads, real* slots, Py_ssize_t n_params, Py_ssize_t n_slots, Rule* rule,
     real* arena, const real* X, const real* Y, const real* sample_weight,
     const Py_ssize_t* order, Py_ssize_t n_rows, const Layer* layers, Py_ssize_t n_layers,
-    Py_ssize_t loss, Py_ssize_t batch_size, Arena* blocks, Py_ssize_t n_targets,
+    Py_ssize_t loss, double cap, Py_ssize_t batch_size, Arena* blocks, Py_ssize_t n_targets,
 ) noexcept nogil:
     """One step for each batch of order; Σ of J × rows, each J before its step."""
     cdef Py_ssize_t begin, size, batch
@@ -243,7 +246,7 @@ cdef double train_epoch(
             continue
         objective = batch_gradient(
             grads, arena, X, Y, sample_weight, order + begin, size, weight,
-            params, layers, n_layers, loss, blocks, n_targets)
+            params, layers, n_layers, loss, cap, blocks, n_targets)
         l2 = rule.alpha / weight
         rule.t += 1
         objective += 0.5 * l2 * update_range(
@@ -275,7 +278,8 @@ cdef double objective(
             arena + blocks.scales, NULL if sample_weight == NULL else sample_weight + begin,
             rows, weight)
         total += evaluate_rows(
-            arena, inputs, Y + begin * n_targets, params, layers, n_layers, loss, rows, blocks)
+            arena, inputs, Y + begin * n_targets, params, layers, n_layers, loss, INFINITY, rows,
+            blocks)
         if grads != NULL:
             backward(arena, params, layers, n_layers, rows, blocks.capacity)
             accumulate_gradient(
@@ -455,9 +459,10 @@ def train(
     real[::1] params, real[::1] grads, real[:, ::1] slots, Rule[::1] rule, real[::1] arena,
     const real[:, ::1] X, const real[:, ::1] Y, const real[::1] sample_weight,
     const Py_ssize_t[::1] order, const Layer[::1] layers,
-    Py_ssize_t loss, Py_ssize_t batch_size, Py_ssize_t capacity,
+    Py_ssize_t loss, double cap, Py_ssize_t batch_size, Py_ssize_t capacity,
 ):
-    """One optimizer step for each batch of order; returns Σ of J × rows."""
+    """One optimizer step for each batch of order; returns Σ of J × rows, with no
+    share of a row's loss counted for more than cap."""
     cdef Py_ssize_t n_layers = layers.shape[0], n_params = params.shape[0]
     check_layers(layers, n_params, arena.shape[0], X.shape[1], capacity)
     check_targets(Y, sample_weight, X.shape[0], layers, loss, arena.shape[0], capacity)
@@ -474,7 +479,7 @@ def train(
         result = train_epoch(
             &params[0], &grads[0], state, n_params, slots.shape[0], &rule[0], &arena[0],
             &X[0, 0], &Y[0, 0], pointer(sample_weight), &order[0], order.shape[0],
-            &layers[0], n_layers, loss, batch_size, &blocks, Y.shape[1])
+            &layers[0], n_layers, loss, cap, batch_size, &blocks, Y.shape[1])
     return result
 
 

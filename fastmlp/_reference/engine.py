@@ -1,6 +1,6 @@
 """The network, its objective and its training, on the buffers of docs/contracts.md.
 
-    J = (1/m) Σᵢ wᵢ ℓᵢ + α/(2m) ‖W‖²,   m = Σᵢ wᵢ
+J = (1/m) Σᵢ wᵢ ℓᵢ + α/(2m) ‖W‖²,   m = Σᵢ wᵢ
 """
 
 from typing import NamedTuple
@@ -23,12 +23,10 @@ def predict(out, arena, X, params, layers, capacity):
         _forward([*hidden, out_rows], X_rows, params, layers)
 
 
-def compute_loss(
-    arena, X, Y, sample_weight, params, layers, loss, alpha, capacity
-):
+def compute_loss(arena, X, Y, sample_weight, params, layers, loss, alpha, capacity):
     """J over all rows of X; 0 if they weigh nothing."""
     w = _weigh_rows(sample_weight, len(X))
-    m = w.sum()
+    m = float(w.sum())
     if m == 0:
         return 0.0
     value = _compute_penalty(params, layers, alpha / m)
@@ -44,7 +42,7 @@ def compute_loss_and_gradient(
 ):
     """J over all rows of X, and grads = ∂J/∂params; both 0 if they weigh nothing."""
     w = _weigh_rows(sample_weight, len(X))
-    m = w.sum()
+    m = float(w.sum())
     grads[:] = 0
     if m == 0:
         return 0.0
@@ -60,8 +58,19 @@ def compute_loss_and_gradient(
 
 
 def train(
-    params, grads, slots, rule, arena, X, Y, sample_weight, order, layers, loss,
-    batch_size, capacity,
+    params,
+    grads,
+    slots,
+    rule,
+    arena,
+    X,
+    Y,
+    sample_weight,
+    order,
+    layers,
+    loss,
+    batch_size,
+    capacity,
 ):
     """One step for each successive batch_size rows of order; Σ of J × rows."""
     w = _weigh_rows(sample_weight, len(X))
@@ -69,7 +78,7 @@ def train(
     total = 0.0
     for batch in _split(len(order), batch_size):
         rows = order[batch]
-        m = w[rows].sum()
+        m = float(w[rows].sum())
         if m == 0:
             continue
         l2 = rule["alpha"][0] / m
@@ -194,8 +203,6 @@ def _compute_batch_gradient(
         blocks.inputs[...] = X[rows]
         blocks.targets[...] = Y[rows]
         blocks.scales[:] = scales[rows]
-        value += _evaluate(
-            blocks, blocks.inputs, blocks.targets, params, layers, loss
-        )
+        value += _evaluate(blocks, blocks.inputs, blocks.targets, params, layers, loss)
         _add_gradient(grads, blocks, blocks.inputs, params, layers)
     return value

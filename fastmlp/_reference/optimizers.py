@@ -73,4 +73,6 @@ def update(params, grads, slots, rule, l2):
     theta = params.astype(float)
     g = grads + l2 * theta
     step = _BY_CODE[rule["optimizer"][0]]
-    params[...], *slots[...] = step(theta, g, slots.astype(float), rule[0])
+    params[:], *new_slots = step(theta, g, slots.astype(float), rule[0])
+    for slot, new_slot in zip(slots, new_slots, strict=True):
+        slot[:] = new_slot
