@@ -11,7 +11,7 @@ from Cython.Build import cythonize
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
-COMMON = ["-O3", "-fno-math-errno", "-fno-trapping-math"]
+COMMON = ["-O3", "-g0", "-fno-math-errno", "-fno-trapping-math"]
 INSTRUCTION_SETS = {
     "plain": [],
     "v2": ["-march=x86-64-v2"],
@@ -51,33 +51,33 @@ class BuildExtensions(build_ext):
     """Leaves out what the compiler cannot build: a slower engine, never no install."""
 
     def build_extensions(self):
+        known = {flag for e in self.extensions for flag in e.extra_compile_args}
+        accepted = {flag for flag in known if self.accepts(flag)}
+        self.extensions = [e for e in self.extensions if self.can_build(e, accepted)]
         for extension in self.extensions:
-            extension.extra_compile_args = [
-                flag for flag in extension.extra_compile_args if self.accepts([flag])
-            ]
-        self.extensions = [e for e in self.extensions if self.has_its_flags(e)]
+            flags = extension.extra_compile_args
+            extension.extra_compile_args = [f for f in flags if f in accepted]
         super().build_extensions()
 
-    def has_its_flags(self, extension):
-        name = extension.name.rpartition("_")[2]
-        wanted = [flag for flag in INSTRUCTION_SETS.get(name, []) if "march" in flag]
-        missing = [flag for flag in wanted if flag not in extension.extra_compile_args]
-        if missing:
-            warnings.warn(
-                f"this compiler lacks {' '.join(missing)}: fastmlp is built without "
-                f"its {name} engine and will be slower on processors that have it",
-                stacklevel=2,
-            )
-        return not missing
+    def can_build(self, extension, accepted):
+        march = [f for f in extension.extra_compile_args if f.startswith("-march")]
+        if set(march) <= accepted:
+            return True
+        warnings.warn(
+            f"this compiler lacks {march[0]}: {extension.name} is left out, and "
+            "fastmlp will be slower on processors that could run it",
+            stacklevel=2,
+        )
+        return False
 
-    def accepts(self, flags):
+    def accepts(self, flag):
         with tempfile.TemporaryDirectory() as folder:
             source = Path(folder, "probe.c")
             source.write_text("int probe(int x) { return x + 1; }\n")
             strict = [] if self.compiler.compiler_type == "msvc" else ["-Werror"]
             try:
                 self.compiler.compile(
-                    [str(source)], output_dir=folder, extra_postargs=flags + strict
+                    [str(source)], output_dir=folder, extra_postargs=[flag, *strict]
                 )
             except Exception:  # each compiler class raises errors of its own
                 return False

@@ -3,13 +3,14 @@
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from fastmlp._version import __version__
 from fastmlp.network import Network
 
 if TYPE_CHECKING:
     from fastmlp.estimators import MLPClassifier, MLPRegressor
 
-__version__ = "0.1.0.dev0"
-__all__ = ["MLPClassifier", "MLPRegressor", "Network"]
+
+__all__ = ["MLPClassifier", "MLPRegressor", "Network", "__version__"]
 
 
 def __getattr__(name: str) -> object:

@@ -33,7 +33,8 @@ def compute_loss(arena, X, Y, sample_weight, params, layers, loss, alpha, capaci
     for rows in _split(len(X), capacity):
         blocks = view_arena(arena, layers, Y.shape[1], len(X[rows]), capacity)
         blocks.scales[:] = w[rows] / m
-        value += _evaluate(blocks, X[rows], Y[rows], params, layers, loss)
+        _evaluate(blocks, X[rows], Y[rows], params, layers, loss)
+        value += _sum_losses(blocks, np.inf)
     return value
 
 
@@ -50,7 +51,8 @@ def compute_loss_and_gradient(
     for rows in _split(len(X), capacity):
         blocks = view_arena(arena, layers, Y.shape[1], len(X[rows]), capacity)
         blocks.scales[:] = w[rows] / m
-        value += _evaluate(blocks, X[rows], Y[rows], params, layers, loss)
+        _evaluate(blocks, X[rows], Y[rows], params, layers, loss)
+        value += _sum_losses(blocks, np.inf)
         _add_gradient(grads, blocks, X[rows], params, layers)
     W = slice(layers["biases"][0])
     grads[W] += alpha / m * params[W]
@@ -69,10 +71,13 @@ def train(
     order,
     layers,
     loss,
+    cap,
     batch_size,
     capacity,
 ):
-    """One step for each successive batch_size rows of order; Σ of J × rows."""
+    """One step for each successive batch_size rows of order; returns Σ of J × rows,
+    each J before its step, and no losses[i, k] counted for more than cap in it.
+    """
     w = _weigh_rows(sample_weight, len(X))
     W, b = slice(layers["biases"][0]), slice(layers["biases"][0], None)
     total = 0.0
@@ -81,16 +86,34 @@ def train(
         m = float(w[rows].sum())
         if m == 0:
             continue
-        l2 = rule["alpha"][0] / m
+        l2 = float(rule["alpha"][0]) / m
         value = _compute_penalty(params, layers, l2)
         value += _compute_batch_gradient(
-            grads, arena, X, Y, w / m, rows, params, layers, loss, capacity
+            grads, arena, X, Y, w / m, rows, params, layers, loss, cap, capacity
         )
         rule["t"] += 1
         update(params[W], grads[W], slots[:, W], rule, l2)
         update(params[b], grads[b], slots[:, b], rule, 0)
         total += value * len(rows)
     return total
+
+
+def _compute_batch_gradient(
+    grads, arena, X, Y, scales, batch, params, layers, loss, cap, capacity
+):
+    """grads = the batch's data gradient; returns its data loss. Rows are gathered."""
+    value = 0.0
+    grads[:] = 0
+    for part in _split(len(batch), capacity):
+        rows = batch[part]
+        blocks = view_arena(arena, layers, Y.shape[1], len(rows), capacity)
+        blocks.inputs[...] = X[rows]
+        blocks.targets[...] = Y[rows]
+        blocks.scales[:] = scales[rows]
+        _evaluate(blocks, blocks.inputs, blocks.targets, params, layers, loss)
+        value += _sum_losses(blocks, cap)
+        _add_gradient(grads, blocks, blocks.inputs, params, layers)
+    return value
 
 
 class Blocks(NamedTuple):
@@ -169,14 +192,19 @@ def _forward(outputs, X, params, layers):
 
 
 def _evaluate(blocks, X, Y, params, layers, loss):
-    """The data term of J for a block of rows, its scales given: Σ scales · losses."""
+    """Forward pass and head for a block of rows, its scales given."""
     linear_on_top = layers.copy()
     linear_on_top["activation"][-1] = ACTIVATIONS["identity"]
     _forward(blocks.outputs, X, params, linear_on_top)
     z, delta = blocks.outputs[-1], blocks.deltas[-1]
     activation = layers["activation"][-1]
     evaluate_head(delta, blocks.losses, z, Y, blocks.scales, loss, activation)
-    return float(blocks.scales.astype(float) @ blocks.losses.sum(axis=1, dtype=float))
+
+
+def _sum_losses(blocks, cap):
+    """The data term of J: Σ scales[i] · min(losses[i, k], cap)."""
+    losses = np.minimum(blocks.losses.astype(float), cap).sum(axis=1)
+    return float(blocks.scales.astype(float) @ losses)
 
 
 def _add_gradient(grads, blocks, X, params, layers):
@@ -189,20 +217,3 @@ def _add_gradient(grads, blocks, X, params, layers):
     for a, delta, layer in zip([X, *outputs[:-1]], deltas, layers, strict=True):
         multiply_tn(view_weights(grads, layer), a, delta, 1)
         sum_columns(view_biases(grads, layer), delta, 1)
-
-
-def _compute_batch_gradient(
-    grads, arena, X, Y, scales, batch, params, layers, loss, capacity
-):
-    """grads = the batch's data gradient; returns its data loss. Rows are gathered."""
-    value = 0.0
-    grads[:] = 0
-    for part in _split(len(batch), capacity):
-        rows = batch[part]
-        blocks = view_arena(arena, layers, Y.shape[1], len(rows), capacity)
-        blocks.inputs[...] = X[rows]
-        blocks.targets[...] = Y[rows]
-        blocks.scales[:] = scales[rows]
-        value += _evaluate(blocks, blocks.inputs, blocks.targets, params, layers, loss)
-        _add_gradient(grads, blocks, blocks.inputs, params, layers)
-    return value

@@ -1,0 +1,26 @@
+"""The one table of tolerances, and what closeness means."""
+
+import numpy as np
+
+# Largest error that a float array may show, as a part of its largest entry: some
+# tens of units in the last place, which sums of a few hundred terms cost.
+TOLERANCES = {np.dtype("float32"): 1e-5, np.dtype("float64"): 5e-14}
+
+
+def assert_close(actual, expected, what=""):
+    """Equal to rounding; NaN and infinities in the same places."""
+    actual, expected = np.asarray(actual), np.asarray(expected)
+    assert actual.shape == expected.shape, what
+    assert actual.dtype == expected.dtype, what
+    finite = np.isfinite(expected)
+    np.testing.assert_array_equal(actual[~finite], expected[~finite], err_msg=what)
+    if finite.any():
+        largest = np.abs(expected[finite]).max()
+        np.testing.assert_allclose(
+            actual[finite],
+            expected[finite],
+            rtol=0,
+            atol=TOLERANCES[expected.dtype]
+            * max(largest, np.finfo(expected.dtype).tiny),
+            err_msg=what,
+        )

@@ -1,0 +1,80 @@
+"""The error of the elementary functions, in units in the last place.
+
+Float32 results are held against float64, float64 results against long double
+(64 bits of mantissa on x86; elsewhere the test is skipped).
+"""
+
+import numpy as np
+import pytest
+
+from fastmlp import _kernels
+
+
+def exact_sigmoid(x):
+    """1/(1 + e⁻ˣ), kept relatively exact where it is small."""
+    e = np.exp(-np.abs(x))
+    return np.where(x >= 0, 1, e) / (1 + e)
+
+
+RANGES = {"exp": 80, "tanh": 20, "sigmoid": 80}
+LIMITS = {"exp": 2, "log": 2, "log1p": 5, "tanh": 5, "sigmoid": 5}
+EXACT = {
+    "exp": np.exp,
+    "log": np.log,
+    "log1p": np.log1p,
+    "tanh": np.tanh,
+    "sigmoid": exact_sigmoid,
+}
+
+
+def sample(function, dtype):
+    random = np.random.RandomState(0)
+    if function == "log":
+        exponents = random.uniform(*np.log2([np.finfo(dtype).tiny, 1e30]), 200_000)
+        near_one = 1 + random.uniform(-0.5, 0.5, 100_000)
+        return np.concatenate([2**exponents, near_one]).astype(dtype)
+    if function == "log1p":
+        tiny = 2 ** random.uniform(-60, 0, 100_000)
+        return np.concatenate([tiny, random.uniform(0, 1, 100_000)]).astype(dtype)
+    wide = random.uniform(-1, 1, 200_000) * RANGES[function]
+    small = random.uniform(-1, 1, 100_000) * 2 ** random.uniform(-40, 0, 100_000)
+    return np.concatenate([wide, small]).astype(dtype)
+
+
+def measure_ulp(function, x):
+    """Largest error in units in the last place of the exact result."""
+    out = np.empty_like(x)
+    getattr(_kernels, function)(out, x)
+    wider = np.float64 if x.dtype == np.float32 else np.longdouble
+    exact = EXACT[function](x.astype(wider))
+    ulp = np.spacing(np.abs(exact).astype(x.dtype)).astype(wider)
+    return float(np.max(np.abs(out.astype(wider) - exact) / ulp))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("function", LIMITS)
+def test_error_in_ulp(function, dtype):
+    if dtype == "float64" and np.finfo(np.longdouble).nmant < 63:
+        pytest.skip("long double is no longer than double on this machine")
+    assert measure_ulp(function, sample(function, dtype)) <= LIMITS[function]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("function", ["exp", "log", "tanh", "sigmoid"])
+def test_special_values(function, dtype):
+    """Infinities, NaN, zeros, and results that overflow, underflow or are subnormal."""
+    info = np.finfo(dtype)
+    edges = [0.0, 1.0, -1.0, np.inf, -np.inf, np.nan, info.max, -info.max, info.tiny]
+    edges += [info.smallest_subnormal, 3 * info.smallest_subnormal, -info.tiny]
+    edges += [1e3, -1e3, 88.8, 709.8, 720.0, -87.5, -100.0, -708.5, -740.0]
+    x = np.array(edges, dtype)
+    out = np.empty_like(x)
+    getattr(_kernels, function)(out, x)
+    wider = np.float64 if dtype == "float32" else np.longdouble
+    with np.errstate(all="ignore"):
+        exact = EXACT[function](x.astype(wider)).astype(dtype)
+        ulp = np.spacing(np.abs(exact))
+    regular = np.isfinite(exact)
+    np.testing.assert_array_equal(out[~regular], exact[~regular])
+    error = np.abs(out[regular] - exact[regular])
+    assert (error <= LIMITS[function] * ulp[regular]).all()
