@@ -1,5 +1,7 @@
 """Initial parameters, drawn as scikit-learn draws them."""
 
+from itertools import pairwise
+
 import numpy as np
 
 
@@ -30,7 +32,7 @@ def glorot_uniform(
     """
     factor = 2.0 if activation == "logistic" else 6.0
     layers = []
-    for n_in, n_out in zip(layer_sizes[:-1], layer_sizes[1:], strict=True):
+    for n_in, n_out in pairwise(layer_sizes):
         bound = np.sqrt(factor / (n_in + n_out))
         weights = random_state.uniform(-bound, bound, (n_in, n_out))
         layers.append((weights, random_state.uniform(-bound, bound, n_out)))

@@ -100,7 +100,7 @@ class Network:
             output_activation or _kernels.HEADS[loss][0],
             _kernels.HEADS[loss],
         )
-        self.alpha = float(alpha)
+        self.alpha = _check_alpha(alpha)
         self.dtype = _check_dtype(dtype)
         self.layers = build_layers(
             self.layer_sizes,
@@ -224,7 +224,9 @@ class Network:
 
     def _activation_codes(self) -> list[int]:
         hidden = [self.activation] * (len(self.layer_sizes) - 2)
-        return [_kernels.ACTIVATIONS[name] for name in [*hidden, self.output_activation]]
+        return [
+            _kernels.ACTIVATIONS[name] for name in [*hidden, self.output_activation]
+        ]
 
     def _bind(self, params: np.ndarray) -> None:
         self.params = params
@@ -249,8 +251,7 @@ class Network:
         X = np.ascontiguousarray(X, dtype=self.dtype)
         if X.ndim != 2 or X.shape[1] != self.layer_sizes[0]:
             raise ValueError(
-                f"X must have shape (n_samples, {self.layer_sizes[0]}), "
-                f"got {X.shape}"
+                f"X must have shape (n_samples, {self.layer_sizes[0]}), got {X.shape}"
             )
         return X
 
@@ -301,3 +302,9 @@ def _check_dtype(dtype: np.dtype | type | str) -> np.dtype:
     if checked not in (np.float32, np.float64):
         raise ValueError(f"dtype must be float32 or float64, got {checked}")
     return checked
+
+
+def _check_alpha(alpha: float) -> float:
+    if not 0 <= alpha < float("inf"):
+        raise ValueError(f"alpha must be finite and non-negative, got {alpha!r}")
+    return float(alpha)

@@ -19,9 +19,11 @@ class Constant:
     """η stays as it is; a plateau ends training."""
 
     def after_epoch(self, learning_rate: float, n_samples_seen: int) -> float:
+        """The same."""
         return learning_rate
 
     def after_plateau(self, learning_rate: float) -> float | None:
+        """Stop."""
         return None
 
 
@@ -41,6 +43,7 @@ class InverseScaling(Constant):
         self.power = power
 
     def after_epoch(self, learning_rate: float, n_samples_seen: int) -> float:
+        """The formula."""
         return self.initial / (n_samples_seen + 1) ** self.power
 
 
@@ -48,6 +51,7 @@ class Adaptive(Constant):
     """η is divided by 5 at each plateau, until it is at most 1e-6."""
 
     def after_plateau(self, learning_rate: float) -> float | None:
+        """A fifth, or stop."""
         return None if learning_rate <= 1e-6 else learning_rate / 5.0
 
 

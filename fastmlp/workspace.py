@@ -63,9 +63,7 @@ def build_layers(
     layers["activation"] = activations
     n_weights = layers["n_in"] * layers["n_out"]
     layers["weights"] = np.cumsum(n_weights) - n_weights
-    layers["biases"] = (
-        n_weights.sum() + np.cumsum(layers["n_out"]) - layers["n_out"]
-    )
+    layers["biases"] = n_weights.sum() + np.cumsum(layers["n_out"]) - layers["n_out"]
     column = layer_sizes[0] + n_targets + 1 + layer_sizes[-1]
     for layer in layers:
         layer["outputs"] = column

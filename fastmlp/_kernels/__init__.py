@@ -7,6 +7,8 @@ or ``plain``) forces one; it is read once, at import.
 import importlib
 import importlib.util
 import os
+from collections.abc import Callable
+from typing import Any
 
 from fastmlp._kernels.cpu import runnable
 
@@ -71,7 +73,7 @@ FUNCTIONS = (
 )
 
 
-def __getattr__(name: str) -> object:
+def __getattr__(name: str) -> Callable[..., Any]:
     if name in FUNCTIONS:
         return getattr(engine, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

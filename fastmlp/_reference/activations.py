@@ -46,15 +46,15 @@ def compute_slope(a, activation):
 
 
 def activate(a, activation):
-    """a (rows, n) becomes σ(a), in place."""
+    """A (rows, n) becomes σ(a), in place."""
     a[...] = compute_activation(a, activation)
 
 
 def add_bias_and_activate(a, b, activation):
-    """a (rows, n) becomes σ(a + b), in place."""
+    """A (rows, n) becomes σ(a + b), in place."""
     a[...] = compute_activation(a.astype(float) + b, activation)
 
 
 def multiply_slope(delta, a, activation):
-    """delta becomes delta ⊙ σ'(z), in place, with a = σ(z)."""
+    """Delta becomes delta ⊙ σ'(z), in place, with a = σ(z)."""
     delta[...] = delta * compute_slope(a, activation)

@@ -4,25 +4,25 @@ import numpy as np
 
 
 def multiply_nn(c, a, b, beta):
-    """c = a b + beta c."""
+    """C = a b + beta c."""
     _add(c, np.matmul(a, b, dtype=float), beta)
 
 
 def multiply_nt(c, a, b, beta):
-    """c = a bᵀ + beta c."""
+    """C = a bᵀ + beta c."""
     _add(c, np.matmul(a, b.T, dtype=float), beta)
 
 
 def multiply_tn(c, a, b, beta):
-    """c = aᵀ b + beta c."""
+    """C = aᵀ b + beta c."""
     _add(c, np.matmul(a.T, b, dtype=float), beta)
 
 
 def sum_columns(out, a, beta):
-    """out = column sums of a + beta out."""
+    """Out = column sums of a + beta out."""
     _add(out, a.sum(axis=0, dtype=float), beta)
 
 
 def _add(out, values, beta):
-    """out = values + beta out."""
+    """Out = values + beta out."""
     out[...] = values if beta == 0 else values + beta * out

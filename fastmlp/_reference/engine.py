@@ -16,7 +16,7 @@ from fastmlp._reference.regularizers import sum_squares
 
 
 def predict(out, arena, X, params, layers, capacity):
-    """out (n, n_out) = the network's output for each row of X."""
+    """Out (n, n_out) = the network's output for each row of X."""
     for rows in _split(len(X), capacity):
         X_rows, out_rows = X[rows], out[rows]
         hidden = view_layers(arena, layers[:-1], "outputs", len(X_rows), capacity)
@@ -101,7 +101,7 @@ def train(
 def _compute_batch_gradient(
     grads, arena, X, Y, scales, batch, params, layers, loss, cap, capacity
 ):
-    """grads = the batch's data gradient; returns its data loss. Rows are gathered."""
+    """Grads = the batch's data gradient; returns its data loss. Rows are gathered."""
     value = 0.0
     grads[:] = 0
     for part in _split(len(batch), capacity):
@@ -171,7 +171,7 @@ def _split(n, size):
 
 
 def _weigh_rows(sample_weight, n):
-    """w in double: ones for None."""
+    """W in double: ones for None."""
     return np.ones(n) if sample_weight is None else sample_weight.astype(float)
 
 

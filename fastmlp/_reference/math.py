@@ -4,27 +4,27 @@ import numpy as np
 
 
 def exp(out, x):
-    """out = eˣ."""
+    """Out = eˣ."""
     _write(out, np.exp, x)
 
 
 def log(out, x):
-    """out = ln x."""
+    """Out = ln x."""
     _write(out, np.log, x)
 
 
 def log1p(out, x):
-    """out = ln(1 + x)."""
+    """Out = ln(1 + x)."""
     _write(out, np.log1p, x)
 
 
 def tanh(out, x):
-    """out = tanh x."""
+    """Out = tanh x."""
     _write(out, np.tanh, x)
 
 
 def sigmoid(out, x):
-    """out = 1/(1 + e⁻ˣ)."""
+    """Out = 1/(1 + e⁻ˣ)."""
     _write(out, logistic, x)
 
 
@@ -36,5 +36,5 @@ def logistic(x):
 
 @np.errstate(all="ignore")
 def _write(out, function, x):
-    """out = function(x), in double, rounded once."""
+    """Out = function(x), in double, rounded once."""
     out[...] = function(x.astype(float))

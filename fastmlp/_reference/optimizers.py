@@ -15,14 +15,14 @@ def sgd(theta, g, slots, rule):
 
 
 def momentum(theta, g, slots, rule):
-    """v ← μv − ηg; θ ← θ + v; μ = decay_1."""
+    """V ← μv − ηg; θ ← θ + v; μ = decay_1."""
     (v,) = slots
     v = rule["decay_1"] * v - rule["learning_rate"] * g
     return theta + v, v
 
 
 def nesterov(theta, g, slots, rule):
-    """v ← μv − ηg; θ ← θ + μv − ηg, with the new v; μ = decay_1."""
+    """V ← μv − ηg; θ ← θ + μv − ηg, with the new v; μ = decay_1."""
     (v,) = slots
     mu, eta = rule["decay_1"], rule["learning_rate"]
     v = mu * v - eta * g
@@ -30,14 +30,14 @@ def nesterov(theta, g, slots, rule):
 
 
 def adagrad(theta, g, slots, rule):
-    """s ← s + g²; θ ← θ − ηg/√(s + ε)."""
+    """S ← s + g²; θ ← θ − ηg/√(s + ε)."""
     (s,) = slots
     s = s + g**2
     return theta - rule["learning_rate"] * g / np.sqrt(s + rule["epsilon"]), s
 
 
 def rmsprop(theta, g, slots, rule):
-    """s ← γs + (1 − γ)g²; θ ← θ − ηg/√(s + ε); γ = decay_2."""
+    """S ← γs + (1 − γ)g²; θ ← θ − ηg/√(s + ε); γ = decay_2."""
     (s,) = slots
     gamma = rule["decay_2"]
     s = gamma * s + (1 - gamma) * g**2
@@ -45,7 +45,7 @@ def rmsprop(theta, g, slots, rule):
 
 
 def adam(theta, g, slots, rule):
-    """v ← β₁v + (1 − β₁)g; s ← β₂s + (1 − β₂)g²; β₁ = decay_1, β₂ = decay_2;
+    """V ← β₁v + (1 − β₁)g; s ← β₂s + (1 − β₂)g²; β₁ = decay_1, β₂ = decay_2;
     θ ← θ − η √(1 − β₂ᵗ)/(1 − β₁ᵗ) v/(√s + ε).
     """
     v, s = slots

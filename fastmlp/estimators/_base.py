@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from numbers import Integral, Real
@@ -64,7 +64,8 @@ class Model:
     network: Network
     random_state: np.random.RandomState
     optimizer: Optimizer | None = None
-    plateau: Plateau | None = None
+    best: float = -np.inf
+    n_stalled: int = 0
     n_samples_seen: int = 0
 
     def copy(self) -> Model:
@@ -72,7 +73,6 @@ class Model:
         twin = copy.copy(self)
         twin.network = self.network.copy()
         twin.optimizer = self.optimizer and self.optimizer.copy()
-        twin.plateau = copy.copy(self.plateau)
         return twin
 
 
@@ -115,11 +115,17 @@ class BaseMLP(BaseEstimator, ABC):
         "rho": [Interval(Real, 0, 1, closed="left")],
     }
 
+    loss_curve_: list[float]
+    validation_scores_: list[float] | None
+    best_validation_score_: float | None
+    best_loss_: float | None
+    _model: Model
+
     @abstractmethod
     def __init__(
         self,
         *,
-        hidden_layer_sizes: ArrayLike,
+        hidden_layer_sizes: Sequence[int] | int,
         activation: str,
         solver: str,
         alpha: float,
@@ -172,8 +178,8 @@ class BaseMLP(BaseEstimator, ABC):
     @abstractmethod
     def _validate_input(
         self,
-        X: ArrayLike,
-        y: ArrayLike,
+        X: Any,
+        y: Any,
         sample_weight: ArrayLike | None,
         incremental: bool,
         reset: bool,
@@ -202,8 +208,8 @@ class BaseMLP(BaseEstimator, ABC):
 
     def _fit(
         self,
-        X: ArrayLike,
-        y: ArrayLike,
+        X: Any,
+        y: Any,
         sample_weight: ArrayLike | None,
         incremental: bool,
     ) -> None:
@@ -238,7 +244,7 @@ class BaseMLP(BaseEstimator, ABC):
 
     def _hidden_layer_sizes(self) -> list[int]:
         sizes = self.hidden_layer_sizes
-        sizes = list(sizes) if hasattr(sizes, "__iter__") else [sizes]
+        sizes = list(sizes) if isinstance(sizes, Iterable) else [sizes]
         if any(size <= 0 for size in sizes):
             raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
         return sizes
@@ -268,11 +274,14 @@ class BaseMLP(BaseEstimator, ABC):
                 "warm_start and partial_fit need the layers of the previous fit, "
                 f"{network.layer_sizes}; they would now be {layer_sizes}"
             )
-        model = self._model.copy() if hasattr(self, "_model") else Model(network, None)
-        model.network = network.copy()
+        if hasattr(self, "_model"):
+            model = self._model.copy()
+            model.network = network.copy()
+        else:
+            model = Model(network.copy(), check_random_state(self.random_state))
         model.network.alpha = self.alpha
         # A seed's own stream goes on; one that the user holds, or NumPy's, is his.
-        if isinstance(self.random_state, Integral) and model.random_state is not None:
+        if isinstance(self.random_state, Integral):
             model.random_state = copy.deepcopy(model.random_state)
         else:
             model.random_state = check_random_state(self.random_state)
@@ -302,8 +311,8 @@ class BaseMLP(BaseEstimator, ABC):
         if incremental and self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
         rows, validate = self._split(model.random_state, data)
-        model.optimizer = model.optimizer or self._new_optimizer(model.network)
-        model.plateau = model.plateau or Plateau(self.tol, self.n_iter_no_change)
+        if model.optimizer is None:
+            model.optimizer = self._new_optimizer(model.network)
         trainer = Trainer(
             model.network,
             model.optimizer,
@@ -316,7 +325,9 @@ class BaseMLP(BaseEstimator, ABC):
             schedule=make_schedule(
                 self.learning_rate, self.learning_rate_init, self.power_t
             ),
-            plateau=model.plateau,
+            plateau=Plateau(
+                self.tol, self.n_iter_no_change, model.best, model.n_stalled
+            ),
             random_state=model.random_state,
             max_iter=1 if incremental else self.max_iter,
             shuffle=self.shuffle,
@@ -325,6 +336,7 @@ class BaseMLP(BaseEstimator, ABC):
             report=print if self.verbose else None,
         )
         run = fit_first_order(trainer, loop, rows)
+        model.best, model.n_stalled = loop.plateau.best, loop.plateau.count
         model.n_samples_seen = loop.n_samples_seen
         if run.stop_reason == "max_iter" and not incremental:
             warnings.warn(
@@ -352,7 +364,7 @@ class BaseMLP(BaseEstimator, ABC):
         )
 
     def _clipped_batch_size(self, n_samples: int) -> int:
-        if self.batch_size == "auto":
+        if isinstance(self.batch_size, str):
             return min(200, n_samples)
         if self.batch_size > n_samples:
             warnings.warn(
@@ -398,14 +410,14 @@ class BaseMLP(BaseEstimator, ABC):
         self.n_iter_ = len(run.loss_curve)
         self.stop_reason_ = run.stop_reason
         if self.early_stopping:
-            earlier = (goes_on and self.validation_scores_) or []
+            earlier = self.validation_scores_ or [] if goes_on else []
             self.validation_scores_ = [*earlier, *run.validation_scores]
-            self.best_validation_score_ = model.plateau.best
+            self.best_validation_score_ = model.best
             self.best_loss_ = None
         else:
             self.validation_scores_ = None
             self.best_validation_score_ = None
-            self.best_loss_ = -model.plateau.best
+            self.best_loss_ = -model.best
 
     # -- full-batch solvers
 

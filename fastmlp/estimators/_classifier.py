@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import ClassifierMixin, _fit_context
@@ -131,7 +134,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     def __init__(
         self,
-        hidden_layer_sizes: ArrayLike = (100,),
+        hidden_layer_sizes: Sequence[int] | int = (100,),
         activation: str = "relu",
         *,
         solver: str = "adam",
@@ -238,7 +241,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         with self._unchanged_on_failure():
             if _check_partial_fit_first_call(self, classes):
                 multilabel = type_of_target(y).startswith("multilabel")
-                self._labels = Labels(y if multilabel else classes)
+                self._labels = Labels(y if multilabel else np.asarray(classes))
             self._fit(X, y, sample_weight, incremental=True)
         return self
 
@@ -291,8 +294,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     def _validate_input(
         self,
-        X: ArrayLike,
-        y: ArrayLike,
+        X: Any,
+        y: Any,
         sample_weight: ArrayLike | None,
         incremental: bool,
         reset: bool,

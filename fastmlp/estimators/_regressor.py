@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Sequence
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -135,7 +136,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     def __init__(
         self,
         loss: str = "squared_error",
-        hidden_layer_sizes: ArrayLike = (100,),
+        hidden_layer_sizes: Sequence[int] | int = (100,),
         activation: str = "relu",
         *,
         solver: str = "adam",
@@ -254,8 +255,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
     def _validate_input(
         self,
-        X: ArrayLike,
-        y: ArrayLike,
+        X: Any,
+        y: Any,
         sample_weight: ArrayLike | None,
         incremental: bool,
         reset: bool,

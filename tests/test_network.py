@@ -1,0 +1,163 @@
+"""Network: shapes, views, checks, and the least that a stranger would try with it."""
+
+import pickle
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy.optimize import minimize
+
+from fastmlp import Network
+from fastmlp._kernels import HEADS, HIDDEN_ACTIVATIONS
+
+ALL_HEADS = [(loss, output) for loss, outputs in HEADS.items() for output in outputs]
+
+
+def make_data(network, rows=9, seed=0):
+    random = np.random.RandomState(seed)
+    X = random.standard_normal((rows, network.layer_sizes[0]))
+    n_out = network.layer_sizes[-1]
+    if network.output_activation == "softmax":
+        return X, random.randint(0, n_out, rows)
+    return X, random.randint(0, 2, (rows, n_out))
+
+
+def central_differences(value, network, step=1e-5):
+    """∂ value/∂ params, each parameter moved there and back."""
+    slopes = np.empty_like(network.params)
+    for i, here in enumerate(network.params.copy()):
+        network.params[i] = here + step
+        above = value()
+        network.params[i] = here - step
+        slopes[i] = (above - value()) / (2 * step)
+        network.params[i] = here
+    return slopes
+
+
+def test_parameters_are_one_vector_with_weights_first():
+    network = Network([4, 3, 2], random_state=0)
+    flat = np.concatenate([a.ravel() for a in [*network.weights, *network.biases]])
+    assert_array_equal(network.params, flat)
+    assert network.params.ctypes.data % 64 == 0
+    for view in [*network.weights, *network.biases]:
+        assert np.shares_memory(view, network.params)
+
+
+def test_initial_parameters_are_scikit_learns():
+    """Glorot's uniform bounds, drawn layer by layer, W before b."""
+    network = Network([4, 3, 2], activation="tanh", random_state=5)
+    random = np.random.RandomState(5)
+    for weights, biases in zip(network.weights, network.biases, strict=True):
+        bound = np.sqrt(6 / sum(weights.shape))
+        assert_array_equal(weights, random.uniform(-bound, bound, weights.shape))
+        assert_array_equal(biases, random.uniform(-bound, bound, biases.shape))
+
+
+@pytest.mark.parametrize("head", ALL_HEADS)
+@pytest.mark.parametrize("activation", HIDDEN_ACTIVATIONS)
+def test_gradient_is_the_derivative(activation, head):
+    loss, output = head
+    for sizes in ([3, 2], [3, 5, 2], [3, 4, 5, 1]):
+        if output == "softmax" and sizes[-1] == 1:
+            continue
+        network = Network(
+            sizes,
+            activation=activation,
+            loss=loss,
+            output_activation=output,
+            alpha=0.7,
+            random_state=1,
+        )
+        X, y = make_data(network)
+        weights = np.linspace(0.5, 2, len(X))
+        loss_value, gradient = network.loss_and_grad(X, y, weights)
+        assert loss_value == network.loss(X, y, weights)
+        expected = central_differences(lambda: network.loss(X, y, weights), network)  # noqa: B023
+        assert_allclose(gradient, expected, atol=2e-9)
+
+
+def test_scipy_drives_it_to_least_squares():
+    random = np.random.RandomState(0)
+    X, y = random.standard_normal((40, 3)), random.standard_normal(40)
+    network = Network([3, 1], random_state=0)
+
+    def objective(params):
+        network.params[:] = params
+        return network.loss_and_grad(X, y)
+
+    found = minimize(objective, network.params.copy(), jac=True, tol=1e-14).x
+    expected = np.linalg.lstsq(np.column_stack([X, np.ones(40)]), y, rcond=None)[0]
+    assert_allclose(found, expected, atol=1e-6)
+
+
+def test_predict_is_the_function():
+    network = Network([3, 4, 2], activation="tanh", random_state=0)
+    X = np.random.RandomState(1).standard_normal((2500, 3))
+    hidden = np.tanh(X @ network.weights[0] + network.biases[0])
+    expected = hidden @ network.weights[1] + network.biases[1]
+    assert_allclose(network.predict(X), expected, atol=1e-13)
+
+
+def test_copy_and_pickle_are_independent():
+    network = Network([3, 4, 2], random_state=0)
+    for twin in (network.copy(), pickle.loads(pickle.dumps(network))):
+        assert_array_equal(twin.params, network.params)
+        twin.weights[0][:] = 0
+        assert (twin.params[:12] == 0).all()
+        assert (network.params[:12] != 0).all()
+
+
+def test_inputs_are_used_in_place():
+    network = Network([3, 4, 2], random_state=0)
+    X = np.random.RandomState(1).standard_normal((20, 3))
+    expected = network.predict(X)
+    X.flags.writeable = False
+    assert network._as_inputs(X) is X
+    assert_array_equal(network.predict(X), expected)
+    for same in (X.tolist(), np.asfortranarray(X), np.repeat(X, 2, axis=0)[::2]):
+        assert_array_equal(network.predict(same), expected)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"layer_sizes": [3]}, "layer_sizes"),
+        ({"layer_sizes": [3, 0]}, "layer_sizes"),
+        ({"layer_sizes": [3, -2, 1]}, "layer_sizes"),
+        ({"layer_sizes": [3, 2.5]}, "layer_sizes"),
+        ({"layer_sizes": [3, True]}, "layer_sizes"),
+        ({"activation": "softmax"}, "activation"),
+        ({"loss": "hinge"}, "loss"),
+        ({"output_activation": "softmax"}, "output_activation"),
+        ({"dtype": "int32"}, "dtype"),
+        ({"alpha": -1.0}, "alpha"),
+        ({"alpha": np.nan}, "alpha"),
+    ],
+)
+def test_bad_arguments_are_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        Network(**{"layer_sizes": [3, 2], **arguments})
+
+
+@pytest.mark.parametrize(
+    ("X", "y", "weights", "message"),
+    [
+        (np.ones((4, 2)), np.ones(4), None, "X must have shape"),
+        (np.ones(3), np.ones(4), None, "X must have shape"),
+        (np.ones((4, 3)), np.ones(5), None, "y must have shape"),
+        (np.ones((4, 3)), np.ones((4, 2)), None, "y must have shape"),
+        (np.ones((4, 3)), np.ones(4), np.ones(3), "sample_weight must have shape"),
+        (np.ones((4, 3)), np.ones(4), -np.ones(4), "sample_weight must be"),
+        (np.ones((4, 3)), np.ones(4), np.full(4, np.nan), "sample_weight must be"),
+    ],
+)
+def test_bad_data_are_refused(X, y, weights, message):
+    network = Network([3, 1], random_state=0)
+    with pytest.raises(ValueError, match=message):
+        network.loss_and_grad(X, y, weights)
+
+
+def test_class_indices_are_checked():
+    network = Network([3, 2], loss="log_loss", random_state=0)
+    with pytest.raises(ValueError, match="class indices"):
+        network.loss(np.ones((2, 3)), [0, 2])
