@@ -243,8 +243,8 @@ class BaseMLP(BaseEstimator, ABC):
             raise
 
     def _hidden_layer_sizes(self) -> list[int]:
-        sizes = self.hidden_layer_sizes
-        sizes = list(sizes) if isinstance(sizes, Iterable) else [sizes]
+        given: Any = self.hidden_layer_sizes
+        sizes = list(given) if hasattr(given, "__iter__") else [given]
         if any(size <= 0 for size in sizes):
             raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
         return sizes
