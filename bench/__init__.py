@@ -1,0 +1,14 @@
+"""How fast fastmlp is, against its bound and against its peers.
+
+::
+
+    python -m bench steps      training steps, every peer at its best thread count
+    python -m bench kernels    native kernels against their NumPy reference
+    python -m bench fit        a whole fit of digits against scikit-learn
+    python -m bench table      the README's table from bench/results (--check)
+
+Nothing is timed before it agrees: a peer's few first steps with a plain NumPy
+network (`agreement`), a native kernel with its reference, a fitted model with
+scikit-learn's. Everything is timed in a worker process of its own (`worker`),
+one at a time, its threads fixed before any library is imported.
+"""

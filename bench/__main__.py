@@ -1,0 +1,91 @@
+"""The command line: ``python -m bench``."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from bench.environment import FORCING_VARIABLES
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def restart_unforced() -> None:
+    """Start this command again if the environment forces a kind of OpenBLAS.
+
+    OpenBLAS reads these variables when it is loaded. They would slow down every
+    library that brings an OpenBLAS, so the comparison would not be with peers
+    at their best.
+    """
+    if any(name in os.environ for name in FORCING_VARIABLES):
+        kept = {k: v for k, v in os.environ.items() if k not in FORCING_VARIABLES}
+        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], kept)
+
+
+def add_measuring(commands, name: str, help_: str) -> argparse.ArgumentParser:
+    """Add a command that measures, with the options all of them share."""
+    command = commands.add_parser(name, help=help_)
+    command.add_argument("--repeats", type=int, default=5, metavar="N")
+    command.add_argument(
+        "--json",
+        type=Path,
+        metavar="FILE",
+        help=f"where to write the result, e.g. bench/results/{name}.json",
+    )
+    return command
+
+
+def parse_arguments() -> argparse.Namespace:
+    """Read the command line."""
+    from bench.peers import PEERS
+    from bench.shapes import SHAPES
+
+    parser = argparse.ArgumentParser(prog="python -m bench")
+    commands = parser.add_subparsers(dest="command", required=True)
+    steps = add_measuring(commands, "steps", "training steps, against peers")
+    steps.add_argument("--shapes", nargs="+", choices=SHAPES, default=list(SHAPES))
+    steps.add_argument("--peers", nargs="+", choices=PEERS, default=list(PEERS))
+    fit = add_measuring(commands, "fit", "fits of digits, against scikit-learn")
+    for command in steps, fit:
+        command.add_argument(
+            "--threads",
+            nargs="+",
+            type=int,
+            metavar="N",
+            help="thread counts to try; by default 1 and every CPU",
+        )
+    add_measuring(commands, "kernels", "native kernels, against NumPy")
+    table = commands.add_parser("table", help="write the README's table")
+    table.add_argument("--check", action="store_true", help="only compare")
+    return parser.parse_args()
+
+
+def main() -> int:
+    """Run the command; return its exit status."""
+    restart_unforced()
+    options = parse_arguments()
+    if options.command == "table":
+        from bench import table
+
+        return table.run(Path("README.md"), RESULTS, check=options.check)
+    if options.repeats < 5:
+        print("note: fewer than 5 repeats are for trying out", file=sys.stderr)
+    if options.command == "kernels":
+        from bench import kernels
+
+        return kernels.run(options.repeats, options.json)
+    if options.command == "fit":
+        from bench import fit
+
+        return fit.run(options.threads, options.repeats, options.json)
+    from bench import steps
+
+    return steps.run(
+        options.shapes, options.peers, options.threads, options.repeats, options.json
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,79 @@
+"""fastmlp's own Network and Trainer."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bench.environment import versions_of
+from bench.peers import find_missing
+from bench.shapes import BETA_1, BETA_2, EPSILON, Problem
+
+
+def available() -> str | None:
+    """Return None, or why fastmlp cannot be used."""
+    return find_missing("fastmlp")
+
+
+def versions() -> dict[str, str]:
+    """Return what is measured, by name."""
+    import fastmlp
+    from fastmlp import _kernels
+
+    return {
+        "fastmlp": fastmlp.__version__,
+        "fastmlp isa": _kernels.isa,
+        **versions_of("numpy", "scipy"),
+    }
+
+
+class Trainee:
+    """A trainer and the order of its rows."""
+
+    def __init__(self, problem: Problem):
+        from fastmlp.network import Network
+        from fastmlp.optimizers import Optimizer
+        from fastmlp.training import Trainer
+
+        self.network = Network(
+            problem.shape.units,
+            activation="relu",
+            loss="log_loss",
+            output_activation="softmax",
+            dtype=np.float32,
+            random_state=0,
+        )
+        own = [*self.network.weights, *self.network.biases]
+        for param, initial in zip(own, problem.weights + problem.biases, strict=True):
+            param[...] = initial
+        optimizer = Optimizer(
+            "adam",
+            self.network.params.size,
+            self.network.dtype,
+            learning_rate=problem.learning_rate,
+            beta_1=BETA_1,
+            beta_2=BETA_2,
+            epsilon=EPSILON,
+        )
+        self.trainer = Trainer(
+            self.network,
+            optimizer,
+            problem.X,
+            problem.labels[:, np.newaxis].astype(np.float32),
+            sample_weight=None,
+            batch_size=problem.shape.batch_size,
+        )
+        self.order = problem.order
+
+    def run_epochs(self, n: int) -> None:
+        """Train for n epochs."""
+        for _ in range(n):
+            self.trainer.run_epoch(self.order)
+
+    def params(self) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """Return weights and biases as they now are."""
+        return list(self.network.weights), list(self.network.biases)
+
+
+def prepare(problem: Problem) -> Trainee:
+    """Return a network at the problem's initial parameters."""
+    return Trainee(problem)

@@ -1,0 +1,147 @@
+"""``bench steps``: the time of a training step."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from bench.agreement import DisagreementError, check_agreement, flatten
+from bench.environment import describe_machine, describe_pools
+from bench.machine import bound_of, measure_machine
+from bench.peers import PEERS, keep_available, load_peer
+from bench.report import print_table, write_json
+from bench.shapes import SHAPES, Shape, make_problem
+from bench.timing import measure, summarize
+from bench.worker import WorkerError, run_worker, thread_counts
+
+# A spread that means that something else ran on the machine.
+UNSTEADY = 1.25
+
+
+def work(job: dict) -> dict:
+    """Check and time one peer on one shape (in a worker)."""
+    peer = load_peer(job["peer"])
+    problem = make_problem(SHAPES[job["shape"]], job["n_threads"])
+    try:
+        agreement = check_agreement(peer, problem)
+    except DisagreementError as error:
+        return {"refused": str(error)}
+    trainee = peer.prepare(problem)
+    epochs = measure(trainee.run_epochs, job["repeats"])
+    if not np.isfinite(flatten(*trainee.params())).all():
+        return {"refused": "the parameters did not stay finite"}
+    return {
+        "us": summarize([epoch / problem.shape.n_steps for epoch in epochs], 1e-6),
+        "agreement": agreement,
+        "versions": peer.versions(),
+        "pools": describe_pools(),
+    }
+
+
+def measure_peer(shape: Shape, peer: str, n_threads: int, repeats: int) -> dict:
+    """Let a worker measure, and say what came of it."""
+    try:
+        outcome = run_worker(
+            "steps", n_threads, peer=peer, shape=shape.name, repeats=repeats
+        )
+    except WorkerError as error:
+        outcome = {"refused": str(error)}
+    if "us" in outcome:
+        us = outcome["us"]
+        said = f"{us['median']:.1f} µs a step ({us['min']:.1f} to {us['max']:.1f})"
+        said += ", unsteady" if us["max"] > UNSTEADY * us["min"] else ""
+    else:
+        said = f"refused: {outcome['refused']}"
+    print(f"{shape.name} {peer} threads={n_threads} {said}", file=sys.stderr)
+    return outcome | {"n_threads": n_threads}
+
+
+def make_row(shape: Shape, peer: str, measured: list[dict], machine: dict) -> dict:
+    """Return a peer's row of a shape: its best thread count, held to the bound."""
+    best = min(measured, key=lambda outcome: outcome["us"]["median"])
+    median = best["us"]["median"]
+    bound = bound_of(shape, machine[best["n_threads"]]) * 1e6
+    return {
+        "shape": shape.name,
+        "network": str(shape),
+        "peer": peer,
+        "n_threads": best["n_threads"],
+        "us": best["us"],
+        "gflops": round(shape.flops / median / 1e3, 2),
+        "bound_us": round(bound, 3),
+        "fraction": round(bound / median, 4),
+        "median_us_by_threads": {o["n_threads"]: o["us"]["median"] for o in measured},
+        "agreement": best["agreement"],
+        "pools": best["pools"],
+    }
+
+
+def add_ratios(rows: list[dict]) -> None:
+    """Add to each row of a shape how many times fastmlp's time it takes."""
+    own = [row["us"]["median"] for row in rows if row["peer"] == "fastmlp"]
+    for row in rows:
+        row["ratio"] = round(row["us"]["median"] / own[0], 3) if own else None
+
+
+def print_rows(rows: list[dict]) -> None:
+    """Print the result."""
+    header = "shape peer threads µs/step min max GFLOP/s of-bound ×fastmlp"
+    print_table(
+        header.split(),
+        (
+            [
+                *(row["shape"], PEERS[row["peer"]], row["n_threads"]),
+                *row["us"].values(),
+                *(row["gflops"], f"{row['fraction']:.0%}", row["ratio"]),
+            ]
+            for row in rows
+        ),
+    )
+
+
+def run(
+    shapes: list[str],
+    peers: list[str],
+    threads: list[int] | None,
+    repeats: int,
+    path: Path | None,
+) -> int:
+    """Measure every shape with every peer.
+
+    Parameters
+    ----------
+    shapes, peers : list of str
+        Keys of `SHAPES` and `PEERS`.
+    threads : list of int or None
+        Thread counts to try with each peer.
+    repeats : int
+        Samples of each measurement.
+    path : Path or None
+        Where to write the result.
+
+    Returns
+    -------
+    int
+        Exit status: 1 if a measurement was refused. An absent peer is no error.
+    """
+    peers, counts = keep_available(peers), thread_counts(threads)
+    machine = {n: measure_machine(n, shapes) for n in counts}
+    rows: list[dict] = []
+    versions: dict[str, str] = {}
+    refused = False
+    for shape in (SHAPES[name] for name in shapes):
+        of_shape = []
+        for peer in peers:
+            outcomes = [measure_peer(shape, peer, n, repeats) for n in counts]
+            refused |= any("refused" in outcome for outcome in outcomes)
+            if measured := [outcome for outcome in outcomes if "us" in outcome]:
+                of_shape.append(make_row(shape, peer, measured, machine))
+                versions |= measured[0]["versions"]
+        add_ratios(of_shape)
+        rows += of_shape
+    print_rows(rows)
+    about = {"environment": describe_machine(), "versions": versions}
+    write_json(path, about | {"repeats": repeats, "machine": machine, "rows": rows})
+    return int(refused)
