@@ -5,6 +5,7 @@ import platform
 import sys
 import tempfile
 import warnings
+from glob import glob
 from pathlib import Path
 
 from Cython.Build import cythonize
@@ -43,6 +44,7 @@ def engine(name):
     return Extension(
         f"fastmlp._kernels.engine_{name}",
         [f"fastmlp/_kernels/engine_{name}.pyx"],
+        depends=glob("fastmlp/_kernels/*.h"),
         extra_compile_args=COMMON + INSTRUCTION_SETS[name],
     )
 

@@ -82,7 +82,7 @@ def elementwise_cases(numbers: Numbers) -> Iterator[Case]:
         x = np.abs(numbers.draw(ROWS * COLUMNS)) / 2
         yield Case(name, "", [np.empty_like(x), x])
     x = numbers.draw(ROWS, COLUMNS)
-    yield Case("sum_columns", "", [np.empty_like(x[0]), x, 0.0])
+    yield Case("sum_columns", "", [np.empty_like(x[0]), x, False])
     yield Case("sum_squares", "", [x.ravel()], n_outputs=0)
 
 
@@ -135,15 +135,15 @@ def product_cases(numbers: Numbers) -> Iterator[Case]:
     for rows, n_in, n_out in sorted(layers, key=np.prod):
         a, w = numbers.draw(rows, n_in), numbers.draw(n_in, n_out)
         delta = numbers.draw(rows, n_out)
-        for name, out, left, right in (
+        for name, out, *operands in (
             ("multiply_nn", delta, a, w),
             ("multiply_nt", a, delta, w),
-            ("multiply_tn", w, a, delta),
+            ("multiply_tn", w, a, delta, False),
         ):
             yield Case(
                 name,
                 f"{rows} rows {n_in}-{n_out}",
-                [np.empty_like(out), left, right, 0.0],
+                [np.empty_like(out), *operands],
                 n_elements=a.size * n_out,
             )
 

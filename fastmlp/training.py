@@ -6,6 +6,7 @@ import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -37,6 +38,9 @@ class Trainer:
         Weights of the rows.
     batch_size : int
         Rows of one step.
+    crew : Crew, default=None
+        Threads that share each step (:func:`fastmlp.threads.gather_crew`); the bits
+        are the same for any number of them.
     """
 
     def __init__(
@@ -48,10 +52,12 @@ class Trainer:
         sample_weight: np.ndarray | None = None,
         *,
         batch_size: int,
+        crew: Any = None,
     ) -> None:
         self.network = network
         self.optimizer = optimizer
         self.batch_size = batch_size
+        self._crew = crew
         self._data = (X, Y, sample_weight)
         self._capacity = min(batch_size, BLOCK_ROWS)
         self._arena = build_arena(network.layers, self._capacity, network.dtype)
@@ -96,6 +102,7 @@ class Trainer:
             self._cap,
             self.batch_size,
             self._capacity,
+            self._crew,
         )
         seconds = time.perf_counter() - started
         if seconds < SLICE_SECONDS / 2:

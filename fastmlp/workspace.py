@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from fastmlp import _kernels
+
 LAYER = np.dtype(
     [
         (name, np.intp)
@@ -73,6 +75,6 @@ def build_layers(
 
 
 def build_arena(layers: np.ndarray, capacity: int, dtype: np.dtype) -> np.ndarray:
-    """An arena for ``capacity`` rows."""
+    """An arena for ``capacity`` rows: their columns, and an entry a unit of update."""
     n_columns = int(layers["deltas"][-1] + layers["n_out"][-1])
-    return aligned_empty(n_columns * capacity, dtype)
+    return aligned_empty(n_columns * capacity + _kernels.count_units(layers), dtype)

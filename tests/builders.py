@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from fastmlp._kernels import ACTIVATIONS, OPTIMIZERS, SLOTS
+from fastmlp._kernels import ACTIVATIONS, OPTIMIZERS, SLOTS, count_units
 
 LAYER = np.dtype(
     [
@@ -66,8 +66,9 @@ def arena_columns(layers, n_targets):
 
 
 def build_arena(layers, n_targets, capacity, dtype=float):
-    """An arena poisoned with NaN."""
-    return np.full(arena_columns(layers, n_targets) * capacity, np.nan, dtype)
+    """An arena poisoned with NaN: its columns, and an entry a unit of update."""
+    n_entries = arena_columns(layers, n_targets) * capacity + count_units(layers)
+    return np.full(n_entries, np.nan, dtype)
 
 
 def build_rule(optimizer, **numbers):

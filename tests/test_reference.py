@@ -398,32 +398,36 @@ def test_log_loss_of_the_surely_wrong_is_finite(output, z, y, losses, delta):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize(
-    ("name", "a_shape", "b_shape", "subscripts"),
+    ("name", "a_shape", "b_shape", "subscripts", "how"),
     [
-        ("multiply_nn", (4, 3), (3, 5), "ik,kj->ij"),
-        ("multiply_nt", (4, 3), (5, 3), "ik,jk->ij"),
-        ("multiply_tn", (3, 4), (3, 5), "ki,kj->ij"),
+        ("multiply_nn", (4, 3), (3, 5), "ik,kj->ij", ()),
+        ("multiply_nt", (4, 3), (5, 3), "ik,jk->ij", ()),
+        ("multiply_tn", (3, 4), (3, 5), "ki,kj->ij", (False,)),
     ],
 )
-def test_products(name, a_shape, b_shape, subscripts, dtype):
+def test_products(name, a_shape, b_shape, subscripts, how, dtype):
     rng = np.random.default_rng(0)
     a, b = (rng.normal(size=s).astype(dtype) for s in (a_shape, b_shape))
     product = np.einsum(subscripts, a, b, dtype=float)
     c = np.full((4, 5), np.nan, dtype)
-    getattr(reference, name)(c, a, b, 0)
+    getattr(reference, name)(c, a, b, *how)
     assert_allclose(c, product, rtol=4 * np.finfo(dtype).eps, atol=1e-15)
-    c[...] = 2
-    getattr(reference, name)(c, a, b, 1)
-    assert_allclose(c, product + 2, rtol=4 * np.finfo(dtype).eps, atol=1e-15)
+
+
+def test_products_are_added():
+    a, b = np.array([[1.0, 2.0]]), np.array([[3.0]])
+    c = np.array([[10.0], [20.0]])
+    reference.multiply_tn(c, a, b, True)
+    assert_array_equal(c, [[13], [26]])
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_sums(dtype):
     a = np.arange(6, dtype=dtype).reshape(2, 3)
     out = np.full(3, np.nan, dtype)
-    reference.sum_columns(out, a, 0)
+    reference.sum_columns(out, a, False)
     assert_array_equal(out, [3, 5, 7])
-    reference.sum_columns(out, a, 1)
+    reference.sum_columns(out, a, True)
     assert_array_equal(out, [6, 10, 14])
     assert reference.sum_squares(a[1]) == 50
 
@@ -764,54 +768,56 @@ def read_block(arena, column, n_columns, rows, capacity):
     return arena[begin : begin + rows * n_columns].reshape(rows, n_columns)
 
 
-def check_last_block(problem, arena, rows, m, gathered):
+def check_last_block(problem, arena, rows, m, output, gathered):
     """The arena's blocks against a forward and backward pass over these rows."""
-    capacity, n_rows = problem.capacity, len(rows)
     X, Y, w = problem.X[rows], problem.Y[rows], problem.sample_weight[rows]
+    scales = (w / m)[:, None]
     z, (a_0, a_1) = forward(problem, X)
-    one_hot = np.eye(2)[Y[:, 0].astype(int)]
-    p = scipy.special.softmax(z, axis=1)
-    delta_2 = (w / m)[:, None] * (p - one_hot)
+    target = np.eye(2)[Y[:, 0].astype(int)] if output == "softmax" else Y
+    delta_2 = scales * (ACTIVATION_TRUTHS[output](z) - target)
     delta_1 = delta_2 @ problem.weights(problem.params, 2).T * (1 - a_1**2)
     delta_0 = delta_1 @ problem.weights(problem.params, 1).T * (1 - a_0**2)
-    # In the contract's order, for sizes 3, 5, 4, 2.
-    blocks = [
-        (0, X if gathered else np.full_like(X, np.nan)),
-        (3, Y if gathered else np.full_like(Y, np.nan)),
-        (4, (w / m)[:, None]),
-        (5, -one_hot * np.log(p)),
-        (7, a_0),
-        (12, delta_0),
-        (17, a_1),
-        (21, delta_1),
-        (25, z),
-        (27, delta_2),
-    ]
-    for column, truth in blocks:
-        block = read_block(arena, column, truth.shape[1], n_rows, capacity)
-        assert_allclose(block, truth, rtol=1e-12, atol=1e-15, err_msg=f"at {column}")
+    losses = head_truth("log_loss", output, z, Y)
+    blocks = {
+        "inputs": X if gathered else np.full_like(X, np.nan),
+        "targets": Y if gathered else np.full_like(Y, np.nan),
+        "scales": scales,
+        "losses": losses,
+        "outputs 0": a_0,
+        "deltas 0": delta_0,
+        "outputs 1": a_1,
+        "deltas 1": delta_1,
+        "outputs 2": z,
+        "deltas 2": delta_2,
+    }
+    column = 0
+    for name, truth in blocks.items():
+        n_columns = truth.shape[1]
+        block = read_block(arena, column, n_columns, len(rows), problem.capacity)
+        assert_allclose(block, truth, rtol=1e-12, atol=1e-15, err_msg=name)
+        column += n_columns
 
 
-def make_arena_problem():
-    return make_problem(
-        (3, 5, 4, 2), "log_loss", "softmax", rows=8, alpha=0.7, capacity=5
-    )
+def make_arena_problem(output="softmax"):
+    return make_problem((3, 5, 4, 2), "log_loss", output, rows=8, alpha=0.7, capacity=5)
 
 
-def test_arena_after_the_gradient():
-    problem = make_arena_problem()
+@pytest.mark.parametrize("output", HEADS["log_loss"])
+def test_arena_after_the_gradient(output):
+    problem = make_arena_problem(output)
     arena = problem.arena()
     problem.compute_loss_and_gradient(arena=arena)
     m = problem.sample_weight.sum()
-    check_last_block(problem, arena, np.arange(5, 8), m, gathered=False)
+    check_last_block(problem, arena, np.arange(5, 8), m, output, gathered=False)
 
 
-def test_arena_after_training():
-    problem = make_arena_problem()
+@pytest.mark.parametrize("output", HEADS["log_loss"])
+def test_arena_after_training(output):
+    problem = make_arena_problem(output)
     run = problem.start("sgd", [3, 1, 7, 0, 4, 6, 2], 7, learning_rate=0.1)
     run.train()
     m = problem.sample_weight[run.order].sum()
-    check_last_block(problem, run.arena, run.order[5:], m, gathered=True)
+    check_last_block(problem, run.arena, run.order[5:], m, output, gathered=True)
 
 
 def test_arena_after_the_loss():

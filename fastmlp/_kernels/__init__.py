@@ -10,6 +10,8 @@ import os
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from fastmlp._kernels.cpu import runnable
 
 
@@ -49,6 +51,9 @@ LOSSES: dict[str, int] = engine.LOSSES
 HEADS: dict[str, tuple[str, ...]] = engine.HEADS
 OPTIMIZERS: dict[str, int] = engine.OPTIMIZERS
 SLOTS: dict[str, int] = engine.SLOTS
+THREADS: bool = engine.THREADS
+Crew: type = engine.Crew
+count_units: Callable[[np.ndarray], int] = engine.count_units
 
 FUNCTIONS = (
     "exp",

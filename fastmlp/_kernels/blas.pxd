@@ -13,98 +13,56 @@ from fastmlp._kernels.types cimport real
 
 
 cdef inline void gemm(
-    real* c, const real* a, const real* b, bint transpose_a, bint transpose_b,
-    int m, int n, int k, int lda, int ldb, real beta,
+    real* c, const real* a, const real* b, int m, int n, int k,
+    bint transpose_a, int a_width, bint transpose_b, int b_width, real beta,
 ) noexcept nogil:
-    """Row-major c (m, n) = op(a) op(b) + beta c, with inner dimension k."""
+    """c (m, n) = op(a) op(b) + beta c, the operands' rows a_width and b_width apart."""
     cdef real one = 1
     cdef char* op_a = b"T" if transpose_a else b"N"
     cdef char* op_b = b"T" if transpose_b else b"N"
     if real is float:
-        sgemm(op_b, op_a, &n, &m, &k, &one, <float*>b, &ldb, <float*>a, &lda, &beta, c, &n)
+        sgemm(op_b, op_a, &n, &m, &k, &one, <float*>b, &b_width, <float*>a, &a_width, &beta, c, &n)
     else:
-        dgemm(op_b, op_a, &n, &m, &k, &one, <double*>b, &ldb, <double*>a, &lda, &beta, c, &n)
+        dgemm(op_b, op_a, &n, &m, &k, &one, <double*>b, &b_width, <double*>a, &a_width, &beta, c, &n)
 
 
 cdef inline void gemv(
-    real* y, const real* a, const real* x, bint transpose, int rows, int columns, real beta
+    real* y, const real* a, const real* x, bint transpose, int rows, int columns, int width,
+    int stride, real beta,
 ) noexcept nogil:
-    """y = op(a) x + beta y, with a row-major (rows, columns)."""
+    """y = op(a) x + beta y, with a (rows, columns) and x's entries stride apart."""
     cdef real one = 1
-    cdef int stride = 1
+    cdef int unit = 1
     cdef char* op = b"N" if transpose else b"T"
     if beta == 0:
         # Some BLAS multiply y by beta instead of overwriting it: NaN would stay NaN.
         memset(y, 0, (columns if transpose else rows) * sizeof(real))
     if real is float:
-        sgemv(op, &columns, &rows, &one, <float*>a, &columns, <float*>x, &stride, &beta, y, &stride)
+        sgemv(op, &columns, &rows, &one, <float*>a, &width, <float*>x, &stride, &beta, y, &unit)
     else:
-        dgemv(op, &columns, &rows, &one, <double*>a, &columns, <double*>x, &stride, &beta, y, &stride)
+        dgemv(op, &columns, &rows, &one, <double*>a, &width, <double*>x, &stride, &beta, y, &unit)
 
 
-cdef inline void outer(
-    real* c, const real* a, const real* b, Py_ssize_t m, Py_ssize_t n, real beta
+cdef inline void multiply(
+    real* c, const real* a, const real* b, Py_ssize_t m, Py_ssize_t n, Py_ssize_t k,
+    Py_ssize_t a_row, Py_ssize_t a_column, Py_ssize_t b_row, Py_ssize_t b_column,
+    bint accumulate,
 ) noexcept nogil:
-    """c (m, n) = a bᵀ + beta c, of two vectors."""
-    cdef Py_ssize_t i, j
-    cdef real factor
-    for i in range(m):
-        factor = a[i]
-        if beta == 0:
-            for j in range(n):
-                c[i * n + j] = factor * b[j]
-        else:
-            for j in range(n):
-                c[i * n + j] += factor * b[j]
-
-
-cdef inline void multiply_nn(
-    real* c, const real* a, const real* b, Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, real beta
-) noexcept nogil:
-    """c (m, n) = a (m, k) b (k, n) + beta c."""
-    if m == 1:
-        gemv(c, b, a, True, <int>k, <int>n, beta)
-    elif n == 1:
-        gemv(c, a, b, False, <int>m, <int>k, beta)
-    else:
-        gemm(c, a, b, False, False, <int>m, <int>n, <int>k, <int>k, <int>n, beta)
-
-
-cdef inline void multiply_nt(
-    real* c, const real* a, const real* b, Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, real beta
-) noexcept nogil:
-    """c (m, n) = a (m, k) bᵀ + beta c, with b (n, k)."""
-    if k == 1:
-        outer(c, a, b, m, n, beta)
+    """c (m, n) = a b (+ c); of each operand's strides one is 1, the other its width,
+    which BLAS wants to be no less than the row even of a single one."""
+    cdef bint transpose_a = a_column != 1
+    cdef bint transpose_b = b_column != 1
+    cdef Py_ssize_t a_width = max(a_column, m) if transpose_a else max(a_row, k)
+    cdef Py_ssize_t b_width = max(b_column, k) if transpose_b else max(b_row, n)
+    cdef real beta = 1 if accumulate else 0
+    if m == 1 and not transpose_b:
+        gemv(c, b, a, True, <int>k, <int>n, <int>b_width, <int>a_column, beta)
     elif m == 1:
-        gemv(c, b, a, False, <int>n, <int>k, beta)
+        gemv(c, b, a, False, <int>n, <int>k, <int>b_width, <int>a_column, beta)
+    elif n == 1 and not transpose_a:
+        gemv(c, a, b, False, <int>m, <int>k, <int>a_width, <int>b_row, beta)
     elif n == 1:
-        gemv(c, a, b, False, <int>m, <int>k, beta)
+        gemv(c, a, b, True, <int>k, <int>m, <int>a_width, <int>b_row, beta)
     else:
-        gemm(c, a, b, False, True, <int>m, <int>n, <int>k, <int>k, <int>k, beta)
-
-
-cdef inline void multiply_tn(
-    real* c, const real* a, const real* b, Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, real beta
-) noexcept nogil:
-    """c (m, n) = aᵀ b + beta c, with a (k, m) and b (k, n)."""
-    if k == 1:
-        outer(c, a, b, m, n, beta)
-    elif n == 1:
-        gemv(c, a, b, True, <int>k, <int>m, beta)
-    elif m == 1:
-        gemv(c, b, a, True, <int>k, <int>n, beta)
-    else:
-        gemm(c, a, b, True, False, <int>m, <int>n, <int>k, <int>m, <int>n, beta)
-
-
-cdef inline void sum_columns(
-    real* out, const real* a, Py_ssize_t m, Py_ssize_t n, real beta
-) noexcept nogil:
-    """out (n,) = column sums of a (m, n) + beta out."""
-    cdef Py_ssize_t i, j
-    if beta == 0:
-        memset(out, 0, n * sizeof(real))
-    for i in range(m):
-        for j in range(n):
-            out[j] += a[i * n + j]
+        gemm(c, a, b, <int>m, <int>n, <int>k, transpose_a, <int>a_width,
+             transpose_b, <int>b_width, beta)

@@ -1,57 +1,144 @@
-from libc.limits cimport INT_MAX
-from libc.math cimport INFINITY
-from libc.string cimport memcpy, memset
-
-from fastmlp._kernels cimport activations, blas, math, optimizers, regularizers
-from fastmlp._kernels cimport losses as heads
-from fastmlp._kernels.types cimport Layer, Rule, real
-
-include "tables.pxi"
-
-
 # The engine: forward, head, backward, update, and whole epochs of them.
 #
 # (a) A step has two phases. Rows: forward, head and δ of every layer, each row for
 #     itself. Parameters: the gradient of every layer over all rows, then the
 #     update. δ therefore always goes through the weights of the forward pass, and
-#     each phase can be shared out among threads: rows in the first, tiles of
-#     parameters in the second.
-# (b) Nothing here allocates or takes the GIL. Every buffer comes from the caller:
+#     the threads of a crew share each phase: rows in the first, rows of W in the
+#     second, one barrier after either.
+# (b) The bits do not depend on the number of threads: an entry of a product is one
+#     chain whoever computes it, and sums over threads are made of parts (units) that
+#     the layer's shape alone decides, added up by thread 0.
+# (c) Nothing here allocates or takes the GIL. Every buffer comes from the caller:
 #     docs/contracts.md says what lies where.
-# (c) A formula never stands here; it stands in its room (activations.pxd,
+# (d) A formula never stands here; it stands in its room (activations.pxd,
 #     losses.pxd, optimizers.pxd, regularizers.pxd).
+from libc.limits cimport INT_MAX
+from libc.math cimport INFINITY
+from libc.string cimport memcpy, memset
 
-# Parameters updated at a time: with gradient and two slots 16 KiB of float32, so
-# the penalty's pass and the update's find them in the first-level cache.
+from fastmlp._kernels cimport activations, math, optimizers, products, regularizers
+from fastmlp._kernels cimport losses as heads
+from fastmlp._kernels.types cimport Layer, Rule, real
+
+include "tables.pxi"
+
+cdef extern from "threads.h":
+    bint THREADS_WORK
+    ctypedef struct barrier_t:
+        pass
+    int barrier_await(barrier_t* barrier, int seen) nogil
+    void barrier_open(barrier_t* barrier) nogil
+    void barrier_wait(barrier_t* barrier, int n) nogil
+
 cdef enum:
-    CHUNK = 1024
+    # Parameters of a unit of update, about: with gradient and two slots 8 KiB of
+    # float32, so the penalty's pass and the update's find them in the nearest cache.
+    UNIT = 512
+    # Rows that threads are given whole multiples of: the height of a tile.
+    TILE_ROWS = 6
 
 
-cdef struct Arena:
-    # Element offsets of the blocks of contracts.md, and the rows they hold.
-    Py_ssize_t targets
-    Py_ssize_t scales
-    Py_ssize_t losses
+cdef struct Job:
+    # One call's buffers, all of one number type, and what to do with them.
+    void* params
+    void* grads
+    void* slots
+    void* arena
+    const void* X
+    const void* Y
+    const void* sample_weight
+    const Py_ssize_t* order
+    const Layer* layers
+    Rule* rule
+    Py_ssize_t n_layers
+    Py_ssize_t n_params
+    Py_ssize_t n_slots
+    Py_ssize_t n_targets
+    Py_ssize_t n_rows
+    Py_ssize_t batch_size
     Py_ssize_t capacity
+    Py_ssize_t loss
+    double cap
+    double result
+    int n_threads
+    barrier_t* barrier
 
 
-cdef inline Arena map_arena(
-    const Layer* layers, Py_ssize_t n_layers, Py_ssize_t n_targets, Py_ssize_t capacity
+cdef struct Share:
+    Py_ssize_t begin
+    Py_ssize_t end
+
+
+cdef inline Share share_out(Py_ssize_t n, Py_ssize_t unit, int thread, int n_threads) noexcept nogil:
+    """Thread's part of 0 … n, in whole units but for the last; none of less than one."""
+    cdef Share share
+    cdef Py_ssize_t sharers = min(<Py_ssize_t>n_threads, max(<Py_ssize_t>1, n // unit))
+    share.begin = n * thread // sharers // unit * unit
+    share.end = n if thread == sharers - 1 else n * (thread + 1) // sharers // unit * unit
+    if thread >= sharers:
+        share.begin = share.end = n
+    return share
+
+
+# --- Where things lie.
+
+
+cdef inline real* block(
+    real* arena, const Job* job, Py_ssize_t column, Py_ssize_t width, Py_ssize_t row
 ) noexcept nogil:
-    cdef Arena arena
-    arena.capacity = capacity
-    arena.targets = layers[0].n_in * capacity
-    arena.scales = arena.targets + n_targets * capacity
-    arena.losses = arena.scales + capacity
-    return arena
+    """Row `row` of the arena's block of `width` columns that begins at `column`."""
+    return arena + column * job.capacity + row * width
 
 
-cdef inline const real* layer_inputs(
-    const real* arena, const real* inputs, const Layer* layers, Py_ssize_t layer, Py_ssize_t capacity
+cdef inline real* outputs_of(real* arena, const Job* job, Py_ssize_t l, Py_ssize_t row) noexcept nogil:
+    return block(arena, job, job.layers[l].outputs, job.layers[l].n_out, row)
+
+
+cdef inline real* deltas_of(real* arena, const Job* job, Py_ssize_t l, Py_ssize_t row) noexcept nogil:
+    return block(arena, job, job.layers[l].deltas, job.layers[l].n_out, row)
+
+
+cdef inline real* targets_of(real* arena, const Job* job, Py_ssize_t row) noexcept nogil:
+    return block(arena, job, job.layers[0].n_in, job.n_targets, row)
+
+
+cdef inline real* scales_of(real* arena, const Job* job, Py_ssize_t row) noexcept nogil:
+    return block(arena, job, job.layers[0].n_in + job.n_targets, 1, row)
+
+
+cdef inline real* losses_of(real* arena, const Job* job, Py_ssize_t row) noexcept nogil:
+    cdef Py_ssize_t n_out = job.layers[job.n_layers - 1].n_out
+    return block(arena, job, job.layers[0].n_in + job.n_targets + 1, n_out, row)
+
+
+cdef inline const real* inputs_of(
+    real* arena, const real* inputs, const Job* job, Py_ssize_t l, Py_ssize_t row
 ) noexcept nogil:
-    if layer == 0:
-        return inputs
-    return arena + layers[layer - 1].outputs * capacity
+    """What layer l is given: the batch's inputs, or the outputs of the layer below."""
+    if l == 0:
+        return inputs + row * job.layers[0].n_in
+    return outputs_of(arena, job, l - 1, row)
+
+
+cdef inline Py_ssize_t count_columns(const Job* job) noexcept nogil:
+    return job.layers[job.n_layers - 1].deltas + job.layers[job.n_layers - 1].n_out
+
+
+cdef inline Py_ssize_t unit_rows(const Layer* layer) noexcept nogil:
+    """Rows of W in a unit of update."""
+    return max(<Py_ssize_t>1, UNIT // layer.n_out)
+
+
+cdef inline Py_ssize_t units_of(const Layer* layer) noexcept nogil:
+    return (layer.n_in - 1) // unit_rows(layer) + 1
+
+
+cdef inline Py_ssize_t count_weights(const Job* job) noexcept nogil:
+    """Weights stand before biases: the penalised prefix of the parameters."""
+    return job.layers[0].biases
+
+
+# --- Rows: forward, head, backward. `first` is the first row, `rows` how many.
 
 
 cdef inline void forward_layer(
@@ -59,56 +146,52 @@ cdef inline void forward_layer(
     Py_ssize_t rows, Py_ssize_t activation,
 ) noexcept nogil:
     """out (rows, n_out) = σ(inputs (rows, n_in) W + b)."""
-    blas.multiply_nn(out, inputs, params + layer.weights, rows, layer.n_out, layer.n_in, <real>0)
+    products.multiply_nn(out, inputs, params + layer.weights, rows, layer.n_out, layer.n_in)
     activations.add_bias_and_activate(out, params + layer.biases, rows, layer.n_out, activation)
 
 
 cdef void forward(
-    real* out, real* arena, const real* inputs, const real* params,
-    const Layer* layers, Py_ssize_t n_layers, Py_ssize_t rows, Py_ssize_t capacity,
+    real* out, real* arena, const real* inputs, const Job* job, Py_ssize_t first, Py_ssize_t rows
 ) noexcept nogil:
     """Hidden layers into the arena; z of the last layer, bias added, into out."""
-    cdef Py_ssize_t l, last = n_layers - 1
+    cdef Py_ssize_t l, last = job.n_layers - 1
+    cdef const real* params = <const real*>job.params
     for l in range(last):
         forward_layer(
-            arena + layers[l].outputs * capacity,
-            layer_inputs(arena, inputs, layers, l, capacity),
-            params, &layers[l], rows, layers[l].activation)
+            outputs_of(arena, job, l, first), inputs_of(arena, inputs, job, l, first),
+            params, &job.layers[l], rows, job.layers[l].activation)
     forward_layer(
-        out, layer_inputs(arena, inputs, layers, last, capacity),
-        params, &layers[last], rows, activations.IDENTITY)
+        out, inputs_of(arena, inputs, job, last, first),
+        params, &job.layers[last], rows, activations.IDENTITY)
 
 
-cdef void backward(
-    real* arena, const real* params, const Layer* layers, Py_ssize_t n_layers,
-    Py_ssize_t rows, Py_ssize_t capacity,
+cdef void evaluate(
+    real* arena, const real* inputs, const real* targets, const Job* job,
+    Py_ssize_t first, Py_ssize_t rows,
 ) noexcept nogil:
+    """Forward and head: z, δ and losses of the last layer. targets begin at row first."""
+    cdef Py_ssize_t last = job.n_layers - 1
+    forward(outputs_of(arena, job, last, first), arena, inputs, job, first, rows)
+    heads.evaluate_head(
+        deltas_of(arena, job, last, first), losses_of(arena, job, first),
+        outputs_of(arena, job, last, first), targets, scales_of(arena, job, first),
+        rows, job.layers[last].n_out, job.loss, job.layers[last].activation)
+
+
+cdef void backward(real* arena, const Job* job, Py_ssize_t first, Py_ssize_t rows) noexcept nogil:
     """δ of every hidden layer from δ of the last: δˡ = (δˡ⁺¹ Wˡ⁺¹ᵀ) ⊙ σ'(zˡ)."""
     cdef Py_ssize_t l
+    cdef const Layer* layer
     cdef real* delta
-    for l in range(n_layers - 1, 0, -1):
-        delta = arena + layers[l - 1].deltas * capacity
-        blas.multiply_nt(
-            delta, arena + layers[l].deltas * capacity, params + layers[l].weights,
-            rows, layers[l].n_in, layers[l].n_out, <real>0)
+    for l in range(job.n_layers - 1, 0, -1):
+        layer = &job.layers[l]
+        delta = deltas_of(arena, job, l - 1, first)
+        products.multiply_nt(
+            delta, deltas_of(arena, job, l, first), <const real*>job.params + layer.weights,
+            rows, layer.n_in, layer.n_out)
         activations.multiply_slope(
-            delta, arena + layers[l - 1].outputs * capacity,
-            rows * layers[l].n_in, layers[l - 1].activation)
-
-
-cdef double evaluate_rows(
-    real* arena, const real* inputs, const real* targets, const real* params,
-    const Layer* layers, Py_ssize_t n_layers, Py_ssize_t loss, double cap,
-    Py_ssize_t rows, Arena* blocks,
-) noexcept nogil:
-    """Forward and head: δ of the last layer, and Σ scales ⊙ ℓ of these rows."""
-    cdef const Layer* last = &layers[n_layers - 1]
-    cdef real* z = arena + last.outputs * blocks.capacity
-    forward(z, arena, inputs, params, layers, n_layers, rows, blocks.capacity)
-    heads.evaluate_head(
-        arena + last.deltas * blocks.capacity, arena + blocks.losses, z, targets,
-        arena + blocks.scales, rows, last.n_out, loss, last.activation)
-    return weighted_sum(arena + blocks.losses, arena + blocks.scales, rows, last.n_out, <real>cap)
+            delta, outputs_of(arena, job, l - 1, first),
+            rows * layer.n_in, job.layers[l - 1].activation)
 
 
 cdef double weighted_sum(
@@ -127,46 +210,101 @@ cdef double weighted_sum(
     return total
 
 
-cdef void accumulate_gradient(
-    real* grads, const real* arena, const real* inputs, const Layer* layers,
-    Py_ssize_t n_layers, Py_ssize_t rows, Py_ssize_t capacity, real beta,
-) noexcept nogil:
-    """∂J/∂W = Aᵀ δ and ∂J/∂b = Σ δ of every layer, plus beta times what is there."""
-    cdef Py_ssize_t l
-    cdef const Layer* layer
-    for l in range(n_layers):
-        layer = &layers[l]
-        blas.multiply_tn(
-            grads + layer.weights, layer_inputs(arena, inputs, layers, l, capacity),
-            arena + layer.deltas * capacity, layer.n_in, layer.n_out, rows, beta)
-        blas.sum_columns(
-            grads + layer.biases, arena + layer.deltas * capacity, rows, layer.n_out, beta)
+cdef double sum_losses(real* arena, const Job* job, Py_ssize_t rows, double cap) noexcept nogil:
+    """The data term of J of the rows in the arena."""
+    return weighted_sum(
+        losses_of(arena, job, 0), scales_of(arena, job, 0), rows,
+        job.layers[job.n_layers - 1].n_out, <real>cap)
 
 
-cdef double update_range(
-    real* params, const real* grads, real* slots, Py_ssize_t n_params,
-    Py_ssize_t begin, Py_ssize_t end, const Rule* rule, Py_ssize_t n_slots, double l2,
+# --- Parameters: gradient and update.
+
+
+cdef inline void weight_gradient(
+    real* grads, real* arena, const real* inputs, const Job* job, Py_ssize_t l,
+    Py_ssize_t begin, Py_ssize_t end, Py_ssize_t rows, bint accumulate,
 ) noexcept nogil:
-    """One step of params[begin:end]; returns their Σ w² of before it, if penalised."""
-    cdef Py_ssize_t i = begin, n
-    cdef double squares = 0
-    cdef real* second = slots + (n_params if n_slots > 1 else 0)
-    while i < end:
-        n = min(<Py_ssize_t>CHUNK, end - i)
+    """∂J/∂W = Aᵀ δ, rows begin … end of layer l's W."""
+    cdef const Layer* layer = &job.layers[l]
+    products.multiply_tn(
+        grads + layer.weights + begin * layer.n_out,
+        inputs_of(arena, inputs, job, l, 0) + begin, deltas_of(arena, job, l, 0),
+        end - begin, layer.n_out, rows, layer.n_in, accumulate)
+
+
+cdef inline void bias_gradient(
+    real* grads, real* arena, const Job* job, Py_ssize_t l, Py_ssize_t rows, bint accumulate
+) noexcept nogil:
+    """∂J/∂b = Σ δ over rows."""
+    products.sum_columns(
+        grads + job.layers[l].biases, deltas_of(arena, job, l, 0),
+        rows, job.layers[l].n_out, accumulate)
+
+
+cdef inline void update_range(
+    real* params, const Job* job, Py_ssize_t begin, Py_ssize_t n, const Rule* rule, double l2
+) noexcept nogil:
+    """One step of n parameters from begin on."""
+    cdef real* slots = <real*>job.slots + begin
+    cdef real* second = slots + (job.n_params if job.n_slots > 1 else 0)
+    optimizers.update(
+        params + begin, <const real*>job.grads + begin, slots, second, n, rule, <real>l2)
+
+
+cdef void update_weights(
+    real* params, real* squares, const Job* job, Py_ssize_t l, Share units,
+    const Rule* rule, double l2,
+) noexcept nogil:
+    """One step of some of layer l's units; squares[u] = Σ w² of unit u before it."""
+    cdef const Layer* layer = &job.layers[l]
+    cdef Py_ssize_t unit, begin, end, size = unit_rows(layer) * layer.n_out
+    for unit in range(units.begin, units.end):
+        begin = layer.weights + unit * size
+        end = min(begin + size, layer.weights + layer.n_in * layer.n_out)
         if l2 != 0:
-            squares += regularizers.sum_squares(params + i, n)
-        optimizers.update(params + i, grads + i, slots + i, second + i, n, rule, <real>l2)
-        i += n
-    return squares
+            squares[unit] = <real>regularizers.sum_squares(params + begin, end - begin)
+        update_range(params, job, begin, end - begin, rule, l2)
 
 
-cdef void set_scales(
-    real* scales, const real* weights, Py_ssize_t rows, double total
+cdef void process_parameters(
+    real* arena, const Job* job, const Rule* rule, Py_ssize_t rows, double l2,
+    bint accumulate, bint finish, int thread,
 ) noexcept nogil:
-    """scales[i] = wᵢ / m; weights may be scales itself, or NULL for ones."""
-    cdef Py_ssize_t i
-    for i in range(rows):
-        scales[i] = <real>((weights[i] if weights != NULL else 1) / total)
+    """Gradient of this thread's parameters over the block, and their step to finish."""
+    cdef Py_ssize_t l, begin, end
+    cdef Share units
+    cdef const Layer* layer
+    cdef real* grads = <real*>job.grads
+    cdef real* squares = block(arena, job, count_columns(job), 0, 0)
+    for l in range(job.n_layers):
+        layer = &job.layers[l]
+        units = share_out(units_of(layer), 1, thread, job.n_threads)
+        begin = units.begin * unit_rows(layer)
+        end = min(units.end * unit_rows(layer), layer.n_in)
+        if begin < end:
+            weight_gradient(grads, arena, arena, job, l, begin, end, rows, accumulate)
+            if finish:
+                update_weights(<real*>job.params, squares, job, l, units, rule, l2)
+        if l % job.n_threads == thread:
+            bias_gradient(grads, arena, job, l, rows, accumulate)
+            if finish:
+                update_range(<real*>job.params, job, layer.biases, layer.n_out, rule, 0)
+        squares += units_of(layer)
+
+
+cdef double sum_units(real* arena, const Job* job) noexcept nogil:
+    """Σ w² of all weights before the step, from its units."""
+    cdef Py_ssize_t l, unit, n = 0
+    cdef const real* squares = block(arena, job, count_columns(job), 0, 0)
+    cdef double total = 0
+    for l in range(job.n_layers):
+        n += units_of(&job.layers[l])
+    for unit in range(n):
+        total += squares[unit]
+    return total
+
+
+# --- Steps and epochs.
 
 
 cdef double sum_weights(
@@ -182,6 +320,15 @@ cdef double sum_weights(
     return total
 
 
+cdef void set_scales(
+    real* scales, const real* weights, Py_ssize_t rows, double total
+) noexcept nogil:
+    """scales[i] = wᵢ / m; weights may be scales itself, or NULL for ones."""
+    cdef Py_ssize_t i
+    for i in range(rows):
+        scales[i] = <real>((weights[i] if weights != NULL else 1) / total)
+
+
 cdef void gather_rows(
     real* out, const real* source, const Py_ssize_t* order, Py_ssize_t rows, Py_ssize_t n
 ) noexcept nogil:
@@ -195,102 +342,111 @@ cdef void gather_rows(
         memcpy(out + i * n, source + order[i] * n, n * sizeof(real))
 
 
-cdef double batch_gradient(
-    real* grads, real* arena, const real* X, const real* Y, const real* sample_weight,
-    const Py_ssize_t* order, Py_ssize_t size, double weight, const real* params,
-    const Layer* layers, Py_ssize_t n_layers, Py_ssize_t loss, double cap, Arena* blocks,
-    Py_ssize_t n_targets,
+cdef void gather(
+    real* arena, const Job* job, const Py_ssize_t* order, Py_ssize_t first, Py_ssize_t rows,
+    double weight,
 ) noexcept nogil:
-    """Data gradient of one batch of the rows in order, and its data loss."""
+    """Inputs, targets and scales of rows order[first:first + rows] into the arena."""
+    cdef real* scales = scales_of(arena, job, first)
+    cdef const real* sample_weight = <const real*>job.sample_weight
+    cdef Py_ssize_t n_in = job.layers[0].n_in
+    gather_rows(arena + first * n_in, <const real*>job.X, order + first, rows, n_in)
+    gather_rows(
+        targets_of(arena, job, first), <const real*>job.Y, order + first, rows, job.n_targets)
+    if sample_weight != NULL:
+        gather_rows(scales, sample_weight, order + first, rows, 1)
+    set_scales(scales, scales if sample_weight != NULL else NULL, rows, weight)
+
+
+cdef void process_rows(
+    real* arena, const Job* job, const Py_ssize_t* order, Py_ssize_t first, Py_ssize_t rows,
+    double weight,
+) noexcept nogil:
+    """Everything that a row of the block needs of itself alone."""
+    gather(arena, job, order, first, rows, weight)
+    evaluate(arena, arena, targets_of(arena, job, first), job, first, rows)
+    backward(arena, job, first, rows)
+
+
+cdef double take_step(
+    real* arena, const Job* job, const Rule* rule, const Py_ssize_t* order, Py_ssize_t size,
+    double weight, int thread,
+) noexcept nogil:
+    """One batch, in blocks of the arena's capacity; thread 0 returns J before the step."""
     cdef Py_ssize_t begin = 0, rows
-    cdef Py_ssize_t capacity = blocks.capacity
-    cdef real* scales = arena + blocks.scales
-    cdef double total = 0
+    cdef double l2 = rule.alpha / weight, total = 0
+    cdef Share mine
     while begin < size:
-        rows = min(capacity, size - begin)
-        gather_rows(arena, X, order + begin, rows, layers[0].n_in)
-        gather_rows(arena + blocks.targets, Y, order + begin, rows, n_targets)
-        if sample_weight != NULL:
-            gather_rows(scales, sample_weight, order + begin, rows, 1)
-        set_scales(scales, scales if sample_weight != NULL else NULL, rows, weight)
-        total += evaluate_rows(
-            arena, arena, arena + blocks.targets, params, layers, n_layers, loss, cap, rows, blocks)
-        backward(arena, params, layers, n_layers, rows, capacity)
-        accumulate_gradient(
-            grads, arena, arena, layers, n_layers, rows, capacity,
-            <real>(0 if begin == 0 else 1))
+        rows = min(job.capacity, size - begin)
+        mine = share_out(rows, TILE_ROWS, thread, job.n_threads)
+        if mine.begin < mine.end:
+            process_rows(arena, job, order + begin, mine.begin, mine.end - mine.begin, weight)
+        barrier_wait(job.barrier, job.n_threads)
+        if thread == 0:
+            total += sum_losses(arena, job, rows, job.cap)
+        process_parameters(
+            arena, job, rule, rows, l2, begin > 0, begin + rows == size, thread)
+        barrier_wait(job.barrier, job.n_threads)
         begin += rows
+    if thread == 0 and l2 != 0:
+        total += 0.5 * l2 * sum_units(arena, job)
     return total
 
 
-cdef Py_ssize_t count_weights(const Layer* layers, Py_ssize_t n_layers) noexcept nogil:
-    """Weights stand before biases: the penalised prefix of the parameters."""
-    return layers[0].biases
-
-
-cdef double train_epoch(
-    real* params, real* grads, real* slots, Py_ssize_t n_params, Py_ssize_t n_slots, Rule* rule,
-    real* arena, const real* X, const real* Y, const real* sample_weight,
-    const Py_ssize_t* order, Py_ssize_t n_rows, const Layer* layers, Py_ssize_t n_layers,
-    Py_ssize_t loss, double cap, Py_ssize_t batch_size, Arena* blocks, Py_ssize_t n_targets,
-) noexcept nogil:
-    """One step for each batch of order; Σ of J × rows, each J before its step."""
-    cdef Py_ssize_t begin, size, batch
-    cdef Py_ssize_t n_weights = count_weights(layers, n_layers)
-    cdef double weight, objective, l2, total = 0
-    for batch in range((n_rows - 1) // batch_size + 1):
-        begin = batch * batch_size
-        size = min(batch_size, n_rows - begin)
-        weight = sum_weights(sample_weight, order + begin, size)
+cdef void run_epoch(real* arena, Job* job, int thread) noexcept nogil:
+    """This thread's part of one step for each batch of the order."""
+    cdef Py_ssize_t batch, begin, size
+    cdef double weight, result = 0
+    cdef Rule rule = job.rule[0]
+    for batch in range((job.n_rows - 1) // job.batch_size + 1):
+        begin = batch * job.batch_size
+        size = min(job.batch_size, job.n_rows - begin)
+        weight = sum_weights(<const real*>job.sample_weight, job.order + begin, size)
         if weight == 0:
             continue
-        objective = batch_gradient(
-            grads, arena, X, Y, sample_weight, order + begin, size, weight,
-            params, layers, n_layers, loss, cap, blocks, n_targets)
-        l2 = rule.alpha / weight
         rule.t += 1
-        objective += 0.5 * l2 * update_range(
-            params, grads, slots, n_params, 0, n_weights, rule, n_slots, l2)
-        update_range(params, grads, slots, n_params, n_weights, n_params, rule, n_slots, 0)
-        total += objective * size
-    return total
+        result += size * take_step(arena, job, &rule, job.order + begin, size, weight, thread)
+    # The job lives until every thread has read it for the last time.
+    barrier_wait(job.barrier, job.n_threads)
+    if thread == 0:
+        job.rule[0] = rule
+        job.result = result
 
 
-cdef double objective(
-    real* grads, real* arena, const real* X, const real* Y, const real* sample_weight,
-    Py_ssize_t n_rows, const real* params, Py_ssize_t n_params, const Layer* layers,
-    Py_ssize_t n_layers, Py_ssize_t loss, double alpha, Arena* blocks, Py_ssize_t n_targets,
-) noexcept nogil:
+cdef double objective(real* grads, real* arena, const Job* job, double alpha) noexcept nogil:
     """J over all rows, read in place; with grads also ∂J/∂params, penalty included."""
-    cdef Py_ssize_t begin = 0, rows
-    cdef Py_ssize_t n_weights = count_weights(layers, n_layers)
-    cdef double weight = sum_weights(sample_weight, NULL, n_rows)
-    cdef double total = 0
+    cdef Py_ssize_t begin = 0, rows, l
+    cdef const real* weights = <const real*>job.sample_weight
     cdef const real* inputs
+    cdef double total = 0, weight = sum_weights(weights, NULL, job.n_rows)
     if weight == 0:
         if grads != NULL:
-            memset(grads, 0, n_params * sizeof(real))
+            memset(grads, 0, job.n_params * sizeof(real))
         return 0
-    while begin < n_rows:
-        rows = min(blocks.capacity, n_rows - begin)
-        inputs = X + begin * layers[0].n_in
+    while begin < job.n_rows:
+        rows = min(job.capacity, job.n_rows - begin)
+        inputs = <const real*>job.X + begin * job.layers[0].n_in
         set_scales(
-            arena + blocks.scales, NULL if sample_weight == NULL else sample_weight + begin,
-            rows, weight)
-        total += evaluate_rows(
-            arena, inputs, Y + begin * n_targets, params, layers, n_layers, loss, INFINITY, rows,
-            blocks)
+            scales_of(arena, job, 0), weights + begin if weights != NULL else NULL, rows, weight)
+        evaluate(arena, inputs, <const real*>job.Y + begin * job.n_targets, job, 0, rows)
+        total += sum_losses(arena, job, rows, INFINITY)
         if grads != NULL:
-            backward(arena, params, layers, n_layers, rows, blocks.capacity)
-            accumulate_gradient(
-                grads, arena, inputs, layers, n_layers, rows, blocks.capacity,
-                <real>(0 if begin == 0 else 1))
+            backward(arena, job, 0, rows)
+            for l in range(job.n_layers):
+                weight_gradient(
+                    grads, arena, inputs, job, l, 0, job.layers[l].n_in, rows, begin > 0)
+                bias_gradient(grads, arena, job, l, rows, begin > 0)
         begin += rows
-    if alpha != 0:
-        total += 0.5 * alpha / weight * regularizers.sum_squares(params, n_weights)
-        if grads != NULL:
-            regularizers.add_penalty_gradient(grads, params, n_weights, <real>(alpha / weight))
-    return total
+    return total + penalty(grads, <const real*>job.params, count_weights(job), alpha / weight)
+
+
+cdef double penalty(real* grads, const real* params, Py_ssize_t n, double l2) noexcept nogil:
+    """½ l2 ‖W‖², and with grads its gradient added to them."""
+    if l2 == 0:
+        return 0
+    if grads != NULL:
+        regularizers.add_penalty_gradient(grads, params, n, <real>l2)
+    return 0.5 * l2 * regularizers.sum_squares(params, n)
 
 
 # --- What Python calls. Buffers are checked here, so that no call can write outside.
@@ -396,21 +552,61 @@ cdef inline const real* matrix_pointer(const real[:, ::1] x) noexcept nogil:
     return NULL if x.shape[0] == 0 or x.shape[1] == 0 else &x[0, 0]
 
 
+cdef Job describe(
+    const real[::1] params, const real[::1] arena, const real[:, ::1] X,
+    const Layer[::1] layers, Py_ssize_t capacity,
+) noexcept:
+    """What every job has; the rest is nothing until it is set."""
+    cdef Job job
+    memset(&job, 0, sizeof(Job))
+    job.params = <void*>&params[0]
+    job.arena = <void*>&arena[0]
+    job.X = <const void*>matrix_pointer(X)
+    job.layers = &layers[0]
+    job.n_layers = layers.shape[0]
+    job.n_params = params.shape[0]
+    job.n_rows = X.shape[0]
+    job.capacity = capacity
+    job.n_threads = 1
+    return job
+
+
+cdef Job describe_supervised(
+    const real[::1] params, const real[::1] arena, const real[:, ::1] X,
+    const real[:, ::1] Y, const real[::1] sample_weight, const Layer[::1] layers,
+    Py_ssize_t loss, Py_ssize_t capacity,
+) except *:
+    """A job with targets, its buffers checked."""
+    check_layers(layers, params.shape[0], arena.shape[0], X.shape[1], capacity)
+    check_targets(Y, sample_weight, X.shape[0], layers, loss, arena.shape[0], capacity)
+    cdef Job job = describe(params, arena, X, layers, capacity)
+    job.Y = <const void*>matrix_pointer(Y)
+    job.n_targets = Y.shape[1]
+    job.sample_weight = <const void*>pointer(sample_weight)
+    job.loss = loss
+    return job
+
+
+def count_units(const Layer[::1] layers):
+    """Units of update of all layers: entries that the arena needs behind its columns."""
+    return sum(units_of(&layers[l]) for l in range(layers.shape[0]))
+
+
 def predict(
     real[:, ::1] out, real[::1] arena, const real[:, ::1] X, const real[::1] params,
     const Layer[::1] layers, Py_ssize_t capacity,
 ):
     """Write the network's output for every row of X into out (rows, n_out)."""
-    cdef Py_ssize_t begin = 0, rows, n_rows = X.shape[0], n_layers = layers.shape[0]
+    cdef Py_ssize_t begin = 0, rows, n_rows = X.shape[0]
     check_layers(layers, params.shape[0], arena.shape[0], X.shape[1], capacity)
-    cdef const Layer* last = &layers[n_layers - 1]
+    cdef const Layer* last = &layers[layers.shape[0] - 1]
     if out.shape[0] != n_rows or out.shape[1] != last.n_out:
         raise ValueError("out has the wrong shape")
+    cdef Job job = describe(params, arena, X, layers, capacity)
     with nogil:
         while begin < n_rows:
             rows = min(capacity, n_rows - begin)
-            forward(&out[begin, 0], &arena[0], &X[begin, 0], &params[0],
-                    &layers[0], n_layers, rows, capacity)
+            forward(&out[begin, 0], &arena[0], &X[begin, 0], &job, 0, rows)
             activations.activate(&out[begin, 0], rows, last.n_out, last.activation)
             begin += rows
 
@@ -421,16 +617,11 @@ def compute_loss(
     Py_ssize_t loss, double alpha, Py_ssize_t capacity,
 ):
     """J over all rows of X."""
-    cdef Py_ssize_t n_layers = layers.shape[0]
-    check_layers(layers, params.shape[0], arena.shape[0], X.shape[1], capacity)
-    check_targets(Y, sample_weight, X.shape[0], layers, loss, arena.shape[0], capacity)
-    cdef Arena blocks = map_arena(&layers[0], n_layers, Y.shape[1], capacity)
+    cdef Job job = describe_supervised(
+        params, arena, X, Y, sample_weight, layers, loss, capacity)
     cdef double result
     with nogil:
-        result = objective(
-            <real*>NULL, &arena[0], matrix_pointer(X), matrix_pointer(Y), pointer(sample_weight),
-            X.shape[0], &params[0], params.shape[0], &layers[0], n_layers, loss, alpha,
-            &blocks, Y.shape[1])
+        result = objective(<real*>NULL, &arena[0], &job, alpha)
     return result
 
 
@@ -440,18 +631,13 @@ def compute_loss_and_gradient(
     Py_ssize_t loss, double alpha, Py_ssize_t capacity,
 ):
     """J over all rows of X, and ∂J/∂params into grads."""
-    cdef Py_ssize_t n_layers = layers.shape[0]
-    check_layers(layers, params.shape[0], arena.shape[0], X.shape[1], capacity)
-    check_targets(Y, sample_weight, X.shape[0], layers, loss, arena.shape[0], capacity)
+    cdef Job job = describe_supervised(
+        params, arena, X, Y, sample_weight, layers, loss, capacity)
     if grads.shape[0] != params.shape[0]:
         raise ValueError("grads and params have different sizes")
-    cdef Arena blocks = map_arena(&layers[0], n_layers, Y.shape[1], capacity)
     cdef double result
     with nogil:
-        result = objective(
-            &grads[0], &arena[0], matrix_pointer(X), matrix_pointer(Y), pointer(sample_weight),
-            X.shape[0], &params[0], params.shape[0], &layers[0], n_layers, loss, alpha,
-            &blocks, Y.shape[1])
+        result = objective(&grads[0], &arena[0], &job, alpha)
     return result
 
 
@@ -460,27 +646,87 @@ def train(
     const real[:, ::1] X, const real[:, ::1] Y, const real[::1] sample_weight,
     const Py_ssize_t[::1] order, const Layer[::1] layers,
     Py_ssize_t loss, double cap, Py_ssize_t batch_size, Py_ssize_t capacity,
+    Crew crew=None,
 ):
     """One optimizer step for each batch of order; returns Σ of J × rows, with no
-    share of a row's loss counted for more than cap."""
-    cdef Py_ssize_t n_layers = layers.shape[0], n_params = params.shape[0]
-    check_layers(layers, n_params, arena.shape[0], X.shape[1], capacity)
-    check_targets(Y, sample_weight, X.shape[0], layers, loss, arena.shape[0], capacity)
-    check_optimizer(rule, slots, n_params, grads.shape[0])
+    share of a row's loss counted for more than cap. A crew shares the work."""
+    cdef Job job = describe_supervised(
+        params, arena, X, Y, sample_weight, layers, loss, capacity)
+    check_optimizer(rule, slots, params.shape[0], grads.shape[0])
     check_order(order, X.shape[0])
     if batch_size < 1:
         raise ValueError("batch_size must be positive")
+    if arena.shape[0] < count_columns(&job) * capacity + count_units(layers):
+        raise ValueError("the arena is too small")
     if order.shape[0] == 0:
         return 0.0
-    cdef Arena blocks = map_arena(&layers[0], n_layers, Y.shape[1], capacity)
-    cdef real* state = &slots[0, 0] if slots.shape[0] > 0 else NULL
-    cdef double result
+    job.grads = &grads[0]
+    job.slots = &slots[0, 0] if slots.shape[0] > 0 else NULL
+    job.n_slots = slots.shape[0]
+    job.rule = &rule[0]
+    job.order = &order[0]
+    job.n_rows = order.shape[0]
+    job.cap = cap
+    job.batch_size = batch_size
+    if crew is not None:
+        crew.share(&job, sizeof(real) == sizeof(double))
     with nogil:
-        result = train_epoch(
-            &params[0], &grads[0], state, n_params, slots.shape[0], &rule[0], &arena[0],
-            &X[0, 0], &Y[0, 0], pointer(sample_weight), &order[0], order.shape[0],
-            &layers[0], n_layers, loss, cap, batch_size, &blocks, Y.shape[1])
-    return result
+        run_epoch(&arena[0], &job, 0)
+    return job.result
 
+
+cdef class Crew:
+    """Threads that share the steps of ``train``.
+
+    The caller's thread is number 0. The others call :meth:`assist`, which returns
+    after :meth:`dismiss`.
+
+    Parameters
+    ----------
+    n_threads : int
+        How many there are, the caller's included.
+    """
+
+    cdef Job* job
+    cdef barrier_t start
+    cdef barrier_t inside
+    cdef readonly int n_threads
+    cdef bint is_double
+    cdef bint dismissed
+
+    def __init__(self, int n_threads):
+        if n_threads < 1 or (n_threads > 1 and not (THREADS_WORK and products.TILES_PAY)):
+            raise ValueError("this engine runs on one thread")
+        self.n_threads = n_threads
+
+    cdef void share(self, Job* job, bint is_double) noexcept:
+        job.n_threads = self.n_threads
+        job.barrier = &self.inside
+        self.job = job
+        self.is_double = is_double
+        barrier_open(&self.start)
+
+    def assist(self, int thread):
+        """Work as that thread, from 1 to n_threads - 1, until dismissed."""
+        cdef int seen = 0
+        if not 0 < thread < self.n_threads:
+            raise ValueError("no such thread")
+        with nogil:
+            while True:
+                seen = barrier_await(&self.start, seen)
+                if self.dismissed:
+                    break
+                if self.is_double:
+                    run_epoch(<double*>self.job.arena, self.job, thread)
+                else:
+                    run_epoch(<float*>self.job.arena, self.job, thread)
+
+    def dismiss(self):
+        """Let the other threads return."""
+        self.dismissed = True
+        barrier_open(&self.start)
+
+
+THREADS = bool(THREADS_WORK and products.TILES_PAY)
 
 include "rooms.pxi"

@@ -64,24 +64,25 @@ def evaluate_head(
         z.shape[0], z.shape[1], loss, activation)
 
 
-def multiply_nn(real[:, ::1] c, const real[:, ::1] a, const real[:, ::1] b, double beta):
-    """c = a b + beta c."""
-    blas.multiply_nn(&c[0, 0], &a[0, 0], &b[0, 0], c.shape[0], c.shape[1], a.shape[1], <real>beta)
+def multiply_nn(real[:, ::1] c, const real[:, ::1] a, const real[:, ::1] b):
+    """c = a b."""
+    products.multiply_nn(&c[0, 0], &a[0, 0], &b[0, 0], c.shape[0], c.shape[1], a.shape[1])
 
 
-def multiply_nt(real[:, ::1] c, const real[:, ::1] a, const real[:, ::1] b, double beta):
-    """c = a bᵀ + beta c."""
-    blas.multiply_nt(&c[0, 0], &a[0, 0], &b[0, 0], c.shape[0], c.shape[1], a.shape[1], <real>beta)
+def multiply_nt(real[:, ::1] c, const real[:, ::1] a, const real[:, ::1] b):
+    """c = a bᵀ."""
+    products.multiply_nt(&c[0, 0], &a[0, 0], &b[0, 0], c.shape[0], c.shape[1], a.shape[1])
 
 
-def multiply_tn(real[:, ::1] c, const real[:, ::1] a, const real[:, ::1] b, double beta):
-    """c = aᵀ b + beta c."""
-    blas.multiply_tn(&c[0, 0], &a[0, 0], &b[0, 0], c.shape[0], c.shape[1], a.shape[0], <real>beta)
+def multiply_tn(real[:, ::1] c, const real[:, ::1] a, const real[:, ::1] b, bint accumulate):
+    """c = aᵀ b (+ c)."""
+    products.multiply_tn(
+        &c[0, 0], &a[0, 0], &b[0, 0], c.shape[0], c.shape[1], a.shape[0], a.shape[1], accumulate)
 
 
-def sum_columns(real[::1] out, const real[:, ::1] a, double beta):
-    """out = column sums of a + beta out."""
-    blas.sum_columns(&out[0], &a[0, 0], a.shape[0], a.shape[1], <real>beta)
+def sum_columns(real[::1] out, const real[:, ::1] a, bint accumulate):
+    """out = column sums of a (+ out)."""
+    products.sum_columns(&out[0], &a[0, 0], a.shape[0], a.shape[1], accumulate)
 
 
 def sum_squares(const real[::1] x):

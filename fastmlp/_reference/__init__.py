@@ -14,7 +14,7 @@ from fastmlp._reference.activations import (
     add_bias_and_activate,
     multiply_slope,
 )
-from fastmlp._reference.blas import (
+from fastmlp._reference.products import (
     multiply_nn,
     multiply_nt,
     multiply_tn,

@@ -46,15 +46,15 @@ def compute_slope(a, activation):
 
 
 def activate(a, activation):
-    """A (rows, n) becomes σ(a), in place."""
+    """Put σ(a) in place of a (rows, n)."""
     a[...] = compute_activation(a, activation)
 
 
 def add_bias_and_activate(a, b, activation):
-    """A (rows, n) becomes σ(a + b), in place."""
+    """Put σ(a + b) in place of a (rows, n)."""
     a[...] = compute_activation(a.astype(float) + b, activation)
 
 
 def multiply_slope(delta, a, activation):
-    """Delta becomes delta ⊙ σ'(z), in place, with a = σ(z)."""
+    """Put delta ⊙ σ'(z) in place of delta, with a = σ(z)."""
     delta[...] = delta * compute_slope(a, activation)

@@ -9,14 +9,14 @@ import numpy as np
 
 from fastmlp._kernels import ACTIVATIONS
 from fastmlp._reference.activations import compute_activation, compute_slope
-from fastmlp._reference.blas import multiply_tn, sum_columns
+from fastmlp._reference.products import multiply_tn, sum_columns
 from fastmlp._reference.losses import evaluate_head
 from fastmlp._reference.optimizers import update
 from fastmlp._reference.regularizers import sum_squares
 
 
 def predict(out, arena, X, params, layers, capacity):
-    """Out (n, n_out) = the network's output for each row of X."""
+    """Set out (n, n_out) = the network's output for each row of X."""
     for rows in _split(len(X), capacity):
         X_rows, out_rows = X[rows], out[rows]
         hidden = view_layers(arena, layers[:-1], "outputs", len(X_rows), capacity)
@@ -74,6 +74,7 @@ def train(
     cap,
     batch_size,
     capacity,
+    crew=None,
 ):
     """One step for each successive batch_size rows of order; returns Σ of J × rows,
     each J before its step, and no losses[i, k] counted for more than cap in it.
@@ -101,7 +102,7 @@ def train(
 def _compute_batch_gradient(
     grads, arena, X, Y, scales, batch, params, layers, loss, cap, capacity
 ):
-    """Grads = the batch's data gradient; returns its data loss. Rows are gathered."""
+    """Gather the rows; set grads = their data gradient and return their data loss."""
     value = 0.0
     grads[:] = 0
     for part in _split(len(batch), capacity):
@@ -171,7 +172,7 @@ def _split(n, size):
 
 
 def _weigh_rows(sample_weight, n):
-    """W in double: ones for None."""
+    """The weights in double: ones for None."""
     return np.ones(n) if sample_weight is None else sample_weight.astype(float)
 
 
@@ -215,5 +216,5 @@ def _add_gradient(grads, blocks, X, params, layers):
         slope = compute_slope(outputs[i], layers["activation"][i])
         deltas[i][...] = np.matmul(deltas[i + 1], W.T, dtype=float) * slope
     for a, delta, layer in zip([X, *outputs[:-1]], deltas, layers, strict=True):
-        multiply_tn(view_weights(grads, layer), a, delta, 1)
-        sum_columns(view_biases(grads, layer), delta, 1)
+        multiply_tn(view_weights(grads, layer), a, delta, True)
+        sum_columns(view_biases(grads, layer), delta, True)

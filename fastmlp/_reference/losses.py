@@ -59,7 +59,7 @@ _BY_CODE = {
 
 
 def evaluate_head(delta, losses, z, y, scales, loss, activation):
-    """delta[i, k] = scales[i] ∂ℓᵢ/∂z[i, k]; losses[i, k] = output k's share of ℓᵢ."""
+    """Set delta[i, k] = scales[i] ∂ℓᵢ/∂z[i, k], losses[i, k] = its share of ℓᵢ."""
     shares, slopes = _BY_CODE[loss, activation](z.astype(float), y.astype(float))
     losses[...] = shares
     delta[...] = scales[:, np.newaxis] * slopes

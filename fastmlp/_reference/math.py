@@ -4,27 +4,27 @@ import numpy as np
 
 
 def exp(out, x):
-    """Out = eˣ."""
+    """Set out = eˣ."""
     _write(out, np.exp, x)
 
 
 def log(out, x):
-    """Out = ln x."""
+    """Set out = ln x."""
     _write(out, np.log, x)
 
 
 def log1p(out, x):
-    """Out = ln(1 + x)."""
+    """Set out = ln(1 + x)."""
     _write(out, np.log1p, x)
 
 
 def tanh(out, x):
-    """Out = tanh x."""
+    """Set out = tanh x."""
     _write(out, np.tanh, x)
 
 
 def sigmoid(out, x):
-    """Out = 1/(1 + e⁻ˣ)."""
+    """Set out = 1/(1 + e⁻ˣ)."""
     _write(out, logistic, x)
 
 
@@ -36,5 +36,5 @@ def logistic(x):
 
 @np.errstate(all="ignore")
 def _write(out, function, x):
-    """Out = function(x), in double, rounded once."""
+    """Set out = function(x), in double, rounded once."""
     out[...] = function(x.astype(float))

@@ -10,19 +10,19 @@ from fastmlp._kernels import OPTIMIZERS
 
 
 def sgd(theta, g, slots, rule):
-    """θ ← θ − ηg."""
-    return (theta - rule["learning_rate"] * g,)
+    """Robbins, Monro 1951: θ ← θ − ηg."""
+    return theta - rule["learning_rate"] * g, *slots
 
 
 def momentum(theta, g, slots, rule):
-    """V ← μv − ηg; θ ← θ + v; μ = decay_1."""
+    """Polyak 1964: v ← μv − ηg; θ ← θ + v; μ = decay_1."""
     (v,) = slots
     v = rule["decay_1"] * v - rule["learning_rate"] * g
     return theta + v, v
 
 
 def nesterov(theta, g, slots, rule):
-    """V ← μv − ηg; θ ← θ + μv − ηg, with the new v; μ = decay_1."""
+    """Nesterov 1983: v ← μv − ηg; θ ← θ + μv − ηg, by the new v; μ = decay_1."""
     (v,) = slots
     mu, eta = rule["decay_1"], rule["learning_rate"]
     v = mu * v - eta * g
@@ -30,14 +30,14 @@ def nesterov(theta, g, slots, rule):
 
 
 def adagrad(theta, g, slots, rule):
-    """S ← s + g²; θ ← θ − ηg/√(s + ε)."""
+    """Duchi, Hazan, Singer 2011: s ← s + g²; θ ← θ − ηg/√(s + ε)."""
     (s,) = slots
     s = s + g**2
     return theta - rule["learning_rate"] * g / np.sqrt(s + rule["epsilon"]), s
 
 
 def rmsprop(theta, g, slots, rule):
-    """S ← γs + (1 − γ)g²; θ ← θ − ηg/√(s + ε); γ = decay_2."""
+    """Tieleman, Hinton 2012: s ← γs + (1 − γ)g²; θ ← θ − ηg/√(s + ε); γ = decay_2."""
     (s,) = slots
     gamma = rule["decay_2"]
     s = gamma * s + (1 - gamma) * g**2
@@ -45,7 +45,8 @@ def rmsprop(theta, g, slots, rule):
 
 
 def adam(theta, g, slots, rule):
-    """V ← β₁v + (1 − β₁)g; s ← β₂s + (1 − β₂)g²; β₁ = decay_1, β₂ = decay_2;
+    """Kingma, Ba 2015 in scikit-learn's form; β₁ = decay_1, β₂ = decay_2:
+    v ← β₁v + (1 − β₁)g; s ← β₂s + (1 − β₂)g²;
     θ ← θ − η √(1 − β₂ᵗ)/(1 − β₁ᵗ) v/(√s + ε).
     """
     v, s = slots

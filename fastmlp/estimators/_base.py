@@ -30,6 +30,7 @@ from fastmlp.optimizers import Optimizer
 from fastmlp.schedules import make_schedule
 from fastmlp.second_order import FullBatchRun, fit_lbfgs
 from fastmlp.stopping import Plateau
+from fastmlp.threads import count_threads, gather_crew
 from fastmlp.training import Loop, Run, Trainer, fit_first_order
 
 FIRST_ORDER_SOLVERS = ("sgd", "adam", "adagrad", "rmsprop")
@@ -313,14 +314,7 @@ class BaseMLP(BaseEstimator, ABC):
         rows, validate = self._split(model.random_state, data)
         if model.optimizer is None:
             model.optimizer = self._new_optimizer(model.network)
-        trainer = Trainer(
-            model.network,
-            model.optimizer,
-            data.X,
-            data.Y,
-            data.sample_weight,
-            batch_size=self._clipped_batch_size(len(rows)),
-        )
+        batch_size = self._clipped_batch_size(len(rows))
         loop = Loop(
             schedule=make_schedule(
                 self.learning_rate, self.learning_rate_init, self.power_t
@@ -335,7 +329,18 @@ class BaseMLP(BaseEstimator, ABC):
             n_samples_seen=model.n_samples_seen,
             report=print if self.verbose else None,
         )
-        run = fit_first_order(trainer, loop, rows)
+        n_threads = count_threads(model.network.layers, batch_size)
+        with gather_crew(n_threads) as crew:
+            trainer = Trainer(
+                model.network,
+                model.optimizer,
+                data.X,
+                data.Y,
+                data.sample_weight,
+                batch_size=batch_size,
+                crew=crew,
+            )
+            run = fit_first_order(trainer, loop, rows)
         model.best, model.n_stalled = loop.plateau.best, loop.plateau.count
         model.n_samples_seen = loop.n_samples_seen
         if run.stop_reason == "max_iter" and not incremental:

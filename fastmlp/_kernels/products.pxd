@@ -1,0 +1,120 @@
+"""Row-major matrix products: our own tiles where they are the faster, else BLAS.
+
+An operand is a pointer and two strides, so that a matrix, its transpose and a range
+of its rows are all the same to the product. docs/performance.md shows why the tiles
+are used for every shape that AVX2 or AVX-512 code is compiled for, and nowhere else.
+"""
+from libc.string cimport memset
+
+from fastmlp._kernels cimport blas
+from fastmlp._kernels.types cimport real
+
+cdef extern from "tiles.h":
+    bint TILES_PAY
+    void tiles_multiply_float(
+        float* c, const float* a, const float* b, Py_ssize_t m, Py_ssize_t n, Py_ssize_t k,
+        Py_ssize_t a_row, Py_ssize_t a_column, Py_ssize_t b_row, Py_ssize_t b_column,
+        bint accumulate) nogil
+    void tiles_multiply_double(
+        double* c, const double* a, const double* b, Py_ssize_t m, Py_ssize_t n, Py_ssize_t k,
+        Py_ssize_t a_row, Py_ssize_t a_column, Py_ssize_t b_row, Py_ssize_t b_column,
+        bint accumulate) nogil
+
+cdef enum:
+    # Independent partial sums of a dot product, kept in vector registers.
+    LANES = 32
+    # Below this many rows A Bᵀ is dot products: packing B would cost more than it saves.
+    FEW_ROWS = 4
+
+
+cdef inline real dot(const real* a, const real* b, Py_ssize_t k) noexcept nogil:
+    """Σ a b."""
+    cdef real lanes[LANES]
+    cdef Py_ssize_t i, j, whole = k - k % LANES
+    cdef real total = 0
+    for j in range(LANES):
+        lanes[j] = 0
+    for i in range(k // LANES):
+        for j in range(LANES):
+            lanes[j] += a[i * LANES + j] * b[i * LANES + j]
+    for i in range(whole, k):
+        total += a[i] * b[i]
+    for j in range(LANES // 2):
+        lanes[j] += lanes[j + LANES // 2]
+    for j in range(LANES // 2):
+        total += lanes[j]
+    return total
+
+
+cdef inline void multiply_by_dots(
+    real* c, const real* a, const real* b, Py_ssize_t m, Py_ssize_t n, Py_ssize_t k,
+    Py_ssize_t a_row, Py_ssize_t b_column, bint accumulate,
+) noexcept nogil:
+    """c (m, n) = a b (+ c), both operands contiguous along k."""
+    cdef Py_ssize_t i, j
+    cdef real value
+    for i in range(m):
+        for j in range(n):
+            value = dot(a + i * a_row, b + j * b_column, k)
+            c[i * n + j] = c[i * n + j] + value if accumulate else value
+
+
+cdef inline void multiply_by_tiles(
+    real* c, const real* a, const real* b, Py_ssize_t m, Py_ssize_t n, Py_ssize_t k,
+    Py_ssize_t a_row, Py_ssize_t a_column, Py_ssize_t b_row, Py_ssize_t b_column,
+    bint accumulate,
+) noexcept nogil:
+    if real is float:
+        tiles_multiply_float(c, a, b, m, n, k, a_row, a_column, b_row, b_column, accumulate)
+    else:
+        tiles_multiply_double(c, a, b, m, n, k, a_row, a_column, b_row, b_column, accumulate)
+
+
+cdef inline void multiply(
+    real* c, const real* a, const real* b, Py_ssize_t m, Py_ssize_t n, Py_ssize_t k,
+    Py_ssize_t a_row, Py_ssize_t a_column, Py_ssize_t b_row, Py_ssize_t b_column,
+    bint accumulate,
+) noexcept nogil:
+    """c (m, n) = a (m, k) b (k, n) (+ c), c packed."""
+    if not TILES_PAY:
+        blas.multiply(c, a, b, m, n, k, a_row, a_column, b_row, b_column, accumulate)
+    elif a_column == 1 and (n == 1 or (b_row == 1 and m < FEW_ROWS)):
+        multiply_by_dots(c, a, b, m, n, k, a_row, b_column, accumulate)
+    elif n == 1:
+        multiply_by_tiles(c, b, a, 1, m, k, 0, b_row, a_column, a_row, accumulate)
+    else:
+        multiply_by_tiles(c, a, b, m, n, k, a_row, a_column, b_row, b_column, accumulate)
+
+
+cdef inline void multiply_nn(
+    real* c, const real* a, const real* b, Py_ssize_t m, Py_ssize_t n, Py_ssize_t k
+) noexcept nogil:
+    """c (m, n) = a (m, k) b (k, n)."""
+    multiply(c, a, b, m, n, k, k, 1, n, 1, False)
+
+
+cdef inline void multiply_nt(
+    real* c, const real* a, const real* b, Py_ssize_t m, Py_ssize_t n, Py_ssize_t k
+) noexcept nogil:
+    """c (m, n) = a (m, k) bᵀ, with b (n, k)."""
+    multiply(c, a, b, m, n, k, k, 1, 1, k, False)
+
+
+cdef inline void multiply_tn(
+    real* c, const real* a, const real* b, Py_ssize_t m, Py_ssize_t n, Py_ssize_t k,
+    Py_ssize_t a_width, bint accumulate,
+) noexcept nogil:
+    """c (m, n) = aᵀ b (+ c), with b (k, n), and a m columns of a matrix a_width wide."""
+    multiply(c, a, b, m, n, k, 1, a_width, n, 1, accumulate)
+
+
+cdef inline void sum_columns(
+    real* out, const real* a, Py_ssize_t m, Py_ssize_t n, bint accumulate
+) noexcept nogil:
+    """out (n,) = column sums of a (m, n) (+ out)."""
+    cdef Py_ssize_t i, j
+    if not accumulate:
+        memset(out, 0, n * sizeof(real))
+    for i in range(m):
+        for j in range(n):
+            out[j] += a[i * n + j]

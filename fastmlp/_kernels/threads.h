@@ -1,0 +1,68 @@
+/* A barrier for the threads of one fit, which spin briefly and then sleep.
+
+   Between two barriers lie microseconds of work when every thread has a core, so
+   spinning is the fastest way to wait; when one has lost its core, sleeping is the
+   only way to let it go on. */
+#ifndef FASTMLP_THREADS_H
+#define FASTMLP_THREADS_H
+
+#if defined(__GNUC__) && !defined(_WIN32) && !defined(__STDC_NO_ATOMICS__)
+#include <sched.h>
+#include <stdatomic.h>
+#include <time.h>
+#define THREADS_WORK 1
+
+typedef struct {
+    atomic_int arrived;
+    atomic_int round;
+} barrier_t;
+
+static inline void spin_once(int turn)
+{
+    if (turn < 2000) {
+#if defined(__x86_64__) || defined(__i386__)
+        __builtin_ia32_pause();
+#endif
+    } else if (turn < 2200) {
+        sched_yield();
+    } else {
+        const struct timespec nap = {0, 20000};
+        nanosleep(&nap, NULL);
+    }
+}
+
+/* Wait until round is no longer `seen`; what others wrote before is then visible. */
+static inline int barrier_await(barrier_t *barrier, int seen)
+{
+    int round, turn = 0;
+    while ((round = atomic_load_explicit(&barrier->round, memory_order_acquire)) == seen)
+        spin_once(turn++);
+    return round;
+}
+
+static inline void barrier_open(barrier_t *barrier)
+{
+    atomic_store_explicit(&barrier->arrived, 0, memory_order_relaxed);
+    atomic_fetch_add_explicit(&barrier->round, 1, memory_order_release);
+}
+
+/* Wait for all n threads. */
+static inline void barrier_wait(barrier_t *barrier, int n)
+{
+    if (n == 1)
+        return;
+    int seen = atomic_load_explicit(&barrier->round, memory_order_acquire);
+    if (atomic_fetch_add_explicit(&barrier->arrived, 1, memory_order_acq_rel) == n - 1)
+        barrier_open(barrier);
+    else
+        barrier_await(barrier, seen);
+}
+
+#else
+#define THREADS_WORK 0
+typedef struct { int unused; } barrier_t;
+static inline int barrier_await(barrier_t *barrier, int seen) { (void)barrier; return seen; }
+static inline void barrier_open(barrier_t *barrier) { (void)barrier; }
+static inline void barrier_wait(barrier_t *barrier, int n) { (void)barrier; (void)n; }
+#endif
+#endif

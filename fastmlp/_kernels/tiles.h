@@ -1,0 +1,49 @@
+/* Matrix products in registers, for the instruction set this file is compiled for.
+
+   C = A B is cut into tiles of up to 6 rows by MOST_VECTORS vectors that stay in
+   registers while k runs. tiles_of_length.h holds the code once; it is instantiated
+   here for each number type and for ever shorter vectors, so that a matrix of ten
+   columns does not pay for sixteen.
+
+   Every entry of C is the same chain of multiply-adds in the order of k, whichever
+   tile or thread computes it: the bits do not depend on how the work is shared out. */
+#ifndef FASTMLP_TILES_H
+#define FASTMLP_TILES_H
+#include <Python.h>
+#include <string.h>
+
+#if defined(__GNUC__) && defined(__AVX2__)
+#define TILES_PAY 1
+#else
+#define TILES_PAY 0 /* BLAS knows this processor better than we do. */
+#endif
+
+#if defined(__AVX512F__)
+#define MOST_VECTORS 4 /* 24 sums, 4 entries of B: 28 of 32 registers */
+#else
+#define MOST_VECTORS 2 /* 12 sums, 2 entries of B: 14 of 16 registers */
+#endif
+
+/* Rows of B that are worked on at a time: with MOST_VECTORS vectors a row they fill
+   half of a small second-level cache's fair share, 64 KiB. */
+#define DEPTH 256
+
+#if TILES_PAY
+
+#define REAL float
+#define SHORTEST 8
+#include "tiles_of_type.h"
+#undef REAL
+#undef SHORTEST
+
+#define REAL double
+#define SHORTEST 16
+#include "tiles_of_type.h"
+#undef REAL
+#undef SHORTEST
+
+#else
+#define tiles_multiply_float(...) ((void)0)
+#define tiles_multiply_double(...) ((void)0)
+#endif
+#endif

@@ -1,0 +1,60 @@
+/* Products of one number type, REAL; the vector's length is chosen by the columns. */
+#define JOIN_(a, b, c) tiles_##a##_##b##_##c
+#define JOIN(a, b, c) JOIN_(a, b, c)
+#define NAME(x) JOIN(x, REAL, VECTOR_BYTES)
+
+#if defined(__AVX512F__)
+#define VECTOR_BYTES 64
+#include "tiles_of_length.h"
+#undef VECTOR_BYTES
+#endif
+#define VECTOR_BYTES 32
+#include "tiles_of_length.h"
+#undef VECTOR_BYTES
+#define VECTOR_BYTES 16
+#include "tiles_of_length.h"
+#undef VECTOR_BYTES
+#if SHORTEST == 8
+#define VECTOR_BYTES 8
+#include "tiles_of_length.h"
+#undef VECTOR_BYTES
+#endif
+
+/* c (m, n) = a b + beta c; strides in entries, c's rows n apart. */
+#define MULTIPLY_(T) tiles_multiply_##T
+#define MULTIPLY(T) MULTIPLY_(T)
+static void MULTIPLY(REAL)(
+    REAL *c, const REAL *a, const REAL *b, Py_ssize_t m, Py_ssize_t n, Py_ssize_t k,
+    Py_ssize_t a_row, Py_ssize_t a_column, Py_ssize_t b_row, Py_ssize_t b_column,
+    int accumulate)
+{
+    const Py_ssize_t bytes = n * (Py_ssize_t)sizeof(REAL);
+#define TRY(BYTES) \
+    if (bytes >= BYTES) { \
+        JOIN(multiply, REAL, BYTES)(c, a, b, m, n, k, a_row, a_column, b_row, b_column, accumulate); \
+        return; \
+    }
+#if defined(__AVX512F__)
+    TRY(64)
+#endif
+    TRY(32)
+    TRY(16)
+#if SHORTEST == 8
+    TRY(8)
+#endif
+#undef TRY
+    for (Py_ssize_t i = 0; i < m; i++) /* one column */
+        for (Py_ssize_t l = 0; l < k; l += DEPTH) {
+            const Py_ssize_t end = k - l < DEPTH ? k : l + DEPTH;
+            REAL sum = 0;
+            for (Py_ssize_t p = l; p < end; p++)
+                sum += a[i * a_row + p * a_column] * b[p * b_row];
+            c[i] = accumulate || l > 0 ? c[i] + sum : sum;
+        }
+}
+
+#undef MULTIPLY
+#undef MULTIPLY_
+#undef NAME
+#undef JOIN
+#undef JOIN_
