@@ -15,6 +15,7 @@ from fastmlp.network import Network
 from fastmlp.optimizers import Optimizer
 from fastmlp.schedules import Schedule
 from fastmlp.stopping import Plateau, raise_if_diverged
+from fastmlp.threads import Pace
 from fastmlp.workspace import BLOCK_ROWS, aligned_empty, build_arena
 
 # Work asked of the engine at a time, in seconds: Python sees Ctrl-C in between.
@@ -57,7 +58,7 @@ class Trainer:
         self.network = network
         self.optimizer = optimizer
         self.batch_size = batch_size
-        self._crew = crew
+        self._pace = Pace(crew)
         self._data = (X, Y, sample_weight)
         self._capacity = min(batch_size, BLOCK_ROWS)
         self._arena = build_arena(network.layers, self._capacity, network.dtype)
@@ -102,9 +103,10 @@ class Trainer:
             self._cap,
             self.batch_size,
             self._capacity,
-            self._crew,
+            self._pace.crew,
         )
         seconds = time.perf_counter() - started
+        self._pace.record(len(order), seconds)
         if seconds < SLICE_SECONDS / 2:
             self._slice_batches *= 2
         elif seconds > SLICE_SECONDS and self._slice_batches > 1:

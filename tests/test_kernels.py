@@ -145,7 +145,8 @@ def test_products(k, n, m, dtype):
     """Every vector length, tails of rows and columns, packed panels, several depths."""
     empty = np.full((m, n), np.nan, dtype)
     a, at, b, bt = (
-        draw(shape, dtype, seed) for seed, shape in enumerate([(m, k), (k, m), (k, n), (n, k)])
+        draw(shape, dtype, seed)
+        for seed, shape in enumerate([(m, k), (k, m), (k, n), (n, k)])
     )
     assert_same("multiply_nn", [empty], a, b)
     assert_same("multiply_nt", [empty], a, bt)

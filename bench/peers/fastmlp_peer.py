@@ -32,6 +32,7 @@ class Trainee:
     def __init__(self, problem: Problem):
         from fastmlp.network import Network
         from fastmlp.optimizers import Optimizer
+        from fastmlp.threads import count_threads, gather_crew
         from fastmlp.training import Trainer
 
         self.network = Network(
@@ -54,13 +55,18 @@ class Trainee:
             beta_2=BETA_2,
             epsilon=EPSILON,
         )
+        batch_size = problem.shape.batch_size
+        n_threads = count_threads(self.network.layers, batch_size)
+        # A crew for as long as the worker's process lives.
+        self.crew = gather_crew(n_threads)
         self.trainer = Trainer(
             self.network,
             optimizer,
             problem.X,
             problem.labels[:, np.newaxis].astype(np.float32),
             sample_weight=None,
-            batch_size=problem.shape.batch_size,
+            batch_size=batch_size,
+            crew=self.crew.__enter__(),
         )
         self.order = problem.order
 

@@ -14,12 +14,6 @@ from fastmlp._reference.activations import (
     add_bias_and_activate,
     multiply_slope,
 )
-from fastmlp._reference.products import (
-    multiply_nn,
-    multiply_nt,
-    multiply_tn,
-    sum_columns,
-)
 from fastmlp._reference.engine import (
     compute_loss,
     compute_loss_and_gradient,
@@ -29,6 +23,12 @@ from fastmlp._reference.engine import (
 from fastmlp._reference.losses import HEAD_FUNCTIONS, evaluate_head
 from fastmlp._reference.math import exp, log, log1p, sigmoid, tanh
 from fastmlp._reference.optimizers import OPTIMIZER_FUNCTIONS, update
+from fastmlp._reference.products import (
+    multiply_nn,
+    multiply_nt,
+    multiply_tn,
+    sum_columns,
+)
 from fastmlp._reference.regularizers import sum_squares
 
 __all__ = [

@@ -9,9 +9,9 @@ import numpy as np
 
 from fastmlp._kernels import ACTIVATIONS
 from fastmlp._reference.activations import compute_activation, compute_slope
-from fastmlp._reference.products import multiply_tn, sum_columns
 from fastmlp._reference.losses import evaluate_head
 from fastmlp._reference.optimizers import update
+from fastmlp._reference.products import multiply_tn, sum_columns
 from fastmlp._reference.regularizers import sum_squares
 
 

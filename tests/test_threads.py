@@ -1,0 +1,82 @@
+"""How many threads, and when the crew works."""
+
+import threading
+
+import pytest
+
+from fastmlp import _kernels
+from fastmlp import threads as threads_module
+from fastmlp.threads import Pace, count_threads, gather_crew
+from fastmlp.workspace import build_layers
+
+
+def test_small_steps_have_one_thread():
+    layers = build_layers([16, 32, 2], [3, 5], 1)
+    assert count_threads(layers, 32) == 1
+
+
+@pytest.mark.skipif(not _kernels.THREADS, reason="this engine runs on one thread")
+def test_limits_are_kept(monkeypatch):
+    layers = build_layers([784, 512, 10], [3, 5], 1)
+    monkeypatch.setattr(threads_module, "_count_processors", lambda: 8)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
+    assert count_threads(layers, 128) == 8
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    assert count_threads(layers, 128) == 3
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "1")
+    assert count_threads(layers, 128) == 1
+
+
+@pytest.mark.parametrize(("crew_seconds", "alone_seconds"), [(1.0, 2.0), (2.0, 1.0)])
+def test_pace_keeps_to_the_faster(crew_seconds, alone_seconds):
+    """Of two hundred slices all but a few trials go to whoever is faster."""
+    pace = Pace("crew")
+    done = {"crew": 0, None: 0}
+    for _ in range(200):
+        done[pace.crew] += 1
+        pace.record(10, crew_seconds if pace.crew else alone_seconds)
+    slower = min(done, key=done.get)
+    assert slower == ("crew" if crew_seconds > alone_seconds else None)
+    assert 2 <= done[slower] <= 8
+
+
+def test_pace_changes_its_mind():
+    pace = Pace("crew")
+    for _ in range(50):
+        pace.record(10, 1.0 if pace.crew else 2.0)
+    assert pace.crew == "crew"
+    for _ in range(200):
+        pace.record(10, 3.0 if pace.crew else 2.0)
+    assert pace.crew is None
+
+
+def test_pace_without_a_crew():
+    pace = Pace(None)
+    pace.record(10, 1.0)
+    assert pace.crew is None
+
+
+@pytest.mark.skipif(not _kernels.THREADS, reason="this engine runs on one thread")
+def test_crew_goes_home_after_an_error():
+    before = threading.active_count()
+
+    def fail():
+        with gather_crew(3):
+            assert threading.active_count() == before + 2
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fail()
+    assert threading.active_count() == before
+
+
+@pytest.mark.parametrize("n_threads", [0, -1])
+def test_impossible_crews_are_refused(n_threads):
+    with pytest.raises(ValueError, match="one thread"):
+        _kernels.Crew(n_threads)
+
+
+def test_one_thread_needs_no_crew():
+    with gather_crew(1) as crew:
+        assert crew is None
