@@ -21,22 +21,11 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[1]
 
-# The first failure ends a run: the tests that find most come first.
-NATIVE_TESTS = (
-    "test_kernels.py",
-    "test_math.py",
-    "test_network.py",
-    "test_parity.py",
-    "test_estimators.py",
-    "test_bad_input.py",
-    "test_allocation.py",
-)
-PYTHON_TESTS = (
-    "test_network.py",
-    "test_estimators.py",
-    "test_bad_input.py",
-    "test_parity.py",
-)
+# The first failure ends a run: the tests that find most come first, then all others.
+NATIVE_FIRST = ("test_kernels.py", "test_math.py", "test_network.py")
+PYTHON_FIRST = ("test_network.py", "test_estimators.py", "test_bad_input.py")
+NATIVE_ONLY = ("test_kernels.py", "test_math.py", "test_allocation.py")
+LEFT_OUT = ("test_mutations.py", "test_import.py", "test_reference.py")
 SLOW_TESTS = (
     "test_parity.py::test_lbfgs[digits-(10,)]",
     "test_parity.py::test_lbfgs[digits-()]",
@@ -48,8 +37,9 @@ TEST_SECONDS = 300
 
 NOT_COPIED = (".*", "build", "dist", "*.egg-info", "__pycache__", "*.so", "*.pyd")
 
-# === file, * name, - old text, + new text. The old text stands once in the file; it
-# begins and ends anywhere in a line. Without new text it is taken out.
+# === file [engine], * name, - old text, + new text. The old text stands once in the
+# file; it begins and ends anywhere in a line. Without new text it is taken out. The
+# engine is v3 where plain would not run it: our own tiles, and with them threads.
 TABLE = """
 === fastmlp/_kernels/math.pxd
 
@@ -85,9 +75,9 @@ TABLE = """
 + <real>1 / (1 + e)
 * sigmoid_of_negative_x_overflows
 - cdef real e = exp(-absolute(x))
-- return (<real>1 if x >= 0 else e) / (1 + e)
+-     return (<real>1 if x >= 0 else e) / (1 + e)
 + cdef real e = exp(x)
-+ return e / (1 + e)
++     return e / (1 + e)
 * log_of_subnormals_unscaled
 - log_normal(x * (scale if x < tiny else <real>1))
 + log_normal(x)
@@ -149,25 +139,41 @@ TABLE = """
 === fastmlp/_kernels/blas.pxd
 
 * gemm_operands_swapped
-- dgemm(op_b, op_a, &n, &m, &k, &one, <double*>b, &ldb, <double*>a, &lda,
-+ dgemm(op_b, op_a, &n, &m, &k, &one, <double*>a, &lda, <double*>b, &ldb,
+- <double*>b, &b_width, <double*>a, &a_width, &beta
++ <double*>a, &a_width, <double*>b, &b_width, &beta
 * gemm_transposes_swapped
 - sgemm(op_b, op_a,
 + sgemm(op_a, op_b,
 * gemv_transpose_swapped
 - op = b"N" if transpose else b"T"
 + op = b"T" if transpose else b"N"
-* outer_overwrites
-- c[i * n + j] += factor * b[j]
-+ c[i * n + j] = factor * b[j]
+* product_not_accumulated
+- cdef real beta = 1 if accumulate else 0
++ cdef real beta = 0
+* transposed_width_taken_for_the_other
+- a_width = a_column if transpose_a else a_row
++ a_width = a_row if transpose_a else a_column
 * one_row_times_transpose
-- gemv(c, b, a, False, <int>n, <int>k, beta)
-+ gemv(c, b, a, True, <int>n, <int>k, beta)
+- gemv(c, b, a, False, <int>n, <int>k
++ gemv(c, b, a, True, <int>n, <int>k
+* one_column_from_wrong_side
+- gemv(c, a, b, True, <int>k, <int>m
++ gemv(c, a, b, False, <int>k, <int>m
+
+=== fastmlp/_kernels/products.pxd
+
+* nt_as_nn
+- multiply(c, a, b, m, n, k, k, 1, 1, k, False)
++ multiply(c, a, b, m, n, k, k, 1, n, 1, False)
+* tn_of_packed_rows
+- multiply(c, a, b, m, n, k, 1, a_width, n, 1, accumulate)
++ multiply(c, a, b, m, n, k, 1, m, n, 1, accumulate)
+* tn_not_accumulated
+- multiply(c, a, b, m, n, k, 1, a_width, n, 1, accumulate)
++ multiply(c, a, b, m, n, k, 1, a_width, n, 1, False)
 * column_sums_begin_anew
-- if beta == 0:
--         memset(out, 0
+- if not accumulate:
 + if True:
-+         memset(out, 0
 * column_sums_miss_first_row
 - for i in range(m):
 -         for j in range(n):
@@ -175,6 +181,60 @@ TABLE = """
 + for i in range(1, m):
 +         for j in range(n):
 +             out[j] +=
+
+=== fastmlp/_kernels/products.pxd v3
+
+* dot_tail_dropped
+- for i in range(whole, k):
++ for i in range(whole + 1, k):
+* dot_half_the_lanes
+- lanes[j] += lanes[j + LANES // 2]
++ lanes[j] += 0
+* dots_not_accumulated
+- c[i * n + j] + value if accumulate else value
++ value
+* dots_of_first_row
+- dot(a + i * a_row, b
++ dot(a, b
+* dots_of_wrong_columns
+- k if n == 1 else b_column, accumulate)
++ k, accumulate)
+* one_column_by_wrong_strides
+- 1, m, k, 0, b_row, a_column, a_row, accumulate)
++ 1, m, k, 0, b_row, a_row, a_column, accumulate)
+
+=== fastmlp/_kernels/tiles_of_length.h v3
+
+* tile_not_accumulated
+- m, depth, columns - LANES, accumulate || l > 0);
++ m, depth, columns - LANES, accumulate);
+* tile_always_accumulates
+- m, depth, columns - LANES, accumulate || l > 0);
++ m, depth, columns - LANES, 1);
+* tile_overlap_misplaced
+- ((v) == vectors - 1 ? last : (v) * LANES)
++ ((v) * LANES)
+* tile_last_rows_left_out
+- TILES(6, VECTORS) TILES(2, VECTORS) TILES(1, VECTORS)
++ TILES(6, VECTORS) TILES(2, VECTORS)
+* pack_strides_swapped
+- packed[l * width + r] = b[r * b_column + l * b_row];
++ packed[l * width + r] = b[r * b_row + l * b_column];
+* pack_first_eight_columns_again
+- b[(r + q) * b_column + l * b_row]
++ b[q * b_column + l * b_row]
+* panel_of_first_rows
+- *panel = b + l * b_row + j * b_column
++ *panel = b + j * b_column
+* panel_of_first_columns
+- *panel = b + l * b_row + j * b_column
++ *panel = b + l * b_row
+* inputs_of_first_depth
+- c + j, n, a + l * a_column, a_row
++ c + j, n, a, a_row
+* last_depth_too_deep
+- depth = k - l < DEPTH ? k - l : DEPTH
++ depth = k < DEPTH ? k : DEPTH
 
 === fastmlp/_kernels/losses.pxd
 
@@ -319,36 +379,56 @@ TABLE = """
 === fastmlp/_kernels/engine.pxi
 
 * losses_overwrite_scales
-- arena.losses = arena.scales + capacity
-+ arena.losses = arena.scales
-* scales_overlap_targets
-- arena.scales = arena.targets + n_targets * capacity
-+ arena.scales = arena.targets + capacity
-* layer_reads_wrong_outputs
-- return arena + layers[layer - 1].outputs * capacity
-+ return arena + layers[layer - 1].deltas * capacity
+- job.n_targets + 1, n_out, row)
++ job.n_targets, n_out, row)
+* scales_overwrite_targets
+- return block(arena, job, job.layers[0].n_in + job.n_targets, 1, row)
++ return block(arena, job, job.layers[0].n_in, 1, row)
+* layer_reads_deltas_below
+- return outputs_of(arena, job, l - 1, row)
++ return deltas_of(arena, job, l - 1, row)
+* last_rows_of_unit_left_out
+- (layer.n_in - 1) // unit_rows(layer) + 1
++ max(<Py_ssize_t>1, layer.n_in // unit_rows(layer))
+* penalty_over_biases
+- return job.layers[0].biases
++ return job.layers[job.n_layers - 1].biases
+* last_rows_of_batch_left_out
+- share.end = n if thread == sharers - 1 else n * (thread + 1)
++ share.end = n * (thread + 1)
 * bias_of_wrong_offset
 - out, params + layer.biases, rows
 + out, params + layer.weights, rows
 * hidden_activation_left_out
-- params, &layers[l], rows, layers[l].activation)
-+ params, &layers[l], rows, activations.IDENTITY)
+- params, &job.layers[l], rows, job.layers[l].activation)
++ params, &job.layers[l], rows, activations.IDENTITY)
 * output_activated_twice
-- params, &layers[last], rows, activations.IDENTITY)
-+ params, &layers[last], rows, layers[last].activation)
+- params, &job.layers[last], rows, activations.IDENTITY)
++ params, &job.layers[last], rows, job.layers[last].activation)
+* head_of_other_activation
+- job.loss, job.layers[last].activation)
++ job.loss, job.layers[0].activation)
 * slope_left_out
 - activations.multiply_slope(
--             delta, arena + layers[l - 1].outputs * capacity,
--             rows * layers[l].n_in, layers[l - 1].activation)
+-             delta, outputs_of(arena, job, l - 1, first),
+-             rows * layer.n_in, job.layers[l - 1].activation)
 * slope_of_wrong_layer
-- rows * layers[l].n_in, layers[l - 1].activation)
-+ rows * layers[l].n_in, layers[l].activation)
+- rows * layer.n_in, job.layers[l - 1].activation)
++ rows * layer.n_in, job.layers[l].activation)
 * slope_misses_last_row
-- rows * layers[l].n_in, layers[l - 1].activation)
-+ (rows - 1) * layers[l].n_in, layers[l - 1].activation)
+- rows * layer.n_in, job.layers[l - 1].activation)
++ (rows - 1) * layer.n_in, job.layers[l - 1].activation)
 * backward_stops_early
-- for l in range(n_layers - 1, 0, -1):
-+ for l in range(n_layers - 1, 1, -1):
+- for l in range(job.n_layers - 1, 0, -1):
++ for l in range(job.n_layers - 1, 1, -1):
+* delta_through_updated_weights
+- for l in range(job.n_layers):
+-         layer = &job.layers[l]
+-         units
++ for l in range(job.n_layers - 1, -1, -1):
++         backward(arena, job, 0, rows)
++         layer = &job.layers[l]
++         units
 * cap_ignored
 - row += cap if share > cap else share
 + row += share
@@ -358,40 +438,57 @@ TABLE = """
 * loss_without_weights
 - total += scales[i] * row
 + total += row / rows
-* weight_gradient_of_last_block_only
-- layer.n_in, layer.n_out, rows, beta)
-+ layer.n_in, layer.n_out, rows, <real>0)
 * bias_gradient_of_last_block_only
-- rows, layer.n_out, beta)
-+ rows, layer.n_out, <real>0)
-* gradient_keeps_last_batch
-- rows, layer.n_out, beta)
-+ rows, layer.n_out, <real>1)
+- rows, job.layers[l].n_out, accumulate)
++ rows, job.layers[l].n_out, False)
+* bias_gradient_keeps_last_batch
+- rows, job.layers[l].n_out, accumulate)
++ rows, job.layers[l].n_out, True)
+* weight_gradient_of_last_block_only
+- end - begin, layer.n_out, rows, layer.n_in, accumulate)
++ end - begin, layer.n_out, rows, layer.n_in, False)
+* weight_gradient_keeps_last_batch
+- end - begin, layer.n_out, rows, layer.n_in, accumulate)
++ end - begin, layer.n_out, rows, layer.n_in, True)
 * second_slot_on_the_first
-- (n_params if n_slots > 1 else 0)
+- (job.n_params if job.n_slots > 1 else 0)
 + 0
-* every_chunk_on_the_first_slots
-- slots + i, second + i, n, rule
-+ slots, second, n, rule
+* every_unit_on_the_first_slots
+- <real*>job.slots + begin
++ <real*>job.slots
 * penalty_after_its_step
 - if l2 != 0:
--             squares += regularizers.sum_squares(params + i, n)
--         optimizers.update(params + i, grads + i, slots + i, second + i, n, rule, <real>l2)
-+ optimizers.update(params + i, grads + i, slots + i, second + i, n, rule, <real>l2)
+-             squares[unit] = <real>regularizers.sum_squares(params + begin, end - begin)
+-         update_range(params, job, begin, end - begin, rule, l2)
++ update_range(params, job, begin, end - begin, rule, l2)
 +         if l2 != 0:
-+             squares += regularizers.sum_squares(params + i, n)
-* penalty_of_last_chunk_only
-- squares += regularizers
-+ squares = regularizers
++             squares[unit] = <real>regularizers.sum_squares(params + begin, end - begin)
+* last_unit_overruns_its_layer
+- end = min(begin + size, layer.weights + layer.n_in * layer.n_out)
++ end = begin + size
+* units_of_all_layers_in_one_place
+- squares += units_of(layer)
+* weights_not_updated
+- update_weights(<real*>job.params, squares, job, l, units, rule, l2)
++ pass
+* biases_not_updated
+- update_range(<real*>job.params, job, layer.biases, layer.n_out, rule, 0)
++ pass
+* biases_penalised
+- job, layer.biases, layer.n_out, rule, 0)
++ job, layer.biases, layer.n_out, rule, l2)
+* penalty_of_first_layer_only
+- n += units_of(&job.layers[l])
++ n = units_of(&job.layers[0])
+* weights_of_other_rows
+- sample_weight[order[i]] if order != NULL else sample_weight[i]
++ sample_weight[i]
 * no_division_by_m
 - (weights[i] if weights != NULL else 1) / total
 + (weights[i] if weights != NULL else 1)
 * weights_ignored
 - (weights[i] if weights != NULL else 1) / total
 + 1 / total
-* weights_of_other_rows
-- sample_weight[order[i]] if order != NULL else sample_weight[i]
-+ sample_weight[i]
 * columns_not_gathered
 - out[i] = source[order[i]]
 -         return
@@ -400,77 +497,75 @@ TABLE = """
 * rows_not_gathered
 - source + order[i] * n, n * sizeof(real)
 + source + i * n, n * sizeof(real)
-* inputs_of_first_block_for_all
-- gather_rows(arena, X, order + begin
-+ gather_rows(arena, X, order
-* targets_of_first_block_for_all
-- gather_rows(arena + blocks.targets, Y, order + begin
-+ gather_rows(arena + blocks.targets, Y, order
 * gradient_before_delta
-- backward(arena, params, layers, n_layers, rows, capacity)
--         accumulate_gradient(
--             grads, arena, arena, layers, n_layers, rows, capacity,
--             <real>(0 if begin == 0 else 1))
-+ accumulate_gradient(
-+             grads, arena, arena, layers, n_layers, rows, capacity,
-+             <real>(0 if begin == 0 else 1))
-+         backward(arena, params, layers, n_layers, rows, capacity)
+- process_rows(arena, job, order + begin, mine.begin, mine.end - mine.begin, weight)
++ gather(arena, job, order + begin, mine.begin, mine.end - mine.begin, weight)
++             evaluate(arena, arena, targets_of(arena, job, 0), job, 0, rows)
 * a_step_allocates
-- cdef double total = 0
--     while begin < size:
-+ cdef double total = 0
-+     with gil:
+- while begin < size:
+-         rows = min(
++ with gil:
 +         bytearray(4096)
 +     while begin < size:
-* penalty_over_biases
-- return layers[0].biases
-+ return layers[n_layers - 1].biases
-* short_last_batch_dropped
-- range((n_rows - 1) // batch_size + 1)
-+ range(n_rows // batch_size)
-* short_last_batch_divided_by_full_size
-- weight = sum_weights(sample_weight, order + begin, size)
-+ weight = sum_weights(sample_weight, order + begin, batch_size)
-* weightless_batch_steps
-- if weight == 0:
--             continue
++         rows = min(
+* first_block_for_all
+- process_rows(arena, job, order + begin, mine.begin
++ process_rows(arena, job, order, mine.begin
+* a_step_for_every_block
+- begin > 0, begin + rows == size, thread)
++ begin > 0, True, thread)
+* gradient_of_last_block_only
+- begin > 0, begin + rows == size, thread)
++ False, begin + rows == size, thread)
 * penalty_not_divided_by_m
 - l2 = rule.alpha / weight
 + l2 = rule.alpha
+* penalty_doubled
+- total += 0.5 * l2 * sum_units
++ total += l2 * sum_units
+* short_last_batch_dropped
+- range((job.n_rows - 1) // job.batch_size + 1)
++ range(job.n_rows // job.batch_size)
+* short_last_batch_divided_by_full_size
+- weight = sum_weights(<const real*>job.sample_weight, job.order + begin, size)
++ weight = sum_weights(<const real*>job.sample_weight, job.order + begin, job.batch_size)
+* weightless_batch_steps
+- if weight == 0:
+-             continue
 * t_counts_double
 - rule.t += 1
 + rule.t += 2
-* penalty_doubled
-- objective += 0.5 * l2 * update_range(
-+ objective += l2 * update_range(
-* biases_not_updated
-- update_range(params, grads, slots, n_params, n_weights, n_params, rule, n_slots, 0)
-* biases_penalised
-- n_params, n_weights, n_params, rule, n_slots, 0)
-+ n_params, n_weights, n_params, rule, n_slots, l2)
-* reported_loss_weighs_short_batch_in_full
-- total += objective * size
-+ total += objective * batch_size
-* objective_penalty_not_divided_by_m
-- total += 0.5 * alpha / weight * regularizers
-+ total += 0.5 * alpha * regularizers
-* objective_gradient_penalises_biases
-- add_penalty_gradient(grads, params, n_weights,
-+ add_penalty_gradient(grads, params, n_params,
+* t_not_handed_back
+- job.rule[0] = rule
+* reported_loss_of_short_batch_in_full
+- result += size * take_step
++ result += job.batch_size * take_step
 * objective_reads_first_inputs
-- inputs = X + begin * layers[0].n_in
-+ inputs = X
+- inputs = <const real*>job.X + begin * job.layers[0].n_in
++ inputs = <const real*>job.X
 * objective_reads_first_targets
-- Y + begin * n_targets, params
-+ Y, params
+- <const real*>job.Y + begin * job.n_targets
++ <const real*>job.Y
 * objective_reads_first_weights
-- NULL if sample_weight == NULL else sample_weight + begin
-+ sample_weight
+- weights + begin if weights != NULL else NULL
++ weights
 * objective_capped
-- loss, INFINITY, rows
-+ loss, 1.0, rows
+- sum_losses(arena, job, rows, INFINITY)
++ sum_losses(arena, job, rows, 1.0)
+* objective_weights_of_last_block_only
+- 0, job.layers[l].n_in, rows, begin > 0)
++ 0, job.layers[l].n_in, rows, False)
+* objective_penalty_not_divided_by_m
+- count_weights(job), alpha / weight)
++ count_weights(job), alpha)
+* objective_penalises_biases
+- count_weights(job), alpha / weight)
++ job.n_params, alpha / weight)
+* objective_penalty_doubled
+- return 0.5 * l2 * regularizers
++ return l2 * regularizers
 * weightless_gradient_unwritten
-- memset(grads, 0, n_params * sizeof(real))
+- memset(grads, 0, job.n_params * sizeof(real))
 + pass
 * predicts_z
 - activations.activate(&out[begin, 0], rows, last.n_out, last.activation)
@@ -483,6 +578,41 @@ TABLE = """
 * classes_checked_off_by_one
 - inside &= 0 <= Y[i, 0] < last.n_out
 + inside &= 0 <= Y[i, 0] <= last.n_out
+* arena_checked_without_units
+- count_columns(&job) * capacity + count_units(layers)
++ count_columns(&job) * capacity
+
+=== fastmlp/_kernels/engine.pxi v3
+
+* other_thread_reads_first_inputs
+- return inputs + row * job.layers[0].n_in
++ return inputs
+* other_thread_gathers_first_rows
+- <const real*>job.X, order + first, rows
++ <const real*>job.X, order, rows
+* other_thread_takes_first_targets
+- <const real*>job.Y, order + first, rows
++ <const real*>job.Y, order, rows
+* other_thread_takes_first_weights
+- gather_rows(scales, sample_weight, order + first
++ gather_rows(scales, sample_weight, order
+* other_thread_multiplies_first_inputs
+- inputs_of(arena, inputs, job, l, 0) + begin, deltas_of
++ inputs_of(arena, inputs, job, l, 0), deltas_of
+* other_thread_writes_first_gradient
+- grads + layer.weights + begin * layer.n_out
++ grads + layer.weights
+* every_thread_updates_biases
+- if l % job.n_threads == thread:
++ if True:
+* loss_summed_by_last_thread
+- if thread == 0:
+-             total +=
++ if thread == job.n_threads - 1:
++             total +=
+* crew_ignored
+- crew.share(&job, sizeof(real) == sizeof(double))
++ pass
 
 === fastmlp/initialization.py
 
@@ -564,6 +694,15 @@ TABLE = """
 * divergence_if_all_are_infinite
 - np.isfinite(params).all()
 + np.isfinite(params).any()
+
+=== fastmlp/threads.py
+
+* threads_for_any_work
+- work < LEAST_WORK
++ work < 0
+* limits_ignored
+- for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
++ for name in ():
 
 === fastmlp/training.py
 
@@ -746,15 +885,14 @@ class Mutation(NamedTuple):
 
     name: str
     file: str
+    engine: str
     old: str
     new: str
 
     @property
-    def engine(self) -> str | None:
-        """The engine to build, for the tiles one that has them; None for Python."""
-        if self.file.endswith(".py"):
-            return None
-        return "v3" if re.search("tiles|products", self.file) else "plain"
+    def is_native(self) -> bool:
+        """Whether the engine must be built again to see it."""
+        return not self.file.endswith(".py")
 
     def apply(self, folder: Path) -> None:
         """Break the copy in that folder."""
@@ -775,14 +913,15 @@ def read_table(table: str = TABLE) -> list[Mutation]:
     """The mutations of the table."""
     mutations = []
     for section in table.split("=== ")[1:]:
-        file, *entries = re.split(r"^\* ", section, flags=re.MULTILINE)
+        heading, *entries = re.split(r"^\* ", section, flags=re.MULTILINE)
+        file, engine, *_ = [*heading.split(), "plain"]
         for entry in entries:
             name, *lines = entry.splitlines()
             old, new = (
                 "\n".join(line[2:] for line in lines if line.startswith(mark))
                 for mark in "-+"
             )
-            mutations.append(Mutation(name, file.strip(), old, new))
+            mutations.append(Mutation(name, file, engine, old, new))
     return mutations
 
 
@@ -792,17 +931,22 @@ def find_faults(mutations: list[Mutation], root: Path = ROOT) -> list[str]:
     for name, times in Counter(m.name for m in mutations).items():
         if times > 1:
             faults.append(f"{name}: {times} mutations of that name")
-    for name, file, old, new in mutations:
+    for name, file, _, old, new in mutations:
         path = root / file
         times = path.read_text().count(old) if path.exists() else 0
         if times != 1 or not old:
             faults.append(f"{name}: its text occurs {times} times in {file}")
         if old == new:
             faults.append(f"{name}: changes nothing")
-    for test in {*NATIVE_TESTS, *PYTHON_TESTS}:
-        if not (root / "tests" / test).exists():
-            faults.append(f"{test}: no such test file")
     return faults
+
+
+def choose_tests(folder: Path, is_native: bool) -> list[str]:
+    """The test files to run, those first that are likeliest to fail."""
+    first = NATIVE_FIRST if is_native else PYTHON_FIRST
+    left_out = LEFT_OUT if is_native else LEFT_OUT + NATIVE_ONLY
+    found = {path.name for path in (folder / "tests").glob("test_*.py")} - {*left_out}
+    return [name for name in first if name in found] + sorted(found - {*first})
 
 
 def child_environment(folder: Path, engine: str) -> dict[str, str]:
@@ -865,7 +1009,7 @@ def check_import(folder: Path, engine: str) -> None:
         raise RuntimeError(f"the copy is not imported: {last_line(done.stdout)}")
 
 
-def run_tests(folder: Path, engine: str, tests: tuple[str, ...]) -> tuple[str, str]:
+def run_tests(folder: Path, engine: str, tests: list[str]) -> tuple[str, str]:
     """Outcome, and the first test that failed."""
     command = ["-m", "pytest", "-x", "-q", "--tb=no", "--color=no"]
     command += ["-p", "no:cacheprovider", *(f"tests/{test}" for test in tests)]
@@ -904,8 +1048,7 @@ def make_baseline(folder: Path, engines: list[str]) -> None:
 def check_baseline(folder: Path, engine: str) -> Result:
     """What the tests say of an engine that nobody broke."""
     began = time.perf_counter()
-    tests = tuple(dict.fromkeys(NATIVE_TESTS + PYTHON_TESTS))
-    outcome, detail = run_tests(folder, engine, tests)
+    outcome, detail = run_tests(folder, engine, choose_tests(folder, is_native=True))
     outcome = "passes" if outcome == "SURVIVED" else "FAILS"
     seconds = time.perf_counter() - began
     return Result(f"unbroken, {engine} engine", outcome, detail, seconds)
@@ -914,16 +1057,16 @@ def check_baseline(folder: Path, engine: str) -> Result:
 def try_mutation(mutation: Mutation, baseline: Path) -> Result:
     """Break a copy of the baseline and run the tests on it."""
     began = time.perf_counter()
-    engine = mutation.engine or "plain"
+    engine = mutation.engine
     with tempfile.TemporaryDirectory(dir=baseline.parent) as parent:
         folder = Path(parent, "tree")
         shutil.copytree(baseline, folder)
         mutation.apply(folder)
         try:
-            if mutation.engine:
+            if mutation.is_native:
                 build(folder, [engine])
-                check_import(folder, engine)
-            tests = NATIVE_TESTS if mutation.engine else PYTHON_TESTS
+            check_import(folder, engine)
+            tests = choose_tests(folder, mutation.is_native)
             outcome, detail = run_tests(folder, engine, tests)
         except (RuntimeError, subprocess.TimeoutExpired) as error:
             outcome, detail = "BROKEN", str(error)
@@ -950,7 +1093,7 @@ def report(count: str, result: Result) -> None:
 def run(mutations: list[Mutation], jobs: int, folder: Path) -> list[Result]:
     """Those that were not caught; the unbroken tree if its tests fail."""
     baseline = folder / "baseline"
-    engines = sorted({m.engine or "plain" for m in mutations})
+    engines = sorted({m.engine for m in mutations})
     make_baseline(baseline, engines)
     with ThreadPoolExecutor(jobs) as pool:
         unbroken = list(pool.map(lambda e: check_baseline(baseline, e), engines))
