@@ -8,6 +8,8 @@ from typing import Protocol
 class Schedule(Protocol):
     """What the training loop asks of a schedule."""
 
+    last_words: str
+
     def after_epoch(self, learning_rate: float, n_samples_seen: int) -> float:
         """η of the next epoch."""
 
@@ -17,6 +19,8 @@ class Schedule(Protocol):
 
 class Constant:
     """η stays as it is; a plateau ends training."""
+
+    last_words = "Stopping."
 
     def after_epoch(self, learning_rate: float, n_samples_seen: int) -> float:
         """The same."""
@@ -49,6 +53,8 @@ class InverseScaling(Constant):
 
 class Adaptive(Constant):
     """η is divided by 5 at each plateau, until it is at most 1e-6."""
+
+    last_words = "Learning rate too small. Stopping."
 
     def after_plateau(self, learning_rate: float) -> float | None:
         """A fifth, or stop."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -137,13 +136,16 @@ class Run:
         Validation score after each epoch; empty without validation.
     best_params : ndarray of shape (n_params,) or None
         Parameters of the best validation score; None if none was better.
+    order : ndarray of intp or None
+        The rows in the order of the last epoch.
     stop_reason : str
-        'max_iter', 'tol', 'learning_rate', 'interrupted' or 'diverged'.
+        'max_iter', 'tol', 'interrupted' or 'diverged'.
     """
 
     loss_curve: list[float] = field(default_factory=list)
     validation_scores: list[float] = field(default_factory=list)
     best_params: np.ndarray | None = None
+    order: np.ndarray | None = None
     stop_reason: str = "max_iter"
 
 
@@ -185,7 +187,7 @@ class Loop:
 def fit_first_order(trainer: Trainer, loop: Loop, rows: np.ndarray) -> Run:
     """Train until ``loop`` says stop.
 
-    Ctrl-C ends training with a warning; what has been learnt is kept.
+    Ctrl-C ends training; what has been learnt is kept.
 
     Parameters
     ----------
@@ -210,7 +212,6 @@ def fit_first_order(trainer: Trainer, loop: Loop, rows: np.ndarray) -> Run:
         _run_epochs(trainer, loop, rows, run)
     except KeyboardInterrupt:
         run.stop_reason = "interrupted"
-        warnings.warn("Training interrupted by user.", stacklevel=2)
     if run.best_params is not None:
         trainer.network.params[:] = run.best_params
     raise_if_diverged(trainer.network.params)
@@ -221,6 +222,7 @@ def _run_epochs(trainer: Trainer, loop: Loop, rows: np.ndarray, run: Run) -> Non
     for epoch in range(1, loop.max_iter + 1):
         if loop.shuffle:
             rows = reshuffle(rows, loop.random_state)
+        run.order = rows
         loss = trainer.run_epoch(rows)
         run.loss_curve.append(loss)
         loop.n_samples_seen += len(rows)
@@ -265,7 +267,7 @@ def _should_stop(optimizer: Optimizer, loop: Loop, run: Run) -> bool:
     )
     lower = loop.schedule.after_plateau(rate)
     if lower is None:
-        _say(loop, f"{stalled} Stopping.")
+        _say(loop, f"{stalled} {loop.schedule.last_words}")
         run.stop_reason = "tol"
         return True
     _say(loop, f"{stalled} Setting learning rate to {lower:f}")

@@ -150,9 +150,9 @@ TABLE = """
 * product_not_accumulated
 - cdef real beta = 1 if accumulate else 0
 + cdef real beta = 0
-* transposed_width_taken_for_the_other
-- a_width = a_column if transpose_a else a_row
-+ a_width = a_row if transpose_a else a_column
+* transposed_rows_packed
+- a_width = max(a_column, m) if transpose_a
++ a_width = m if transpose_a
 * one_row_times_transpose
 - gemv(c, b, a, False, <int>n, <int>k
 + gemv(c, b, a, True, <int>n, <int>k
@@ -196,9 +196,9 @@ TABLE = """
 * dots_of_first_row
 - dot(a + i * a_row, b
 + dot(a, b
-* dots_of_wrong_columns
-- k if n == 1 else b_column, accumulate)
-+ k, accumulate)
+* dots_of_first_column
+- b + j * b_column, k)
++ b, k)
 * one_column_by_wrong_strides
 - 1, m, k, 0, b_row, a_column, a_row, accumulate)
 + 1, m, k, 0, b_row, a_row, a_column, accumulate)
@@ -695,7 +695,7 @@ TABLE = """
 - np.isfinite(params).all()
 + np.isfinite(params).any()
 
-=== fastmlp/threads.py
+=== fastmlp/threads.py v3
 
 * threads_for_any_work
 - work < LEAST_WORK

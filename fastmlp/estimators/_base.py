@@ -66,8 +66,10 @@ class Model:
     random_state: np.random.RandomState
     optimizer: Optimizer | None = None
     best: float = -np.inf
+    best_is_score: bool = False
     n_stalled: int = 0
     n_samples_seen: int = 0
+    order: np.ndarray | None = None
 
     def copy(self) -> Model:
         """An independent model, so that a failed fit leaves the old one alone."""
@@ -281,11 +283,13 @@ class BaseMLP(BaseEstimator, ABC):
         else:
             model = Model(network.copy(), check_random_state(self.random_state))
         model.network.alpha = self.alpha
-        # A seed's own stream goes on; one that the user holds, or NumPy's, is his.
+        # A seed's own stream goes on, and with it the order of the rows; a stream that
+        # the user holds, or NumPy's, is drawn from as scikit-learn does.
         if isinstance(self.random_state, Integral):
             model.random_state = copy.deepcopy(model.random_state)
         else:
             model.random_state = check_random_state(self.random_state)
+            model.order = None
         return model
 
     def _current_network(self) -> Network:
@@ -311,7 +315,10 @@ class BaseMLP(BaseEstimator, ABC):
     def _run_first_order(self, model: Model, data: Data, incremental: bool) -> Run:
         if incremental and self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
-        rows, validate = self._split(model.random_state, data)
+        rows, validate = self._split(model, data)
+        if model.best_is_score != self.early_stopping:
+            model.best, model.n_stalled = -np.inf, 0
+        model.best_is_score = self.early_stopping
         if model.optimizer is None:
             model.optimizer = self._new_optimizer(model.network)
         batch_size = self._clipped_batch_size(len(rows))
@@ -342,13 +349,15 @@ class BaseMLP(BaseEstimator, ABC):
             )
             run = fit_first_order(trainer, loop, rows)
         model.best, model.n_stalled = loop.plateau.best, loop.plateau.count
-        model.n_samples_seen = loop.n_samples_seen
-        if run.stop_reason == "max_iter" and not incremental:
+        model.n_samples_seen, model.order = loop.n_samples_seen, run.order
+        if run.stop_reason == "interrupted":
+            warnings.warn("Training interrupted by user.", stacklevel=5)
+        elif run.stop_reason == "max_iter" and not incremental:
             warnings.warn(
                 f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) reached "
                 "and the optimization hasn't converged yet.",
                 ConvergenceWarning,
-                stacklevel=4,
+                stacklevel=5,
             )
         return run
 
@@ -375,20 +384,22 @@ class BaseMLP(BaseEstimator, ABC):
             warnings.warn(
                 "Got `batch_size` less than 1 or larger than sample size. It is going "
                 "to be clipped",
-                stacklevel=5,
+                stacklevel=6,
             )
         return min(self.batch_size, n_samples)
 
     def _split(
-        self, random_state: np.random.RandomState, data: Data
+        self, model: Model, data: Data
     ) -> tuple[np.ndarray, Callable[[Network], float] | None]:
         """Rows to train on, and a score on the others for early stopping."""
         rows = np.arange(len(data.X))
         if not self.early_stopping:
+            if model.order is not None and len(model.order) == len(rows):
+                rows = model.order
             return rows, None
         rows, held_out = train_test_split(
             rows,
-            random_state=random_state,
+            random_state=model.random_state,
             test_size=self.validation_fraction,
             stratify=self._stratify_by(data.Y),
         )
@@ -443,7 +454,7 @@ class BaseMLP(BaseEstimator, ABC):
                 f"{run.message}. You might want to increase max_iter "
                 f"({self.max_iter}) or max_fun ({self.max_fun}), or to scale the data.",
                 ConvergenceWarning,
-                stacklevel=4,
+                stacklevel=5,
             )
         return run
 
