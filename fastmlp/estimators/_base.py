@@ -25,6 +25,7 @@ from sklearn.utils.validation import (
 )
 
 from fastmlp import _kernels
+from fastmlp.estimators._compat import ScikitLearnPrivates
 from fastmlp.network import Network
 from fastmlp.optimizers import Optimizer
 from fastmlp.schedules import make_schedule
@@ -79,7 +80,7 @@ class Model:
         return twin
 
 
-class BaseMLP(BaseEstimator, ABC):
+class BaseMLP(ScikitLearnPrivates, BaseEstimator, ABC):
     """Parameters, fit and partial_fit of both estimators."""
 
     _parameter_constraints: ClassVar[dict] = {
@@ -122,7 +123,6 @@ class BaseMLP(BaseEstimator, ABC):
     validation_scores_: list[float] | None
     best_validation_score_: float | None
     best_loss_: float | None
-    _model: Model
 
     @abstractmethod
     def __init__(

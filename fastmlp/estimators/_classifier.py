@@ -344,7 +344,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     def _stratify_by(self, Y: np.ndarray) -> np.ndarray | None:
         # scikit-learn stratifies the single column of two classes, and no other.
-        return Y[:, 0] == 1 if self._labels.kind == "binary" else None
+        if self._labels.kind != "binary":
+            return None
+        return np.where(Y[:, 0] == 1, "True", "False")
 
     def _validation_score(
         self, outputs: np.ndarray, Y: np.ndarray, sample_weight: np.ndarray | None
