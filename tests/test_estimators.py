@@ -179,6 +179,38 @@ def test_partial_fit_with_a_random_state_is_scikit_learns(name, solver):
     assert (mine.n_iter_, mine.t_) == (theirs.n_iter_, theirs.t_)
 
 
+def test_alpha_set_between_calls_is_followed():
+    X, y = iris()
+    pair = []
+    for module in (fastmlp, sklearn.neural_network):
+        model = module.MLPRegressor(**SMALL, shuffle=False)
+        model.partial_fit(X, y).set_params(alpha=50.0).partial_fit(X, y)
+        pair.append(parameters(model))
+    np.testing.assert_allclose(*pair, rtol=1e-8)
+
+
+def test_partial_fit_keeps_the_networks_type():
+    X, y = iris()
+    narrow = X.astype(np.float32)
+    model, twin = fitted(), fitted()
+    model.partial_fit(narrow, y)
+    twin.partial_fit(narrow.astype(float), y)
+    assert model.coefs_[0].dtype == np.float64
+    np.testing.assert_array_equal(parameters(model), parameters(twin))
+
+
+def test_partial_fit_on_as_many_rows_as_early_stopping_left():
+    """The order of the rows that fit trained on names other rows than these."""
+    X, y = iris()
+    after = []
+    for random_state in (0, np.random.RandomState(0)):
+        params = {"random_state": random_state, "shuffle": False}
+        model = fitted(early_stopping=True, **params)
+        model.set_params(early_stopping=False).partial_fit(X[:135], y[:135])
+        after.append(parameters(model))
+    np.testing.assert_array_equal(*after)
+
+
 def test_partial_fit_of_labels_that_can_be_had_together():
     X, Y = datasets.make_multilabel_classification(60, random_state=0)
     model = fastmlp.MLPClassifier(**SMALL)
