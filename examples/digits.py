@@ -1,26 +1,21 @@
-"""Handwritten digits: train, watch, and compare with scikit-learn.
+"""Handwritten digits: train, watch, compare with scikit-learn, draw digits.png.
 
-Trains the same network in both libraries, prints what it reaches and how long each
-takes, and draws both loss curves into digits.png beside this file. They coincide: the
-same seed gives the same model. Needs matplotlib. Exits with 1 below 97 % accuracy.
+Same seed, same model: the loss curves coincide. Exits with 1 below 97 % accuracy.
 """
 
+import statistics
 import sys
 import time
 import warnings
 from pathlib import Path
 
-import matplotlib as mpl
-import numpy as np
 import sklearn.neural_network
+from matplotlib.figure import Figure
 from sklearn.datasets import load_digits
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 
 import fastmlp
-
-mpl.use("Agg")
-from matplotlib import pyplot as plt
 
 EPOCHS = 200
 # Neither library stops early, so that both do the same work.
@@ -32,37 +27,37 @@ def train_and_watch(X, y, X_test, y_test):
     """One call to partial_fit is one epoch, so anything can be done in between."""
     model = fastmlp.MLPClassifier(**SETTINGS)
     for epoch in range(1, EPOCHS + 1):
-        model.partial_fit(X, y, classes=np.unique(y))
+        model.partial_fit(X, y, classes=range(10))
         if epoch % 20 == 0:
             score = model.score(X_test, y_test)
             print(f"epoch {epoch:3d}  loss {model.loss_:.6f}  accuracy {score:.4f}")
 
 
 def fit_and_time(estimator, X, y):
-    """The fitted model and the seconds of the fastest of three fits."""
+    """The fitted model and the median of the seconds of five fits."""
     with warnings.catch_warnings():  # that max_iter was reached is what we want
         warnings.simplefilter("ignore", ConvergenceWarning)
         estimator(**{**SETTINGS, "max_iter": 1}).fit(X, y)  # warm-up
         seconds = []
-        for _ in range(3):
+        for _ in range(5):
             started = time.perf_counter()
             model = estimator(**SETTINGS).fit(X, y)
             seconds.append(time.perf_counter() - started)
-    return model, min(seconds)
+    return model, statistics.median(seconds)
 
 
-def draw(curves, title, path):
+def draw(curves, title):
     """The first curve thick and light, the next thin and dark on top of it."""
     styles = [("#f5a742", 7.0), ("#12355b", 1.4)]
-    figure, axes = plt.subplots(figsize=(7.5, 4.5), layout="constrained")
+    figure = Figure(figsize=(7.5, 4.5), layout="constrained")
+    axes = figure.subplots()
     for (label, losses), (color, width) in zip(curves.items(), styles, strict=True):
         epochs = range(1, len(losses) + 1)
         axes.semilogy(epochs, losses, color=color, linewidth=width, label=label)
-    axes.set(xlabel="epoch", ylabel="training loss (log scale)", title=title)
-    axes.set_xlim(0, EPOCHS)
+    axes.set(xlabel="epoch", ylabel="training loss", title=title, xlim=(0, EPOCHS))
     axes.grid(which="both", alpha=0.25)
     axes.legend(frameon=False)
-    figure.savefig(path, dpi=150)
+    figure.savefig(Path(__file__).with_suffix(".png"), dpi=150)
 
 
 def main():
@@ -72,14 +67,11 @@ def main():
     theirs, slow = fit_and_time(sklearn.neural_network.MLPClassifier, X, y)
     mine, fast = fit_and_time(fastmlp.MLPClassifier, X, y)
     accuracy = mine.score(X_test, y_test)
-    print(f"test accuracy {accuracy:.4f} ({theirs.score(X_test, y_test):.4f})")
-    print(f"{fast:.3f} s ({slow:.3f} s), in brackets scikit-learn's")
     result = f"test accuracy {accuracy:.1%}, {slow / fast:.1f} × faster"
-    print(result)
-    curves = {f"scikit-learn, {slow:.2f} s": theirs.loss_curve_}
-    curves[f"fastmlp, {fast:.2f} s"] = mine.loss_curve_
-    path = Path(__file__).with_suffix(".png")
-    draw(curves, f"Digits, {EPOCHS} epochs: {result}", path)
+    print(f"fastmlp {fast:.3f} s, scikit-learn {slow:.3f} s: {result}")
+    curves = {f"scikit-learn, fitted in {slow:.2f} s": theirs.loss_curve_}
+    curves[f"fastmlp, fitted in {fast:.2f} s"] = mine.loss_curve_
+    draw(curves, f"Digits, {EPOCHS} epochs: {result}")
     return 0 if accuracy >= 0.97 else 1
 
 

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from fastmlp import _kernels
 from fastmlp.initialization import glorot_uniform
+from fastmlp.inputs import Inputs, as_inputs, count_rows
 from fastmlp.workspace import (
     BLOCK_ROWS,
     aligned_copy,
@@ -130,18 +131,20 @@ class Network:
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_inputs)
-            Inputs; used in place if C-contiguous and of the network's dtype.
+        X : array-like or sparse matrix of shape (n_samples, n_inputs)
+            Inputs; used in place if C-contiguous and of the network's dtype. Sparse
+            matrices are never made dense.
 
         Returns
         -------
         ndarray of shape (n_samples, n_outputs)
         """
-        X = self._as_inputs(X)
-        capacity = min(BLOCK_ROWS, max(1, len(X)))
-        out = np.empty((len(X), self.layer_sizes[-1]), dtype=self.dtype)
+        inputs = as_inputs(X, self.layer_sizes[0], self.dtype)
+        n_rows = count_rows(inputs)
+        capacity = min(BLOCK_ROWS, max(1, n_rows))
+        out = np.empty((n_rows, self.layer_sizes[-1]), dtype=self.dtype)
         arena = build_arena(self.layers, capacity, self.dtype)
-        _kernels.predict(out, arena, X, self.params, self.layers, capacity)
+        _kernels.predict(out, arena, inputs, self.params, self.layers, capacity)
         return out
 
     def loss(
@@ -151,18 +154,18 @@ class Network:
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_inputs)
+        X : array-like or sparse matrix of shape (n_samples, n_inputs)
             Inputs.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Targets: class indices under softmax, else one column an output.
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights of the rows; None weighs all alike.
         """
-        X, Y, sample_weight = self._as_data(X, y, sample_weight)
-        capacity = min(BLOCK_ROWS, max(1, len(X)))
+        inputs, Y, sample_weight = self._as_data(X, y, sample_weight)
+        capacity = min(BLOCK_ROWS, max(1, len(Y)))
         return _kernels.compute_loss(
             build_arena(self.layers, capacity, self.dtype),
-            X,
+            inputs,
             Y,
             sample_weight,
             self.params,
@@ -193,13 +196,13 @@ class Network:
         D. E. Rumelhart, G. E. Hinton, R. J. Williams, "Learning representations by
         back-propagating errors", Nature 323, 1986.
         """
-        X, Y, sample_weight = self._as_data(X, y, sample_weight)
-        capacity = min(BLOCK_ROWS, max(1, len(X)))
+        inputs, Y, sample_weight = self._as_data(X, y, sample_weight)
+        capacity = min(BLOCK_ROWS, max(1, len(Y)))
         grads = aligned_empty(self.params.size, self.dtype)
         value = _kernels.compute_loss_and_gradient(
             grads,
             build_arena(self.layers, capacity, self.dtype),
-            X,
+            inputs,
             Y,
             sample_weight,
             self.params,
@@ -247,36 +250,29 @@ class Network:
             self.weights[layer][...] = weights
             self.biases[layer][...] = biases
 
-    def _as_inputs(self, X: ArrayLike) -> np.ndarray:
-        X = np.ascontiguousarray(X, dtype=self.dtype)
-        if X.ndim != 2 or X.shape[1] != self.layer_sizes[0]:
-            raise ValueError(
-                f"X must have shape (n_samples, {self.layer_sizes[0]}), got {X.shape}"
-            )
-        return X
-
     def _as_data(
         self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-        X = self._as_inputs(X)
+    ) -> tuple[Inputs, np.ndarray, np.ndarray | None]:
+        inputs = as_inputs(X, self.layer_sizes[0], self.dtype)
+        n_rows = count_rows(inputs)
         Y = np.ascontiguousarray(y, dtype=self.dtype)
-        if Y.shape == (len(X),):
+        if Y.shape == (n_rows,):
             Y = Y.reshape(-1, 1)
-        if Y.shape != (len(X), self.n_target_columns):
+        if Y.shape != (n_rows, self.n_target_columns):
             raise ValueError(
-                f"y must have shape ({len(X)}, {self.n_target_columns}), "
+                f"y must have shape ({n_rows}, {self.n_target_columns}), "
                 f"got {np.shape(y)}"
             )
         if sample_weight is None:
-            return X, Y, None
-        sample_weight = np.ascontiguousarray(sample_weight, dtype=self.dtype)
-        if sample_weight.shape != (len(X),):
+            return inputs, Y, None
+        weights = np.ascontiguousarray(sample_weight, dtype=self.dtype)
+        if weights.shape != (n_rows,):
             raise ValueError(
-                f"sample_weight must have shape ({len(X)},), got {sample_weight.shape}"
+                f"sample_weight must have shape ({n_rows},), got {weights.shape}"
             )
-        if not np.isfinite(sample_weight).all() or (sample_weight < 0).any():
+        if not np.isfinite(weights).all() or (weights < 0).any():
             raise ValueError("sample_weight must be finite and non-negative")
-        return X, Y, sample_weight
+        return inputs, Y, weights
 
 
 def _check_layer_sizes(layer_sizes: Sequence[int]) -> list[int]:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from fastmlp import _kernels
+from fastmlp.inputs import Inputs
 from fastmlp.network import Network
 from fastmlp.optimizers import Optimizer
 from fastmlp.schedules import Schedule
@@ -30,8 +31,8 @@ class Trainer:
         Its parameters are updated in place.
     optimizer : Optimizer
         Its state is updated in place.
-    X : ndarray of shape (n_samples, n_inputs)
-        C-contiguous, of the network's dtype; never copied.
+    X : Inputs
+        Rows as :func:`fastmlp.inputs.as_inputs` makes them; never copied.
     Y : ndarray of shape (n_samples, n_target_columns)
         Encoded targets: one column of class indices under softmax.
     sample_weight : ndarray of shape (n_samples,), default=None
@@ -47,7 +48,7 @@ class Trainer:
         self,
         network: Network,
         optimizer: Optimizer,
-        X: np.ndarray,
+        X: Inputs,
         Y: np.ndarray,
         sample_weight: np.ndarray | None = None,
         *,
@@ -60,7 +61,10 @@ class Trainer:
         self._pace = Pace(crew)
         self._data = (X, Y, sample_weight)
         self._capacity = min(batch_size, BLOCK_ROWS)
-        self._arena = build_arena(network.layers, self._capacity, network.dtype)
+        n_gathered = 0 if isinstance(X, tuple) else network.layer_sizes[0]
+        self._arena = build_arena(
+            network.layers, self._capacity, network.dtype, n_gathered
+        )
         self._grads = aligned_empty(network.params.size, network.dtype)
         self._slice_batches = 1
         self._cap = _largest_share(network)

@@ -66,7 +66,7 @@ def build_layers(
     n_weights = layers["n_in"] * layers["n_out"]
     layers["weights"] = np.cumsum(n_weights) - n_weights
     layers["biases"] = n_weights.sum() + np.cumsum(layers["n_out"]) - layers["n_out"]
-    column = layer_sizes[0] + n_targets + 1 + layer_sizes[-1]
+    column = n_targets + 1 + layer_sizes[-1]
     for layer in layers:
         layer["outputs"] = column
         layer["deltas"] = column + layer["n_out"]
@@ -74,7 +74,22 @@ def build_layers(
     return layers
 
 
-def build_arena(layers: np.ndarray, capacity: int, dtype: np.dtype) -> np.ndarray:
-    """An arena for ``capacity`` rows: their columns, and an entry a unit of update."""
-    n_columns = int(layers["deltas"][-1] + layers["n_out"][-1])
+def build_arena(
+    layers: np.ndarray, capacity: int, dtype: np.dtype, n_gathered: int = 0
+) -> np.ndarray:
+    """An arena for ``capacity`` rows.
+
+    Parameters
+    ----------
+    layers : ndarray of LAYER
+        The layer table.
+    capacity : int
+        Rows worked on at a time.
+    dtype : dtype
+        float32 or float64.
+    n_gathered : int, default=0
+        Inputs gathered for each row: those of the network where it trains on dense
+        rows, none where X is sparse or read in place.
+    """
+    n_columns = int(layers["deltas"][-1] + layers["n_out"][-1]) + n_gathered
     return aligned_empty(n_columns * capacity + _kernels.count_units(layers), dtype)

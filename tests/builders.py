@@ -43,7 +43,7 @@ def build_layers(sizes, hidden_activation, output_activation):
     layers = np.zeros(len(sizes) - 1, LAYER)
     weight = 0
     bias = sum(n_in * n_out for n_in, n_out in pairwise(sizes))
-    column = sizes[0] + count_targets(sizes[-1], output_activation) + 1 + sizes[-1]
+    column = count_targets(sizes[-1], output_activation) + 1 + sizes[-1]
     for layer, (n_in, n_out) in zip(layers, pairwise(sizes), strict=True):
         layer["n_in"], layer["n_out"] = n_in, n_out
         layer["weights"], layer["biases"] = weight, bias
@@ -60,14 +60,15 @@ def count_params(layers):
 
 
 def arena_columns(layers, n_targets):
-    """Inputs, targets, scales, losses, then outputs and deltas of each layer."""
-    n_in, n_out = layers["n_in"][0], layers["n_out"]
-    return int(n_in + n_targets + 1 + n_out[-1] + 2 * n_out.sum())
+    """Targets, scales, losses, then outputs and deltas of each layer."""
+    n_out = layers["n_out"]
+    return int(n_targets + 1 + n_out[-1] + 2 * n_out.sum())
 
 
 def build_arena(layers, n_targets, capacity, dtype=float):
-    """An arena poisoned with NaN: its columns, and an entry a unit of update."""
-    n_entries = arena_columns(layers, n_targets) * capacity + count_units(layers)
+    """An arena poisoned with NaN: columns, units of update, and gathered inputs."""
+    n_columns = arena_columns(layers, n_targets) + int(layers["n_in"][0])
+    n_entries = n_columns * capacity + count_units(layers)
     return np.full(n_entries, np.nan, dtype)
 
 

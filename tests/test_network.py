@@ -9,6 +9,7 @@ from scipy.optimize import minimize
 
 from fastmlp import Network
 from fastmlp._kernels import HEADS, HIDDEN_ACTIVATIONS
+from fastmlp.inputs import as_inputs
 
 ALL_HEADS = [(loss, output) for loss, outputs in HEADS.items() for output in outputs]
 
@@ -112,7 +113,7 @@ def test_inputs_are_used_in_place():
     X = np.random.RandomState(1).standard_normal((20, 3))
     expected = network.predict(X)
     X.flags.writeable = False
-    assert network._as_inputs(X) is X
+    assert as_inputs(X, 3, X.dtype) is X
     assert_array_equal(network.predict(X), expected)
     for same in (X.tolist(), np.asfortranarray(X), np.repeat(X, 2, axis=0)[::2]):
         assert_array_equal(network.predict(same), expected)

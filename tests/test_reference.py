@@ -29,7 +29,7 @@ from sklearn.linear_model import (
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 
 from fastmlp import _reference as reference
-from fastmlp._kernels import HEADS, HIDDEN_ACTIVATIONS, SLOTS
+from fastmlp._kernels import HEADS, HIDDEN_ACTIVATIONS, SLOTS, count_units
 from fastmlp._reference import ACTIVATIONS, LOSSES, OPTIMIZERS
 
 HEAD_PAIRS = [(loss, output) for loss, outputs in HEADS.items() for output in outputs]
@@ -779,7 +779,6 @@ def check_last_block(problem, arena, rows, m, output, gathered):
     delta_0 = delta_1 @ problem.weights(problem.params, 1).T * (1 - a_0**2)
     losses = head_truth("log_loss", output, z, Y)
     blocks = {
-        "inputs": X if gathered else np.full_like(X, np.nan),
         "targets": Y if gathered else np.full_like(Y, np.nan),
         "scales": scales,
         "losses": losses,
@@ -796,6 +795,9 @@ def check_last_block(problem, arena, rows, m, output, gathered):
         block = read_block(arena, column, n_columns, len(rows), problem.capacity)
         assert_allclose(block, truth, rtol=1e-12, atol=1e-15, err_msg=name)
         column += n_columns
+    inputs = arena[column * problem.capacity + count_units(problem.layers) :][: X.size]
+    truth = X.ravel() if gathered else np.full(X.size, np.nan)
+    assert_array_equal(inputs, truth)
 
 
 def make_arena_problem(output="softmax"):
@@ -826,7 +828,7 @@ def test_arena_after_the_loss():
     arena, truth = problem.arena(), problem.arena()
     problem.compute_loss(arena=arena)
     problem.compute_loss_and_gradient(arena=truth)
-    for begin, end in [(12, 17), (21, 25)]:
+    for begin, end in [(9, 14), (18, 22)]:
         truth[begin * 5 : end * 5] = np.nan
     assert_array_equal(arena, truth)
 
@@ -838,7 +840,7 @@ def test_arena_after_prediction():
     out = np.empty((8, 2))
     reference.predict(out, arena, problem.X, problem.params, problem.layers, 5)
     problem.compute_loss(arena=truth)
-    for begin, end in [(0, 7), (12, 17), (21, 29)]:
+    for begin, end in [(0, 4), (9, 14), (18, 26)]:
         truth[begin * 5 : end * 5] = np.nan
     assert_array_equal(arena, truth)
 

@@ -18,7 +18,8 @@ from libc.string cimport memcpy, memset
 
 from fastmlp._kernels cimport activations, math, optimizers, products, regularizers
 from fastmlp._kernels cimport losses as heads
-from fastmlp._kernels.types cimport Layer, Rule, real
+from fastmlp._kernels cimport sparse
+from fastmlp._kernels.types cimport Layer, Rows, Rule, real
 
 include "tables.pxi"
 
@@ -44,7 +45,7 @@ cdef struct Job:
     void* grads
     void* slots
     void* arena
-    const void* X
+    Rows X
     const void* Y
     const void* sample_weight
     const Py_ssize_t* order
@@ -99,24 +100,24 @@ cdef inline real* deltas_of(real* arena, const Job* job, Py_ssize_t l, Py_ssize_
 
 
 cdef inline real* targets_of(real* arena, const Job* job, Py_ssize_t row) noexcept nogil:
-    return block(arena, job, job.layers[0].n_in, job.n_targets, row)
+    return block(arena, job, 0, job.n_targets, row)
 
 
 cdef inline real* scales_of(real* arena, const Job* job, Py_ssize_t row) noexcept nogil:
-    return block(arena, job, job.layers[0].n_in + job.n_targets, 1, row)
+    return block(arena, job, job.n_targets, 1, row)
 
 
 cdef inline real* losses_of(real* arena, const Job* job, Py_ssize_t row) noexcept nogil:
     cdef Py_ssize_t n_out = job.layers[job.n_layers - 1].n_out
-    return block(arena, job, job.layers[0].n_in + job.n_targets + 1, n_out, row)
+    return block(arena, job, job.n_targets + 1, n_out, row)
 
 
 cdef inline const real* inputs_of(
-    real* arena, const real* inputs, const Job* job, Py_ssize_t l, Py_ssize_t row
+    real* arena, const Rows* X, const Job* job, Py_ssize_t l, Py_ssize_t row
 ) noexcept nogil:
-    """What layer l is given: the batch's inputs, or the outputs of the layer below."""
+    """What layer l is given: the batch's dense inputs, or the outputs of the layer below."""
     if l == 0:
-        return inputs + row * job.layers[0].n_in
+        return <const real*>X.dense + row * job.layers[0].n_in
     return outputs_of(arena, job, l - 1, row)
 
 
@@ -133,6 +134,23 @@ cdef inline Py_ssize_t units_of(const Layer* layer) noexcept nogil:
     return (layer.n_in - 1) // unit_rows(layer) + 1
 
 
+cdef inline Py_ssize_t units_before(const Job* job, Py_ssize_t l) noexcept nogil:
+    cdef Py_ssize_t below, n = 0
+    for below in range(l):
+        n += units_of(&job.layers[below])
+    return n
+
+
+cdef inline real* squares_of(real* arena, const Job* job, Py_ssize_t l) noexcept nogil:
+    """Σ w² of each of layer l's units."""
+    return block(arena, job, count_columns(job), 0, 0) + units_before(job, l)
+
+
+cdef inline real* gathered_inputs(real* arena, const Job* job, Py_ssize_t row) noexcept nogil:
+    """The dense rows of a training batch, side by side."""
+    return squares_of(arena, job, job.n_layers) + row * job.layers[0].n_in
+
+
 cdef inline Py_ssize_t count_weights(const Job* job) noexcept nogil:
     """Weights stand before biases: the penalised prefix of the parameters."""
     return job.layers[0].biases
@@ -142,36 +160,40 @@ cdef inline Py_ssize_t count_weights(const Job* job) noexcept nogil:
 
 
 cdef inline void forward_layer(
-    real* out, const real* inputs, const real* params, const Layer* layer,
-    Py_ssize_t rows, Py_ssize_t activation,
+    real* out, real* arena, const Rows* X, const Job* job, Py_ssize_t l,
+    Py_ssize_t first, Py_ssize_t rows, Py_ssize_t activation,
 ) noexcept nogil:
     """out (rows, n_out) = σ(inputs (rows, n_in) W + b)."""
-    products.multiply_nn(out, inputs, params + layer.weights, rows, layer.n_out, layer.n_in)
-    activations.add_bias_and_activate(out, params + layer.biases, rows, layer.n_out, activation)
+    cdef const Layer* layer = &job.layers[l]
+    cdef const real* w = <const real*>job.params + layer.weights
+    if l == 0 and X.indptr != NULL:
+        sparse.multiply(out, X, <const real*>X.data, first, rows, w, layer.n_out)
+    else:
+        products.multiply_nn(
+            out, inputs_of(arena, X, job, l, first), w, rows, layer.n_out, layer.n_in)
+    activations.add_bias_and_activate(
+        out, <const real*>job.params + layer.biases, rows, layer.n_out, activation)
 
 
 cdef void forward(
-    real* out, real* arena, const real* inputs, const Job* job, Py_ssize_t first, Py_ssize_t rows
+    real* out, real* arena, const Rows* X, const Job* job, Py_ssize_t first, Py_ssize_t rows
 ) noexcept nogil:
     """Hidden layers into the arena; z of the last layer, bias added, into out."""
     cdef Py_ssize_t l, last = job.n_layers - 1
-    cdef const real* params = <const real*>job.params
     for l in range(last):
         forward_layer(
-            outputs_of(arena, job, l, first), inputs_of(arena, inputs, job, l, first),
-            params, &job.layers[l], rows, job.layers[l].activation)
-    forward_layer(
-        out, inputs_of(arena, inputs, job, last, first),
-        params, &job.layers[last], rows, activations.IDENTITY)
+            outputs_of(arena, job, l, first), arena, X, job, l, first, rows,
+            job.layers[l].activation)
+    forward_layer(out, arena, X, job, last, first, rows, activations.IDENTITY)
 
 
 cdef void evaluate(
-    real* arena, const real* inputs, const real* targets, const Job* job,
+    real* arena, const Rows* X, const real* targets, const Job* job,
     Py_ssize_t first, Py_ssize_t rows,
 ) noexcept nogil:
     """Forward and head: z, δ and losses of the last layer. targets begin at row first."""
     cdef Py_ssize_t last = job.n_layers - 1
-    forward(outputs_of(arena, job, last, first), arena, inputs, job, first, rows)
+    forward(outputs_of(arena, job, last, first), arena, X, job, first, rows)
     heads.evaluate_head(
         deltas_of(arena, job, last, first), losses_of(arena, job, first),
         outputs_of(arena, job, last, first), targets, scales_of(arena, job, first),
@@ -221,15 +243,20 @@ cdef double sum_losses(real* arena, const Job* job, Py_ssize_t rows, double cap)
 
 
 cdef inline void weight_gradient(
-    real* grads, real* arena, const real* inputs, const Job* job, Py_ssize_t l,
+    real* grads, real* arena, const Rows* X, const Job* job, Py_ssize_t l,
     Py_ssize_t begin, Py_ssize_t end, Py_ssize_t rows, bint accumulate,
 ) noexcept nogil:
     """∂J/∂W = Aᵀ δ, rows begin … end of layer l's W."""
     cdef const Layer* layer = &job.layers[l]
-    products.multiply_tn(
-        grads + layer.weights + begin * layer.n_out,
-        inputs_of(arena, inputs, job, l, 0) + begin, deltas_of(arena, job, l, 0),
-        end - begin, layer.n_out, rows, layer.n_in, accumulate)
+    cdef real* out = grads + layer.weights + begin * layer.n_out
+    cdef const real* delta = deltas_of(arena, job, l, 0)
+    if l == 0 and X.indptr != NULL:
+        sparse.multiply_transposed(
+            out, X, <const real*>X.data, rows, delta, layer.n_out, begin, end, accumulate)
+    else:
+        products.multiply_tn(
+            out, inputs_of(arena, X, job, l, 0) + begin, delta,
+            end - begin, layer.n_out, rows, layer.n_in, accumulate)
 
 
 cdef inline void bias_gradient(
@@ -267,7 +294,7 @@ cdef void update_weights(
 
 
 cdef void process_parameters(
-    real* arena, const Job* job, const Rule* rule, Py_ssize_t rows, double l2,
+    real* arena, const Rows* X, const Job* job, const Rule* rule, Py_ssize_t rows, double l2,
     bint accumulate, bint finish, int thread,
 ) noexcept nogil:
     """Gradient of this thread's parameters over the block, and their step to finish."""
@@ -275,31 +302,28 @@ cdef void process_parameters(
     cdef Share units
     cdef const Layer* layer
     cdef real* grads = <real*>job.grads
-    cdef real* squares = block(arena, job, count_columns(job), 0, 0)
     for l in range(job.n_layers):
         layer = &job.layers[l]
         units = share_out(units_of(layer), 1, thread, job.n_threads)
         begin = units.begin * unit_rows(layer)
         end = min(units.end * unit_rows(layer), layer.n_in)
         if begin < end:
-            weight_gradient(grads, arena, arena, job, l, begin, end, rows, accumulate)
+            weight_gradient(grads, arena, X, job, l, begin, end, rows, accumulate)
             if finish:
-                update_weights(<real*>job.params, squares, job, l, units, rule, l2)
+                update_weights(
+                    <real*>job.params, squares_of(arena, job, l), job, l, units, rule, l2)
         if l % job.n_threads == thread:
             bias_gradient(grads, arena, job, l, rows, accumulate)
             if finish:
                 update_range(<real*>job.params, job, layer.biases, layer.n_out, rule, 0)
-        squares += units_of(layer)
 
 
 cdef double sum_units(real* arena, const Job* job) noexcept nogil:
     """Σ w² of all weights before the step, from its units."""
-    cdef Py_ssize_t l, unit, n = 0
-    cdef const real* squares = block(arena, job, count_columns(job), 0, 0)
+    cdef Py_ssize_t unit
+    cdef const real* squares = squares_of(arena, job, 0)
     cdef double total = 0
-    for l in range(job.n_layers):
-        n += units_of(&job.layers[l])
-    for unit in range(n):
+    for unit in range(units_before(job, job.n_layers)):
         total += squares[unit]
     return total
 
@@ -346,11 +370,14 @@ cdef void gather(
     real* arena, const Job* job, const Py_ssize_t* order, Py_ssize_t first, Py_ssize_t rows,
     double weight,
 ) noexcept nogil:
-    """Inputs, targets and scales of rows order[first:first + rows] into the arena."""
+    """Targets, scales and dense inputs of rows order[first:first + rows] into the arena."""
     cdef real* scales = scales_of(arena, job, first)
     cdef const real* sample_weight = <const real*>job.sample_weight
     cdef Py_ssize_t n_in = job.layers[0].n_in
-    gather_rows(arena + first * n_in, <const real*>job.X, order + first, rows, n_in)
+    if job.X.indptr == NULL:
+        gather_rows(
+            gathered_inputs(arena, job, first), <const real*>job.X.dense, order + first,
+            rows, n_in)
     gather_rows(
         targets_of(arena, job, first), <const real*>job.Y, order + first, rows, job.n_targets)
     if sample_weight != NULL:
@@ -359,12 +386,11 @@ cdef void gather(
 
 
 cdef void process_rows(
-    real* arena, const Job* job, const Py_ssize_t* order, Py_ssize_t first, Py_ssize_t rows,
-    double weight,
+    real* arena, const Rows* X, const Job* job, Py_ssize_t first, Py_ssize_t rows, double weight
 ) noexcept nogil:
     """Everything that a row of the block needs of itself alone."""
-    gather(arena, job, order, first, rows, weight)
-    evaluate(arena, arena, targets_of(arena, job, first), job, first, rows)
+    gather(arena, job, X.order, first, rows, weight)
+    evaluate(arena, X, targets_of(arena, job, first), job, first, rows)
     backward(arena, job, first, rows)
 
 
@@ -376,16 +402,19 @@ cdef double take_step(
     cdef Py_ssize_t begin = 0, rows
     cdef double l2 = rule.alpha / weight, total = 0
     cdef Share mine
+    cdef Rows X = job.X
+    X.dense = gathered_inputs(arena, job, 0)
     while begin < size:
         rows = min(job.capacity, size - begin)
+        X.order = order + begin
         mine = share_out(rows, TILE_ROWS, thread, job.n_threads)
         if mine.begin < mine.end:
-            process_rows(arena, job, order + begin, mine.begin, mine.end - mine.begin, weight)
+            process_rows(arena, &X, job, mine.begin, mine.end - mine.begin, weight)
         barrier_wait(job.barrier, job.n_threads)
         if thread == 0:
             total += sum_losses(arena, job, rows, job.cap)
         process_parameters(
-            arena, job, rule, rows, l2, begin > 0, begin + rows == size, thread)
+            arena, &X, job, rule, rows, l2, begin > 0, begin + rows == size, thread)
         barrier_wait(job.barrier, job.n_threads)
         begin += rows
     if thread == 0 and l2 != 0:
@@ -413,11 +442,19 @@ cdef void run_epoch(real* arena, Job* job, int thread) noexcept nogil:
         job.result = result
 
 
+cdef inline Rows rows_from(const real* arena, const Job* job, Py_ssize_t begin) noexcept nogil:
+    """X's rows from begin on, in place. The arena only says of which type they are."""
+    cdef Rows X = job.X
+    X.begin = begin
+    X.dense = <const real*>job.X.dense + begin * job.layers[0].n_in
+    return X
+
+
 cdef double objective(real* grads, real* arena, const Job* job, double alpha) noexcept nogil:
     """J over all rows, read in place; with grads also ∂J/∂params, penalty included."""
     cdef Py_ssize_t begin = 0, rows, l
     cdef const real* weights = <const real*>job.sample_weight
-    cdef const real* inputs
+    cdef Rows X
     cdef double total = 0, weight = sum_weights(weights, NULL, job.n_rows)
     if weight == 0:
         if grads != NULL:
@@ -425,16 +462,16 @@ cdef double objective(real* grads, real* arena, const Job* job, double alpha) no
         return 0
     while begin < job.n_rows:
         rows = min(job.capacity, job.n_rows - begin)
-        inputs = <const real*>job.X + begin * job.layers[0].n_in
+        X = rows_from(arena, job, begin)
         set_scales(
             scales_of(arena, job, 0), weights + begin if weights != NULL else NULL, rows, weight)
-        evaluate(arena, inputs, <const real*>job.Y + begin * job.n_targets, job, 0, rows)
+        evaluate(arena, &X, <const real*>job.Y + begin * job.n_targets, job, 0, rows)
         total += sum_losses(arena, job, rows, INFINITY)
         if grads != NULL:
             backward(arena, job, 0, rows)
             for l in range(job.n_layers):
                 weight_gradient(
-                    grads, arena, inputs, job, l, 0, job.layers[l].n_in, rows, begin > 0)
+                    grads, arena, &X, job, l, 0, job.layers[l].n_in, rows, begin > 0)
                 bias_gradient(grads, arena, job, l, rows, begin > 0)
         begin += rows
     return total + penalty(grads, <const real*>job.params, count_weights(job), alpha / weight)
@@ -480,14 +517,15 @@ cdef str layer_fault(
 
 cdef int check_layers(
     const Layer[::1] layers, Py_ssize_t n_params, Py_ssize_t arena_size,
-    Py_ssize_t n_features, Py_ssize_t capacity,
+    Py_ssize_t capacity,
 ) except -1:
-    cdef Py_ssize_t l, n_in = n_features
+    cdef Py_ssize_t l, n_in
     cdef str fault
     if layers.shape[0] == 0:
         raise ValueError("a network needs at least one layer")
     if not 0 < capacity <= INT_MAX:
         raise ValueError("capacity must be positive and fit a C int")
+    n_in = layers[0].n_in
     for l in range(layers.shape[0]):
         fault = layer_fault(&layers[l], n_params, arena_size // capacity, n_in)
         if fault is not None:
@@ -512,7 +550,7 @@ cdef int check_targets(
         raise ValueError("Y has the wrong number of columns")
     if sample_weight is not None and sample_weight.shape[0] != n_rows:
         raise ValueError("sample_weight must have one entry a row")
-    if layers[0].n_in + Y.shape[1] + 1 + last.n_out > arena_size // capacity:
+    if Y.shape[1] + 1 + last.n_out > arena_size // capacity:
         raise ValueError("the arena is too small")
     if indices:
         for i in range(n_rows):
@@ -552,34 +590,76 @@ cdef inline const real* matrix_pointer(const real[:, ::1] x) noexcept nogil:
     return NULL if x.shape[0] == 0 or x.shape[1] == 0 else &x[0, 0]
 
 
+cdef Rows dense_rows(const real[:, ::1] X, const Layer[::1] layers) except *:
+    cdef Rows rows
+    memset(&rows, 0, sizeof(Rows))
+    if X.shape[1] != layers[0].n_in:
+        raise ValueError(f"X has {X.shape[1]} columns, the network takes {layers[0].n_in}")
+    rows.dense = <const void*>matrix_pointer(X)
+    return rows
+
+
+cdef Rows sparse_rows(
+    const real[::1] data, const int[::1] indices, const Py_ssize_t[::1] indptr,
+    const Layer[::1] layers,
+) except *:
+    """Compressed sparse rows, every index checked."""
+    cdef Rows rows
+    cdef Py_ssize_t i, n_entries = data.shape[0]
+    cdef bint inside = indices.shape[0] == n_entries and indptr.shape[0] > 0
+    memset(&rows, 0, sizeof(Rows))
+    if inside:
+        inside = indptr[0] == 0 and indptr[indptr.shape[0] - 1] == n_entries
+    for i in range(indptr.shape[0] - 1):
+        inside &= indptr[i] <= indptr[i + 1]
+    for i in range(n_entries if inside else 0):
+        inside &= 0 <= indices[i] < layers[0].n_in
+    if not inside:
+        raise ValueError("X is not a valid matrix of compressed sparse rows")
+    rows.data = <const void*>&data[0] if n_entries > 0 else NULL
+    rows.indices = &indices[0] if n_entries > 0 else NULL
+    rows.indptr = &indptr[0]
+    return rows
+
+
 cdef Job describe(
-    const real[::1] params, const real[::1] arena, const real[:, ::1] X,
-    const Layer[::1] layers, Py_ssize_t capacity,
-) noexcept:
-    """What every job has; the rest is nothing until it is set."""
+    const real[::1] params, const real[::1] arena, X, const Layer[::1] layers,
+    Py_ssize_t capacity,
+) except *:
+    """What every job has, checked; the rest is nothing until it is set."""
     cdef Job job
+    cdef const real[:, ::1] dense
+    cdef const real[::1] data
+    cdef const int[::1] indices
+    cdef const Py_ssize_t[::1] indptr
     memset(&job, 0, sizeof(Job))
+    check_layers(layers, params.shape[0], arena.shape[0], capacity)
+    if isinstance(X, tuple):
+        data, indices, indptr = X
+        job.X = sparse_rows(data, indices, indptr, layers)
+        job.n_rows = indptr.shape[0] - 1
+    else:
+        dense = X
+        job.X = dense_rows(dense, layers)
+        job.n_rows = dense.shape[0]
     job.params = <void*>&params[0]
     job.arena = <void*>&arena[0]
-    job.X = <const void*>matrix_pointer(X)
     job.layers = &layers[0]
     job.n_layers = layers.shape[0]
     job.n_params = params.shape[0]
-    job.n_rows = X.shape[0]
     job.capacity = capacity
     job.n_threads = 1
     return job
 
 
 cdef Job describe_supervised(
-    const real[::1] params, const real[::1] arena, const real[:, ::1] X,
+    const real[::1] params, const real[::1] arena, X,
     const real[:, ::1] Y, const real[::1] sample_weight, const Layer[::1] layers,
     Py_ssize_t loss, Py_ssize_t capacity,
 ) except *:
     """A job with targets, its buffers checked."""
-    check_layers(layers, params.shape[0], arena.shape[0], X.shape[1], capacity)
-    check_targets(Y, sample_weight, X.shape[0], layers, loss, arena.shape[0], capacity)
     cdef Job job = describe(params, arena, X, layers, capacity)
+    check_targets(Y, sample_weight, job.n_rows, layers, loss, arena.shape[0], capacity)
     job.Y = <const void*>matrix_pointer(Y)
     job.n_targets = Y.shape[1]
     job.sample_weight = <const void*>pointer(sample_weight)
@@ -593,26 +673,27 @@ def count_units(const Layer[::1] layers):
 
 
 def predict(
-    real[:, ::1] out, real[::1] arena, const real[:, ::1] X, const real[::1] params,
+    real[:, ::1] out, real[::1] arena, X, const real[::1] params,
     const Layer[::1] layers, Py_ssize_t capacity,
 ):
     """Write the network's output for every row of X into out (rows, n_out)."""
-    cdef Py_ssize_t begin = 0, rows, n_rows = X.shape[0]
-    check_layers(layers, params.shape[0], arena.shape[0], X.shape[1], capacity)
-    cdef const Layer* last = &layers[layers.shape[0] - 1]
-    if out.shape[0] != n_rows or out.shape[1] != last.n_out:
-        raise ValueError("out has the wrong shape")
     cdef Job job = describe(params, arena, X, layers, capacity)
+    cdef const Layer* last = &layers[layers.shape[0] - 1]
+    cdef Py_ssize_t begin = 0, rows
+    cdef Rows block_rows
+    if out.shape[0] != job.n_rows or out.shape[1] != last.n_out:
+        raise ValueError("out has the wrong shape")
     with nogil:
-        while begin < n_rows:
-            rows = min(capacity, n_rows - begin)
-            forward(&out[begin, 0], &arena[0], &X[begin, 0], &job, 0, rows)
+        while begin < job.n_rows:
+            rows = min(capacity, job.n_rows - begin)
+            block_rows = rows_from(&arena[0], &job, begin)
+            forward(&out[begin, 0], &arena[0], &block_rows, &job, 0, rows)
             activations.activate(&out[begin, 0], rows, last.n_out, last.activation)
             begin += rows
 
 
 def compute_loss(
-    real[::1] arena, const real[:, ::1] X, const real[:, ::1] Y, const real[::1] sample_weight,
+    real[::1] arena, X, const real[:, ::1] Y, const real[::1] sample_weight,
     const real[::1] params, const Layer[::1] layers,
     Py_ssize_t loss, double alpha, Py_ssize_t capacity,
 ):
@@ -626,7 +707,7 @@ def compute_loss(
 
 
 def compute_loss_and_gradient(
-    real[::1] grads, real[::1] arena, const real[:, ::1] X, const real[:, ::1] Y,
+    real[::1] grads, real[::1] arena, X, const real[:, ::1] Y,
     const real[::1] sample_weight, const real[::1] params, const Layer[::1] layers,
     Py_ssize_t loss, double alpha, Py_ssize_t capacity,
 ):
@@ -643,7 +724,7 @@ def compute_loss_and_gradient(
 
 def train(
     real[::1] params, real[::1] grads, real[:, ::1] slots, Rule[::1] rule, real[::1] arena,
-    const real[:, ::1] X, const real[:, ::1] Y, const real[::1] sample_weight,
+    X, const real[:, ::1] Y, const real[::1] sample_weight,
     const Py_ssize_t[::1] order, const Layer[::1] layers,
     Py_ssize_t loss, double cap, Py_ssize_t batch_size, Py_ssize_t capacity,
     Crew crew=None,
@@ -653,10 +734,11 @@ def train(
     cdef Job job = describe_supervised(
         params, arena, X, Y, sample_weight, layers, loss, capacity)
     check_optimizer(rule, slots, params.shape[0], grads.shape[0])
-    check_order(order, X.shape[0])
+    check_order(order, job.n_rows)
     if batch_size < 1:
         raise ValueError("batch_size must be positive")
-    if arena.shape[0] < count_columns(&job) * capacity + count_units(layers):
+    cdef Py_ssize_t n_gathered = 0 if job.X.indptr != NULL else layers[0].n_in
+    if arena.shape[0] < (count_columns(&job) + n_gathered) * capacity + count_units(layers):
         raise ValueError("the arena is too small")
     if order.shape[0] == 0:
         return 0.0

@@ -23,3 +23,14 @@ cdef struct Rule:
     double decay_2
     double epsilon
     double alpha
+
+
+# Rows of X to work on: dense and side by side, or, where `indptr` is set, the
+# compressed sparse rows of `order`, or without it those from `begin` on.
+cdef struct Rows:
+    const void* dense
+    const void* data
+    const int* indices
+    const Py_ssize_t* indptr
+    const Py_ssize_t* order
+    Py_ssize_t begin

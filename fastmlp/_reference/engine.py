@@ -6,8 +6,9 @@ J = (1/m) Σᵢ wᵢ ℓᵢ + α/(2m) ‖W‖²,   m = Σᵢ wᵢ
 from typing import NamedTuple
 
 import numpy as np
+from scipy.sparse import csr_array
 
-from fastmlp._kernels import ACTIVATIONS
+from fastmlp._kernels import ACTIVATIONS, count_units
 from fastmlp._reference.activations import compute_activation, compute_slope
 from fastmlp._reference.losses import evaluate_head
 from fastmlp._reference.optimizers import update
@@ -17,23 +18,24 @@ from fastmlp._reference.regularizers import sum_squares
 
 def predict(out, arena, X, params, layers, capacity):
     """Set out (n, n_out) = the network's output for each row of X."""
-    for rows in _split(len(X), capacity):
-        X_rows, out_rows = X[rows], out[rows]
+    for rows in _split(len(out), capacity):
+        X_rows, out_rows = take_rows(X, rows, layers), out[rows]
         hidden = view_layers(arena, layers[:-1], "outputs", len(X_rows), capacity)
         _forward([*hidden, out_rows], X_rows, params, layers)
 
 
 def compute_loss(arena, X, Y, sample_weight, params, layers, loss, alpha, capacity):
     """J over all rows of X; 0 if they weigh nothing."""
-    w = _weigh_rows(sample_weight, len(X))
+    w = _weigh_rows(sample_weight, len(Y))
     m = float(w.sum())
     if m == 0:
         return 0.0
     value = _compute_penalty(params, layers, alpha / m)
-    for rows in _split(len(X), capacity):
-        blocks = view_arena(arena, layers, Y.shape[1], len(X[rows]), capacity)
+    for rows in _split(len(Y), capacity):
+        inputs = take_rows(X, rows, layers)
+        blocks = view_arena(arena, layers, Y.shape[1], len(inputs), capacity)
         blocks.scales[:] = w[rows] / m
-        _evaluate(blocks, X[rows], Y[rows], params, layers, loss)
+        _evaluate(blocks, inputs, Y[rows], params, layers, loss)
         value += _sum_losses(blocks, np.inf)
     return value
 
@@ -42,18 +44,19 @@ def compute_loss_and_gradient(
     grads, arena, X, Y, sample_weight, params, layers, loss, alpha, capacity
 ):
     """J over all rows of X, and grads = ∂J/∂params; both 0 if they weigh nothing."""
-    w = _weigh_rows(sample_weight, len(X))
+    w = _weigh_rows(sample_weight, len(Y))
     m = float(w.sum())
     grads[:] = 0
     if m == 0:
         return 0.0
     value = _compute_penalty(params, layers, alpha / m)
-    for rows in _split(len(X), capacity):
-        blocks = view_arena(arena, layers, Y.shape[1], len(X[rows]), capacity)
+    for rows in _split(len(Y), capacity):
+        inputs = take_rows(X, rows, layers)
+        blocks = view_arena(arena, layers, Y.shape[1], len(inputs), capacity)
         blocks.scales[:] = w[rows] / m
-        _evaluate(blocks, X[rows], Y[rows], params, layers, loss)
+        _evaluate(blocks, inputs, Y[rows], params, layers, loss)
         value += _sum_losses(blocks, np.inf)
-        _add_gradient(grads, blocks, X[rows], params, layers)
+        _add_gradient(grads, blocks, inputs, params, layers)
     W = slice(layers["biases"][0])
     grads[W] += alpha / m * params[W]
     return value
@@ -79,7 +82,7 @@ def train(
     """One step for each successive batch_size rows of order; returns Σ of J × rows,
     each J before its step, and no losses[i, k] counted for more than cap in it.
     """
-    w = _weigh_rows(sample_weight, len(X))
+    w = _weigh_rows(sample_weight, len(Y))
     W, b = slice(layers["biases"][0]), slice(layers["biases"][0], None)
     total = 0.0
     for batch in _split(len(order), batch_size):
@@ -108,22 +111,33 @@ def _compute_batch_gradient(
     for part in _split(len(batch), capacity):
         rows = batch[part]
         blocks = view_arena(arena, layers, Y.shape[1], len(rows), capacity)
-        blocks.inputs[...] = X[rows]
+        inputs = take_rows(X, rows, layers)
+        if not isinstance(X, tuple):
+            blocks.inputs[...] = inputs
         blocks.targets[...] = Y[rows]
         blocks.scales[:] = scales[rows]
-        _evaluate(blocks, blocks.inputs, blocks.targets, params, layers, loss)
+        _evaluate(blocks, inputs, blocks.targets, params, layers, loss)
         value += _sum_losses(blocks, cap)
-        _add_gradient(grads, blocks, blocks.inputs, params, layers)
+        _add_gradient(grads, blocks, inputs, params, layers)
     return value
+
+
+def take_rows(X, rows, layers):
+    """Those rows of X, dense; X may be compressed sparse rows."""
+    if isinstance(X, tuple):
+        data, indices, indptr = X
+        shape = (len(indptr) - 1, layers["n_in"][0])
+        return csr_array((data, indices, indptr), shape)[rows].toarray()
+    return X[rows]
 
 
 class Blocks(NamedTuple):
     """Views of an arena's blocks; outputs and deltas have one a layer."""
 
-    inputs: np.ndarray
     targets: np.ndarray
     scales: np.ndarray
     losses: np.ndarray
+    inputs: np.ndarray
     outputs: list[np.ndarray]
     deltas: list[np.ndarray]
 
@@ -131,12 +145,13 @@ class Blocks(NamedTuple):
 def view_arena(arena, layers, n_targets, rows, capacity):
     """The arena's blocks, for a batch of that many rows."""
     n_in, n_out = layers["n_in"][0], layers["n_out"][-1]
-    targets, scales, losses = np.cumsum([n_in, n_targets, 1])
+    n_columns = layers["deltas"][-1] + n_out
+    inputs = arena[n_columns * capacity + count_units(layers) :][: rows * n_in]
     return Blocks(
-        inputs=_view_block(arena, 0, n_in, rows, capacity),
-        targets=_view_block(arena, targets, n_targets, rows, capacity),
-        scales=_view_block(arena, scales, 1, rows, capacity)[:, 0],
-        losses=_view_block(arena, losses, n_out, rows, capacity),
+        targets=_view_block(arena, 0, n_targets, rows, capacity),
+        scales=_view_block(arena, n_targets, 1, rows, capacity)[:, 0],
+        losses=_view_block(arena, n_targets + 1, n_out, rows, capacity),
+        inputs=inputs.reshape(-1, n_in),
         outputs=view_layers(arena, layers, "outputs", rows, capacity),
         deltas=view_layers(arena, layers, "deltas", rows, capacity),
     )

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
-from sklearn.utils import check_random_state
+from sklearn.utils import Tags, check_random_state
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.validation import (
     _check_sample_weight,
@@ -26,6 +26,7 @@ from sklearn.utils.validation import (
 
 from fastmlp import _kernels
 from fastmlp.estimators._compat import ScikitLearnPrivates
+from fastmlp.inputs import as_inputs
 from fastmlp.network import Network
 from fastmlp.optimizers import Optimizer
 from fastmlp.schedules import make_schedule
@@ -40,9 +41,9 @@ SOLVERS = (*FIRST_ORDER_SOLVERS, "lbfgs")
 
 @dataclass
 class Data:
-    """A validated data set: X, encoded targets, weights."""
+    """A validated data set: X, a matrix or sparse rows; encoded targets; weights."""
 
-    X: np.ndarray
+    X: Any
     Y: np.ndarray
     sample_weight: np.ndarray | None
 
@@ -341,7 +342,7 @@ class BaseMLP(ScikitLearnPrivates, BaseEstimator, ABC):
             trainer = Trainer(
                 model.network,
                 model.optimizer,
-                data.X,
+                as_inputs(data.X, data.X.shape[1], model.network.dtype),
                 data.Y,
                 data.sample_weight,
                 batch_size=batch_size,
@@ -349,7 +350,8 @@ class BaseMLP(ScikitLearnPrivates, BaseEstimator, ABC):
             )
             run = fit_first_order(trainer, loop, rows)
         model.best, model.n_stalled = loop.plateau.best, loop.plateau.count
-        model.n_samples_seen, model.order = loop.n_samples_seen, run.order
+        model.n_samples_seen = loop.n_samples_seen
+        model.order = None if self.early_stopping else run.order
         if run.stop_reason == "interrupted":
             warnings.warn("Training interrupted by user.", stacklevel=5)
         elif run.stop_reason == "max_iter" and not incremental:
@@ -392,7 +394,7 @@ class BaseMLP(ScikitLearnPrivates, BaseEstimator, ABC):
         self, model: Model, data: Data
     ) -> tuple[np.ndarray, Callable[[Network], float] | None]:
         """Rows to train on, and a score on the others for early stopping."""
-        rows = np.arange(len(data.X))
+        rows = np.arange(len(data.Y))
         if not self.early_stopping:
             if model.order is not None and len(model.order) == len(rows):
                 rows = model.order
@@ -481,9 +483,19 @@ class BaseMLP(ScikitLearnPrivates, BaseEstimator, ABC):
         check_is_fitted(self)
         network = self._current_network()
         X = validate_data(
-            self, X, dtype=(np.float64, np.float32), order="C", reset=False
+            self,
+            X,
+            accept_sparse=["csr", "csc"],
+            dtype=(np.float64, np.float32),
+            order="C",
+            reset=False,
         )
         return network.predict(X)
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
 
     def _check_solver(self) -> bool:
         if self.solver not in FIRST_ORDER_SOLVERS:

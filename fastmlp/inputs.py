@@ -1,0 +1,49 @@
+"""Rows of X in the form that the kernels read: dense, or compressed sparse rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import scipy.sparse
+
+# A C-contiguous matrix, or (data, indices, indptr).
+Inputs = np.ndarray | tuple[np.ndarray, np.ndarray, np.ndarray]
+
+
+def as_inputs(X: Any, n_inputs: int, dtype: np.dtype) -> Inputs:
+    """X for the kernels; copied only where its type or order demand it.
+
+    Parameters
+    ----------
+    X : array-like or sparse matrix of shape (n_samples, n_inputs)
+        Sparse matrices of any format are read as compressed sparse rows and never
+        made dense.
+    n_inputs : int
+        Columns that X must have.
+    dtype : dtype
+        float32 or float64.
+
+    Raises
+    ------
+    ValueError
+        If X has another shape.
+    """
+    sparse = scipy.sparse.issparse(X)
+    matrix: Any = X.tocsr() if sparse else np.ascontiguousarray(X, dtype=dtype)
+    if matrix.ndim != 2 or matrix.shape[1] != n_inputs:
+        raise ValueError(
+            f"X must have shape (n_samples, {n_inputs}), got {matrix.shape}"
+        )
+    if not sparse:
+        return matrix
+    return (
+        np.ascontiguousarray(matrix.data, dtype=dtype),
+        np.ascontiguousarray(matrix.indices, dtype=np.intc),
+        np.ascontiguousarray(matrix.indptr, dtype=np.intp),
+    )
+
+
+def count_rows(X: Inputs) -> int:
+    """Rows of X."""
+    return len(X[2]) - 1 if isinstance(X, tuple) else len(X)
