@@ -65,6 +65,13 @@ cdef struct Job:
     barrier_t* barrier
 
 
+cdef struct Step:
+    # What is the same for every parameter of one step: η and α/m, in double.
+    const Rule* rule
+    double rate
+    double l2
+
+
 cdef struct Share:
     Py_ssize_t begin
     Py_ssize_t end
@@ -269,18 +276,18 @@ cdef inline void bias_gradient(
 
 
 cdef inline void update_range(
-    real* params, const Job* job, Py_ssize_t begin, Py_ssize_t n, const Rule* rule, double l2
+    real* params, const Job* job, Py_ssize_t begin, Py_ssize_t n, const Step* step, double l2
 ) noexcept nogil:
     """One step of n parameters from begin on."""
     cdef real* slots = <real*>job.slots + begin
     cdef real* second = slots + (job.n_params if job.n_slots > 1 else 0)
     optimizers.update(
-        params + begin, <const real*>job.grads + begin, slots, second, n, rule, <real>l2)
+        params + begin, <const real*>job.grads + begin, slots, second, n, step.rule,
+        <real>step.rate, <real>l2)
 
 
 cdef void update_weights(
-    real* params, real* squares, const Job* job, Py_ssize_t l, Share units,
-    const Rule* rule, double l2,
+    real* params, real* squares, const Job* job, Py_ssize_t l, Share units, const Step* step
 ) noexcept nogil:
     """One step of some of layer l's units; squares[u] = Σ w² of unit u before it."""
     cdef const Layer* layer = &job.layers[l]
@@ -288,13 +295,13 @@ cdef void update_weights(
     for unit in range(units.begin, units.end):
         begin = layer.weights + unit * size
         end = min(begin + size, layer.weights + layer.n_in * layer.n_out)
-        if l2 != 0:
+        if step.l2 != 0:
             squares[unit] = <real>regularizers.sum_squares(params + begin, end - begin)
-        update_range(params, job, begin, end - begin, rule, l2)
+        update_range(params, job, begin, end - begin, step, step.l2)
 
 
 cdef void process_parameters(
-    real* arena, const Rows* X, const Job* job, const Rule* rule, Py_ssize_t rows, double l2,
+    real* arena, const Rows* X, const Job* job, const Step* step, Py_ssize_t rows,
     bint accumulate, bint finish, int thread,
 ) noexcept nogil:
     """Gradient of this thread's parameters over the block, and their step to finish."""
@@ -311,11 +318,11 @@ cdef void process_parameters(
             weight_gradient(grads, arena, X, job, l, begin, end, rows, accumulate)
             if finish:
                 update_weights(
-                    <real*>job.params, squares_of(arena, job, l), job, l, units, rule, l2)
+                    <real*>job.params, squares_of(arena, job, l), job, l, units, step)
         if l % job.n_threads == thread:
             bias_gradient(grads, arena, job, l, rows, accumulate)
             if finish:
-                update_range(<real*>job.params, job, layer.biases, layer.n_out, rule, 0)
+                update_range(<real*>job.params, job, layer.biases, layer.n_out, step, 0)
 
 
 cdef double sum_units(real* arena, const Job* job) noexcept nogil:
@@ -395,12 +402,12 @@ cdef void process_rows(
 
 
 cdef double take_step(
-    real* arena, const Job* job, const Rule* rule, const Py_ssize_t* order, Py_ssize_t size,
+    real* arena, const Job* job, const Step* step, const Py_ssize_t* order, Py_ssize_t size,
     double weight, int thread,
 ) noexcept nogil:
     """One batch, in blocks of the arena's capacity; thread 0 returns J before the step."""
     cdef Py_ssize_t begin = 0, rows
-    cdef double l2 = rule.alpha / weight, total = 0
+    cdef double total = 0
     cdef Share mine
     cdef Rows X = job.X
     X.dense = gathered_inputs(arena, job, 0)
@@ -414,11 +421,11 @@ cdef double take_step(
         if thread == 0:
             total += sum_losses(arena, job, rows, job.cap)
         process_parameters(
-            arena, &X, job, rule, rows, l2, begin > 0, begin + rows == size, thread)
+            arena, &X, job, step, rows, begin > 0, begin + rows == size, thread)
         barrier_wait(job.barrier, job.n_threads)
         begin += rows
-    if thread == 0 and l2 != 0:
-        total += 0.5 * l2 * sum_units(arena, job)
+    if thread == 0 and step.l2 != 0:
+        total += 0.5 * step.l2 * sum_units(arena, job)
     return total
 
 
@@ -427,6 +434,8 @@ cdef void run_epoch(real* arena, Job* job, int thread) noexcept nogil:
     cdef Py_ssize_t batch, begin, size
     cdef double weight, result = 0
     cdef Rule rule = job.rule[0]
+    cdef Step step
+    step.rule = &rule
     for batch in range((job.n_rows - 1) // job.batch_size + 1):
         begin = batch * job.batch_size
         size = min(job.batch_size, job.n_rows - begin)
@@ -434,7 +443,9 @@ cdef void run_epoch(real* arena, Job* job, int thread) noexcept nogil:
         if weight == 0:
             continue
         rule.t += 1
-        result += size * take_step(arena, job, &rule, job.order + begin, size, weight, thread)
+        step.rate = optimizers.step_rate(&rule)
+        step.l2 = rule.alpha / weight
+        result += size * take_step(arena, job, &step, job.order + begin, size, weight, thread)
     # The job lives until every thread has read it for the last time.
     barrier_wait(job.barrier, job.n_threads)
     if thread == 0:

@@ -66,18 +66,20 @@ cdef inline void adam(
     w[0] -= rate * v[0] / (square_root(s[0]) + epsilon)
 
 
-cdef inline double corrected_rate(const Rule* rule) noexcept nogil:
-    """Adam's η' = η √(1 − β₂ᵗ)/(1 − β₁ᵗ), both bias corrections, once a step."""
+cdef inline double step_rate(const Rule* rule) noexcept nogil:
+    """η of step t; adam's η' = η √(1 − β₂ᵗ)/(1 − β₁ᵗ), both bias corrections."""
+    if rule.optimizer != ADAM:
+        return rule.learning_rate
     return (rule.learning_rate * sqrt(1 - pow(rule.decay_2, rule.t))
             / (1 - pow(rule.decay_1, rule.t)))
 
 
 cdef inline void update(
-    real* w, const real* grads, real* v, real* s, Py_ssize_t n, const Rule* rule, real l2
+    real* w, const real* grads, real* v, real* s, Py_ssize_t n, const Rule* rule,
+    real rate, real l2,
 ) noexcept nogil:
     """One step of n parameters with g = grads + l2·w. v and s are the two slots."""
     cdef Py_ssize_t i
-    cdef real rate = rule.learning_rate
     cdef real decay_1 = rule.decay_1, gain_1 = 1 - rule.decay_1
     cdef real decay_2 = rule.decay_2, gain_2 = 1 - rule.decay_2
     cdef real epsilon = rule.epsilon
@@ -97,7 +99,6 @@ cdef inline void update(
         for i in range(n):
             rmsprop(w + i, v + i, grads[i] + l2 * w[i], rate, decay_2, gain_2, epsilon)
     elif rule.optimizer == ADAM:
-        rate = corrected_rate(rule)
         for i in range(n):
             adam(w + i, v + i, s + i, grads[i] + l2 * w[i], rate,
                  decay_1, gain_1, decay_2, gain_2, epsilon)

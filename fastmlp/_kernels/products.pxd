@@ -32,13 +32,15 @@ cdef inline real dot(const real* a, const real* b, Py_ssize_t k) noexcept nogil:
     cdef real lanes[LANES]
     cdef Py_ssize_t i, j, whole = k - k % LANES
     cdef real total = 0
+    for i in range(whole, k):
+        total += a[i] * b[i]
+    if whole == 0:
+        return total
     for j in range(LANES):
         lanes[j] = 0
     for i in range(k // LANES):
         for j in range(LANES):
             lanes[j] += a[i * LANES + j] * b[i * LANES + j]
-    for i in range(whole, k):
-        total += a[i] * b[i]
     for j in range(LANES // 2):
         lanes[j] += lanes[j + LANES // 2]
     for j in range(LANES // 2):

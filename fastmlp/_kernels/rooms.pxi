@@ -94,4 +94,6 @@ def update(real[::1] params, const real[::1] grads, real[:, ::1] slots, const Ru
     """One optimizer step with g = grads + l2 params; rule's t is the step's number."""
     cdef real* first = &slots[0, 0] if slots.shape[0] > 0 else NULL
     cdef real* second = &slots[1, 0] if slots.shape[0] > 1 else NULL
-    optimizers.update(&params[0], &grads[0], first, second, params.shape[0], &rule[0], <real>l2)
+    optimizers.update(
+        &params[0], &grads[0], first, second, params.shape[0], &rule[0],
+        <real>optimizers.step_rate(&rule[0]), <real>l2)
