@@ -82,6 +82,7 @@ class Optimizer:
         decays = {"momentum": momentum, "rho": rho, "beta_1": beta_1, "beta_2": beta_2}
         first, second = DECAYS[name]
         self.name = name
+        self.initial_learning_rate = learning_rate
         self.rule = np.zeros(1, dtype=RULE)
         self.rule["optimizer"] = _kernels.OPTIMIZERS[name]
         self.rule["learning_rate"] = learning_rate
@@ -99,6 +100,18 @@ class Optimizer:
     @learning_rate.setter
     def learning_rate(self, value: float) -> None:
         self.rule["learning_rate"] = value
+
+    def go_on_from(self, earlier: Optimizer) -> None:
+        """Take over another's slots, steps and, unless η₀ was changed, its η.
+
+        Another kind of optimizer has nothing to hand over.
+        """
+        if earlier.name != self.name:
+            return
+        self.slots = earlier.slots
+        self.rule["t"] = earlier.rule["t"]
+        if earlier.initial_learning_rate == self.initial_learning_rate:
+            self.learning_rate = earlier.learning_rate
 
     def copy(self) -> Optimizer:
         """An independent optimizer in the same state."""

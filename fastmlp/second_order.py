@@ -93,7 +93,7 @@ def fit_lbfgs(
         options={"maxiter": max_iter, "maxfun": max_fun, "gtol": gtol},
     )
     network.params[:] = result.x
-    raise_if_diverged(network.params)
+    raise_if_diverged(np.append(network.params, result.fun))
     return FullBatchRun(
         float(result.fun), int(result.nit), result.status == 0, str(result.message)
     )

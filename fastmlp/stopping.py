@@ -42,9 +42,9 @@ class Plateau:
         return self.count > self.patience
 
 
-def raise_if_diverged(params: np.ndarray) -> None:
-    """ValueError if any parameter is infinite or NaN."""
-    if not np.isfinite(params).all():
+def raise_if_diverged(numbers: np.ndarray) -> None:
+    """ValueError if any of a solver's results is infinite or NaN."""
+    if not np.isfinite(numbers).all():
         raise ValueError(
             "Solver produced non-finite parameter weights. The input data may contain "
             "large values and need to be preprocessed."

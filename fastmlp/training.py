@@ -139,7 +139,8 @@ class Run:
     validation_scores : list of float
         Validation score after each epoch; empty without validation.
     best_params : ndarray of shape (n_params,) or None
-        Parameters of the best validation score; None if none was better.
+        Parameters of the best validation score, those at the start if no epoch was
+        better than what ``loop.plateau`` knew; None without validation.
     order : ndarray of intp or None
         The rows in the order of the last epoch.
     stop_reason : str
@@ -212,6 +213,8 @@ def fit_first_order(trainer: Trainer, loop: Loop, rows: np.ndarray) -> Run:
         If the parameters have become infinite or NaN.
     """
     run = Run()
+    if loop.validate is not None:
+        run.best_params = trainer.network.params.copy()
     try:
         _run_epochs(trainer, loop, rows, run)
     except KeyboardInterrupt:

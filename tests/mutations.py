@@ -150,9 +150,6 @@ TABLE = """
 * product_not_accumulated
 - cdef real beta = 1 if accumulate else 0
 + cdef real beta = 0
-* transposed_rows_packed
-- a_width = max(a_column, m) if transpose_a
-+ a_width = m if transpose_a
 * one_row_times_transpose
 - gemv(c, b, a, False, <int>n, <int>k
 + gemv(c, b, a, True, <int>n, <int>k
@@ -165,9 +162,6 @@ TABLE = """
 * nt_as_nn
 - multiply(c, a, b, m, n, k, k, 1, 1, k, False)
 + multiply(c, a, b, m, n, k, k, 1, n, 1, False)
-* tn_of_packed_rows
-- multiply(c, a, b, m, n, k, 1, a_width, n, 1, accumulate)
-+ multiply(c, a, b, m, n, k, 1, m, n, 1, accumulate)
 * tn_not_accumulated
 - multiply(c, a, b, m, n, k, 1, a_width, n, 1, accumulate)
 + multiply(c, a, b, m, n, k, 1, a_width, n, 1, False)
@@ -184,6 +178,9 @@ TABLE = """
 
 === fastmlp/_kernels/products.pxd v3
 
+* tn_of_packed_rows
+- multiply(c, a, b, m, n, k, 1, a_width, n, 1, accumulate)
++ multiply(c, a, b, m, n, k, 1, m, n, 1, accumulate)
 * dot_tail_dropped
 - for i in range(whole, k):
 + for i in range(whole + 1, k):
@@ -376,14 +373,40 @@ TABLE = """
 - grads[i] += l2 * params[i]
 + grads[i] -= l2 * params[i]
 
+=== fastmlp/_kernels/sparse.pxd
+
+* sparse_order_ignored
+- rows.order[i] if rows.order != NULL else rows.begin + i
++ rows.begin + i
+* sparse_entry_of_value_one
+- out[j] += factor * row[j]
++ out[j] += row[j]
+* sparse_rows_of_first_block
+- row = row_at(rows, first + i)
++ row = row_at(rows, i)
+* sparse_product_keeps_old_output
+- memset(c, 0, m * n * sizeof(real))
+* sparse_gradient_begins_anew
+- if not accumulate:
++ if True:
+* sparse_gradient_of_first_delta
+- data[p], delta + i * n, n)
++ data[p], delta, n)
+
+=== fastmlp/_kernels/sparse.pxd v3
+
+* sparse_gradient_of_another_share
+- c + (column - begin) * n
++ c + column * n
+
 === fastmlp/_kernels/engine.pxi
 
 * losses_overwrite_scales
 - job.n_targets + 1, n_out, row)
 + job.n_targets, n_out, row)
 * scales_overwrite_targets
-- return block(arena, job, job.layers[0].n_in + job.n_targets, 1, row)
-+ return block(arena, job, job.layers[0].n_in, 1, row)
+- return block(arena, job, job.n_targets, 1, row)
++ return block(arena, job, 0, 1, row)
 * layer_reads_deltas_below
 - return outputs_of(arena, job, l - 1, row)
 + return deltas_of(arena, job, l - 1, row)
@@ -397,14 +420,16 @@ TABLE = """
 - share.end = n if thread == sharers - 1 else n * (thread + 1)
 + share.end = n * (thread + 1)
 * bias_of_wrong_offset
-- out, params + layer.biases, rows
-+ out, params + layer.weights, rows
+- out, <const real*>job.params + layer.biases, rows
++ out, <const real*>job.params + layer.weights, rows
 * hidden_activation_left_out
-- params, &job.layers[l], rows, job.layers[l].activation)
-+ params, &job.layers[l], rows, activations.IDENTITY)
+- outputs_of(arena, job, l, first), arena, X, job, l, first, rows,
+-             job.layers[l].activation)
++ outputs_of(arena, job, l, first), arena, X, job, l, first, rows,
++             activations.IDENTITY)
 * output_activated_twice
-- params, &job.layers[last], rows, activations.IDENTITY)
-+ params, &job.layers[last], rows, job.layers[last].activation)
+- forward_layer(out, arena, X, job, last, first, rows, activations.IDENTITY)
++ forward_layer(out, arena, X, job, last, first, rows, job.layers[last].activation)
 * head_of_other_activation
 - job.loss, job.layers[last].activation)
 + job.loss, job.layers[0].activation)
@@ -457,29 +482,32 @@ TABLE = """
 - <real*>job.slots + begin
 + <real*>job.slots
 * penalty_after_its_step
-- if l2 != 0:
+- if step.l2 != 0:
 -             squares[unit] = <real>regularizers.sum_squares(params + begin, end - begin)
--         update_range(params, job, begin, end - begin, rule, l2)
-+ update_range(params, job, begin, end - begin, rule, l2)
-+         if l2 != 0:
+-         update_range(params, job, begin, end - begin, step, step.l2)
++ update_range(params, job, begin, end - begin, step, step.l2)
++         if step.l2 != 0:
 +             squares[unit] = <real>regularizers.sum_squares(params + begin, end - begin)
 * last_unit_overruns_its_layer
 - end = min(begin + size, layer.weights + layer.n_in * layer.n_out)
 + end = begin + size
 * units_of_all_layers_in_one_place
-- squares += units_of(layer)
+- <real*>job.params, squares_of(arena, job, l), job, l, units, step)
++ <real*>job.params, squares_of(arena, job, 0), job, l, units, step)
+* inputs_gathered_over_the_squares
+- return squares_of(arena, job, job.n_layers) + row
++ return squares_of(arena, job, 0) + row
 * weights_not_updated
-- update_weights(<real*>job.params, squares, job, l, units, rule, l2)
-+ pass
+- update_range(params, job, begin, end - begin, step, step.l2)
 * biases_not_updated
-- update_range(<real*>job.params, job, layer.biases, layer.n_out, rule, 0)
+- update_range(<real*>job.params, job, layer.biases, layer.n_out, step, 0)
 + pass
 * biases_penalised
-- job, layer.biases, layer.n_out, rule, 0)
-+ job, layer.biases, layer.n_out, rule, l2)
+- job, layer.biases, layer.n_out, step, 0)
++ job, layer.biases, layer.n_out, step, step.l2)
 * penalty_of_first_layer_only
-- n += units_of(&job.layers[l])
-+ n = units_of(&job.layers[0])
+- for unit in range(units_before(job, job.n_layers)):
++ for unit in range(units_before(job, 1)):
 * weights_of_other_rows
 - sample_weight[order[i]] if order != NULL else sample_weight[i]
 + sample_weight[i]
@@ -497,10 +525,11 @@ TABLE = """
 * rows_not_gathered
 - source + order[i] * n, n * sizeof(real)
 + source + i * n, n * sizeof(real)
-* gradient_before_delta
-- process_rows(arena, job, order + begin, mine.begin, mine.end - mine.begin, weight)
-+ gather(arena, job, order + begin, mine.begin, mine.end - mine.begin, weight)
-+             evaluate(arena, arena, targets_of(arena, job, 0), job, 0, rows)
+* backward_after_the_gradient
+- evaluate(arena, X, targets_of(arena, job, first), job, first, rows)
+-     backward(arena, job, first, rows)
++ backward(arena, job, first, rows)
++     evaluate(arena, X, targets_of(arena, job, first), job, first, rows)
 * a_step_allocates
 - while begin < size:
 -         rows = min(
@@ -509,8 +538,8 @@ TABLE = """
 +     while begin < size:
 +         rows = min(
 * first_block_for_all
-- process_rows(arena, job, order + begin, mine.begin
-+ process_rows(arena, job, order, mine.begin
+- X.order = order + begin
++ X.order = order
 * a_step_for_every_block
 - begin > 0, begin + rows == size, thread)
 + begin > 0, True, thread)
@@ -518,11 +547,16 @@ TABLE = """
 - begin > 0, begin + rows == size, thread)
 + False, begin + rows == size, thread)
 * penalty_not_divided_by_m
-- l2 = rule.alpha / weight
-+ l2 = rule.alpha
+- step.l2 = rule.alpha / weight
++ step.l2 = rule.alpha
+* rate_of_the_step_before
+- rule.t += 1
+-         step.rate = optimizers.step_rate(&rule)
++ step.rate = optimizers.step_rate(&rule)
++         rule.t += 1
 * penalty_doubled
-- total += 0.5 * l2 * sum_units
-+ total += l2 * sum_units
+- total += 0.5 * step.l2 * sum_units
++ total += step.l2 * sum_units
 * short_last_batch_dropped
 - range((job.n_rows - 1) // job.batch_size + 1)
 + range(job.n_rows // job.batch_size)
@@ -541,8 +575,11 @@ TABLE = """
 - result += size * take_step
 + result += job.batch_size * take_step
 * objective_reads_first_inputs
-- inputs = <const real*>job.X + begin * job.layers[0].n_in
-+ inputs = <const real*>job.X
+- X.dense = <const real*>job.X.dense + begin * job.layers[0].n_in
++ X.dense = <const real*>job.X.dense
+* objective_reads_first_sparse_rows
+- X.begin = begin
++ X.begin = 0
 * objective_reads_first_targets
 - <const real*>job.Y + begin * job.n_targets
 + <const real*>job.Y
@@ -579,17 +616,26 @@ TABLE = """
 - inside &= 0 <= Y[i, 0] < last.n_out
 + inside &= 0 <= Y[i, 0] <= last.n_out
 * arena_checked_without_units
-- count_columns(&job) * capacity + count_units(layers)
-+ count_columns(&job) * capacity
+- (count_columns(&job) + n_gathered) * capacity + count_units(layers):
++ (count_columns(&job) + n_gathered) * capacity:
+* arena_checked_without_gathered_inputs
+- (count_columns(&job) + n_gathered) * capacity + count_units(layers):
++ count_columns(&job) * capacity + count_units(layers):
+* sparse_columns_checked_off_by_one
+- inside &= 0 <= indices[i] < layers[0].n_in
++ inside &= 0 <= indices[i] <= layers[0].n_in
+* sparse_rows_may_run_backwards
+- inside &= indptr[i] <= indptr[i + 1]
++ inside &= indptr[0] <= indptr[i + 1]
 
 === fastmlp/_kernels/engine.pxi v3
 
 * other_thread_reads_first_inputs
-- return inputs + row * job.layers[0].n_in
-+ return inputs
+- return <const real*>X.dense + row * job.layers[0].n_in
++ return <const real*>X.dense
 * other_thread_gathers_first_rows
-- <const real*>job.X, order + first, rows
-+ <const real*>job.X, order, rows
+- <const real*>job.X.dense, order + first,
++ <const real*>job.X.dense, order,
 * other_thread_takes_first_targets
 - <const real*>job.Y, order + first, rows
 + <const real*>job.Y, order, rows
@@ -597,11 +643,11 @@ TABLE = """
 - gather_rows(scales, sample_weight, order + first
 + gather_rows(scales, sample_weight, order
 * other_thread_multiplies_first_inputs
-- inputs_of(arena, inputs, job, l, 0) + begin, deltas_of
-+ inputs_of(arena, inputs, job, l, 0), deltas_of
+- out, inputs_of(arena, X, job, l, 0) + begin, delta
++ out, inputs_of(arena, X, job, l, 0), delta
 * other_thread_writes_first_gradient
-- grads + layer.weights + begin * layer.n_out
-+ grads + layer.weights
+- out = grads + layer.weights + begin * layer.n_out
++ out = grads + layer.weights
 * every_thread_updates_biases
 - if l % job.n_threads == thread:
 + if True:
@@ -635,6 +681,15 @@ TABLE = """
 - begin = -raw.ctypes.data % _ALIGNMENT
 + begin = 8 - raw.ctypes.data % 8
 
+=== fastmlp/inputs.py
+
+* sparse_indices_of_the_transpose
+- X.tocsr() if sparse
++ X.tocsc() if sparse
+* width_unchecked
+- matrix.ndim != 2 or matrix.shape[1] != n_inputs
++ matrix.ndim != 2
+
 === fastmlp/network.py
 
 * last_head_is_default
@@ -650,8 +705,8 @@ TABLE = """
 - random_state = np.random.RandomState(random_state)
 + random_state = np.random.RandomState(0)
 * negative_weights_accepted
-- not np.isfinite(sample_weight).all() or (sample_weight < 0).any()
-+ not np.isfinite(sample_weight).all()
+- not np.isfinite(weights).all() or (weights < 0).any()
++ not np.isfinite(weights).all()
 
 === fastmlp/optimizers.py
 
@@ -661,6 +716,14 @@ TABLE = """
 * copied_optimizer_shares_slots
 - twin.slots = aligned_copy(self.slots)
 + pass
+* other_optimizer_goes_on
+- if earlier.name != self.name:
++ if len(earlier.slots) != len(self.slots):
+* steps_forgotten
+- self.rule["t"] = earlier.rule["t"]
+* changed_rate_ignored
+- if earlier.initial_learning_rate == self.initial_learning_rate:
++ if True:
 * copied_optimizer_shares_rule
 - twin.rule = self.rule.copy()
 + pass
@@ -692,8 +755,8 @@ TABLE = """
 - if value < self.best + self.tol else 0
 + if value < self.best + self.tol else self.count
 * divergence_if_all_are_infinite
-- np.isfinite(params).all()
-+ np.isfinite(params).any()
+- np.isfinite(numbers).all()
++ np.isfinite(numbers).any()
 
 === fastmlp/threads.py v3
 
@@ -790,7 +853,7 @@ TABLE = """
 - result.status == 0
 + result.status <= 1
 * full_batch_divergence_unseen
-- raise_if_diverged(network.params)
+- raise_if_diverged(np.append(network.params, result.fun))
 + pass
 * full_batch_ignores_weights
 - network.loss_and_grad(X, Y, sample_weight)
@@ -804,6 +867,12 @@ TABLE = """
 * automatic_batch_of_100
 - return min(200, n_samples)
 + return min(100, n_samples)
+* best_score_taken_for_a_loss
+- if model.best_is_score != self.early_stopping:
++ if False:
+* order_of_rows_forgotten
+- model.order = None if self.early_stopping else run.order
++ model.order = None
 * failure_leaves_traces
 - self.__dict__.update(before)
 -             raise
@@ -839,8 +908,14 @@ TABLE = """
 - stratify=self._stratify_by(data.Y)
 + stratify=None
 * loss_curve_restarts
-- earlier = self.loss_curve_ if goes_on else []
+- earlier = getattr(self, "loss_curve_", []) if goes_on else []
 + earlier = []
+* changed_activation_goes_on
+- (network.layer_sizes, network.activation, network.loss_name)
++ (network.layer_sizes, self.activation, network.loss_name)
+* optimizer_begins_anew
+- optimizer.go_on_from(model.optimizer)
++ pass
 * best_loss_of_the_wrong_sign
 - self.best_loss_ = -model.best
 + self.best_loss_ = model.best
@@ -857,7 +932,7 @@ TABLE = """
 - "softmax" if several else "logistic"
 + "logistic"
 * two_classes_not_stratified
-- return Y[:, 0] == 1 if self._labels.kind == "binary" else None
+- return np.where(Y[:, 0] == 1, "True", "False")
 + return None
 
 === fastmlp/estimators/_labels.py

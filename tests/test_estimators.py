@@ -690,3 +690,88 @@ def test_score_is_the_metric_of_the_predictions(name, weighted):
     metric = accuracy_score if name == "MLPClassifier" else r2_score
     expected = metric(y, model.predict(X), sample_weight=weights)
     assert model.score(X, y, weights) == pytest.approx(expected, rel=1e-12)
+
+
+# -- what a stranger does next
+
+
+def test_lbfgs_on_numbers_too_large_is_divergence():
+    X, y = iris()
+    model = fastmlp.MLPRegressor(solver="lbfgs", activation="identity")
+    with pytest.raises(ValueError, match="non-finite"), np.errstate(all="ignore"):
+        model.fit(X * 1e200, y)
+    assert not hasattr(model, "loss_")
+
+
+def test_training_goes_on_after_divergence():
+    X, y = iris()
+    model = fastmlp.MLPRegressor(
+        activation="identity",
+        solver="sgd",
+        learning_rate_init=1.0,
+        early_stopping=True,
+        random_state=0,
+    )
+    model.fit(X, y)
+    assert model.stop_reason_ == "diverged"
+    model.set_params(early_stopping=False, learning_rate_init=1e-6)
+    model.partial_fit(X, y)
+    assert np.isfinite(model.predict(X)).all()
+
+
+def test_a_warm_start_takes_another_solver():
+    X, y = iris()
+    model = fitted(warm_start=True)
+    with unconverged():
+        model.set_params(solver="sgd", learning_rate_init=0.1).fit(X, y)
+    assert model._optimizer.name == "nesterov"
+    assert model._optimizer.learning_rate == 0.1
+
+
+def test_a_warm_start_takes_another_learning_rate():
+    X, y = iris()
+    model = fitted(warm_start=True)
+    steps = int(model._optimizer.rule["t"][0])
+    with unconverged():
+        model.set_params(learning_rate_init=0.02).fit(X, y)
+    assert model._optimizer.learning_rate == 0.02
+    assert model._optimizer.rule["t"] == 2 * steps
+
+
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_a_changed_activation_is_refused(method):
+    X, y = iris()
+    model = fitted(warm_start=True).set_params(activation="tanh")
+    with pytest.raises(ValueError, match="activation"):
+        getattr(model, method)(X, y)
+
+
+def test_warm_early_stopping_without_improvement_keeps_the_best():
+    X, y = iris()
+    model = fastmlp.MLPClassifier(
+        early_stopping=True, warm_start=True, max_iter=300, random_state=0
+    ).fit(X, y)
+    before, best = parameters(model), model.best_validation_score_
+    with unconverged():
+        model.set_params(learning_rate_init=1e-12, max_iter=3).fit(X, y)
+    assert model.best_validation_score_ == best
+    np.testing.assert_array_equal(parameters(model), before)
+
+
+def test_solvers_of_both_kinds_follow_each_other():
+    X, y = iris()
+    model = fastmlp.MLPClassifier(solver="lbfgs", max_iter=1000, random_state=0)
+    model.fit(X, y)
+    assert not hasattr(model, "loss_curve_")
+    model.set_params(solver="adam").partial_fit(X, y)
+    assert len(model.loss_curve_) == 1
+    model.set_params(solver="lbfgs").fit(X, y)
+    assert not hasattr(model, "loss_curve_")
+
+
+def test_one_replaced_matrix_does_not_narrow_the_others():
+    model = fitted()
+    expected = model.predict_proba(iris()[0])
+    model.coefs_[0] = model.coefs_[0].astype(np.float32)
+    assert model.predict_proba(iris()[0]).dtype == np.float64
+    np.testing.assert_allclose(model.predict_proba(iris()[0]), expected, atol=1e-6)

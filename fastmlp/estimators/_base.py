@@ -36,6 +36,12 @@ from fastmlp.threads import count_threads, gather_crew
 from fastmlp.training import Loop, Run, Trainer, fit_first_order
 
 FIRST_ORDER_SOLVERS = ("sgd", "adam", "adagrad", "rmsprop")
+FIRST_ORDER_ATTRIBUTES = (
+    "loss_curve_",
+    "best_loss_",
+    "validation_scores_",
+    "best_validation_score_",
+)
 SOLVERS = (*FIRST_ORDER_SOLVERS, "lbfgs")
 
 
@@ -273,10 +279,12 @@ class BaseMLP(ScikitLearnPrivates, BaseEstimator, ABC):
 
     def _model_to_go_on_with(self, layer_sizes: list[int]) -> Model:
         network = self._current_network()
-        if network.layer_sizes != layer_sizes:
+        before = (network.layer_sizes, network.activation, network.loss_name)
+        now = (layer_sizes, self.activation, self._head()[0])
+        if before != now:
             raise ValueError(
-                "warm_start and partial_fit need the layers of the previous fit, "
-                f"{network.layer_sizes}; they would now be {layer_sizes}"
+                "warm_start and partial_fit need the layers of the previous fit, its "
+                f"activation and its loss, {before}; they would now be {now}"
             )
         if hasattr(self, "_model"):
             model = self._model.copy()
@@ -302,7 +310,8 @@ class BaseMLP(ScikitLearnPrivates, BaseEstimator, ABC):
             if all(a is b for a, b in zip(mine, public, strict=True)):
                 return network
         layer_sizes = [len(self.coefs_[0]), *(len(b) for b in self.intercepts_)]
-        network = self._new_network(layer_sizes, np.asarray(self.coefs_[0]).dtype, 0)
+        dtype = np.result_type(*self.coefs_, *self.intercepts_, np.float32)
+        network = self._new_network(layer_sizes, dtype, 0)
         for view, values in zip(
             [*network.weights, *network.biases],
             [*self.coefs_, *self.intercepts_],
@@ -320,8 +329,10 @@ class BaseMLP(ScikitLearnPrivates, BaseEstimator, ABC):
         if model.best_is_score != self.early_stopping:
             model.best, model.n_stalled = -np.inf, 0
         model.best_is_score = self.early_stopping
-        if model.optimizer is None:
-            model.optimizer = self._new_optimizer(model.network)
+        optimizer = self._new_optimizer(model.network)
+        if model.optimizer is not None:
+            optimizer.go_on_from(model.optimizer)
+        model.optimizer = optimizer
         batch_size = self._clipped_batch_size(len(rows))
         loop = Loop(
             schedule=make_schedule(
@@ -352,6 +363,8 @@ class BaseMLP(ScikitLearnPrivates, BaseEstimator, ABC):
         model.best, model.n_stalled = loop.plateau.best, loop.plateau.count
         model.n_samples_seen = loop.n_samples_seen
         model.order = None if self.early_stopping else run.order
+        if run.stop_reason == "diverged":
+            model.optimizer = self._new_optimizer(model.network)
         if run.stop_reason == "interrupted":
             warnings.warn("Training interrupted by user.", stacklevel=5)
         elif run.stop_reason == "max_iter" and not incremental:
@@ -422,13 +435,14 @@ class BaseMLP(ScikitLearnPrivates, BaseEstimator, ABC):
 
     def _publish_first_order(self, model: Model, run: Run, goes_on: bool) -> None:
         self._publish(model)
-        earlier = self.loss_curve_ if goes_on else []
+        earlier = getattr(self, "loss_curve_", []) if goes_on else []
         self.loss_curve_ = [*earlier, *run.loss_curve]
         self.loss_ = run.loss_curve[-1] if run.loss_curve else float("nan")
         self.n_iter_ = len(run.loss_curve)
         self.stop_reason_ = run.stop_reason
         if self.early_stopping:
-            earlier = self.validation_scores_ or [] if goes_on else []
+            scores = getattr(self, "validation_scores_", None)
+            earlier = scores if goes_on and scores else []
             self.validation_scores_ = [*earlier, *run.validation_scores]
             self.best_validation_score_ = model.best
             self.best_loss_ = None
@@ -462,6 +476,8 @@ class BaseMLP(ScikitLearnPrivates, BaseEstimator, ABC):
 
     def _publish_full_batch(self, model: Model, run: FullBatchRun) -> None:
         self._publish(model)
+        for name in FIRST_ORDER_ATTRIBUTES:
+            self.__dict__.pop(name, None)
         self.loss_ = run.loss
         self.n_iter_ = run.n_iter
         self.stop_reason_ = "tol" if run.converged else "max_iter"
