@@ -22,8 +22,16 @@ from typing import NamedTuple
 ROOT = Path(__file__).resolve().parents[1]
 
 # The first failure ends a run: the tests that find most come first, then all others.
-NATIVE_FIRST = ("test_kernels.py", "test_math.py", "test_network.py")
-PYTHON_FIRST = ("test_network.py", "test_estimators.py", "test_bad_input.py")
+NATIVE_FIRST = (
+    "test_kernels.py",
+    "test_math.py",
+    "test_network.py",
+    "test_sparse.py",
+    "test_threads.py",
+    "test_allocation.py",
+    "test_parity.py",
+)
+PYTHON_FIRST = ("test_network.py", "test_estimators.py", "test_sparse.py")
 NATIVE_ONLY = ("test_kernels.py", "test_math.py", "test_allocation.py")
 LEFT_OUT = ("test_mutations.py", "test_import.py", "test_reference.py")
 SLOW_TESTS = (
@@ -656,9 +664,6 @@ TABLE = """
 -             total +=
 + if thread == job.n_threads - 1:
 +             total +=
-* crew_ignored
-- crew.share(&job, sizeof(real) == sizeof(double))
-+ pass
 
 === fastmlp/initialization.py
 
