@@ -18,7 +18,10 @@ def build(estimator, solver):
     return estimator(solver=solver, **PENALISED.get((estimator.__name__, solver), {}))
 
 
-pytestmark = pytest.mark.filterwarnings("default")
+pytestmark = [
+    pytest.mark.filterwarnings("default"),
+    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
+]
 
 
 @parametrize_with_checks(

@@ -36,10 +36,15 @@ class ScikitLearnPrivates:
         packed_coef_inter: np.ndarray,
         X: np.ndarray,
         y: np.ndarray,
-        sample_weight: np.ndarray | None,
+        sample_weight: np.ndarray | list | None,
         *_buffers: Any,
     ) -> tuple[float, np.ndarray]:
-        """Objective and gradient at packed parameters, for binarized labels y."""
+        """Objective and gradient at packed parameters, for binarized labels y.
+
+        scikit-learn 1.6 passes no weights: a list of buffers stands in their place.
+        """
+        if isinstance(sample_weight, list):
+            sample_weight = None
         network = self._current_network().copy()
         network.params[:] = packed_coef_inter
         if network.output_activation == "softmax":
