@@ -48,7 +48,8 @@ def parse_arguments() -> argparse.Namespace:
     steps.add_argument("--shapes", nargs="+", choices=SHAPES, default=list(SHAPES))
     steps.add_argument("--peers", nargs="+", choices=PEERS, default=list(PEERS))
     fit = add_measuring(commands, "fit", "fits of digits, against scikit-learn")
-    for command in steps, fit:
+    sparse = add_measuring(commands, "sparse", "fits of sparse rows, likewise")
+    for command in steps, fit, sparse:
         command.add_argument(
             "--threads",
             nargs="+",
@@ -80,6 +81,10 @@ def main() -> int:
         from bench import fit
 
         return fit.run(options.threads, options.repeats, options.json)
+    if options.command == "sparse":
+        from bench import sparse
+
+        return sparse.run(options.threads, options.repeats, options.json)
     from bench import steps
 
     return steps.run(

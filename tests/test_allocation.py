@@ -20,9 +20,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.sparse
 
 import fastmlp
 from fastmlp import _kernels
+from fastmlp.inputs import as_inputs
 from fastmlp.network import Network
 from fastmlp.optimizers import Optimizer
 from fastmlp.training import Trainer
@@ -206,6 +208,11 @@ def test_train_by_activation(counts, activation, dtype):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
+def test_train_on_sparse_rows(counts, dtype):
+    assert_alike(counts[f"train sparse {dtype}"])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize(
     "function", ["predict", "compute_loss", "compute_loss_and_gradient"]
 )
@@ -265,11 +272,12 @@ def make_data(network, n_rows):
     return X, Y, random.uniform(0.5, 1.5, n_rows).astype(network.dtype)
 
 
-def count_training(network, optimizer, batch_size):
+def count_training(network, optimizer, batch_size, form=np.asarray):
     """Allocations of one native call, for few batches and for many."""
     optimizer = Optimizer(optimizer, network.params.size, network.dtype)
-    data = make_data(network, N_ROWS)
-    trainer = Trainer(network, optimizer, *data, batch_size=batch_size)
+    X, *targets = make_data(network, N_ROWS)
+    inputs = as_inputs(form(X), N_IN, network.dtype)
+    trainer = Trainer(network, optimizer, inputs, *targets, batch_size=batch_size)
     results = []
     for n_batches in (FEW, MANY):
         order = np.arange(n_batches * batch_size, dtype=np.intp) % N_ROWS
@@ -317,6 +325,8 @@ def count_trainings(dtype):
     for activation in _kernels.HIDDEN_ACTIVATIONS:
         network = make_network(dtype, activation=activation)
         yield f"train {activation} {dtype}", count_training(network, "adam", 32)
+    counted = count_training(make_network(dtype), "adam", 32, scipy.sparse.csr_array)
+    yield f"train sparse {dtype}", counted
 
 
 def count_row_blocks(dtype):
