@@ -9,6 +9,7 @@ import time
 import warnings
 from pathlib import Path
 
+import numpy as np
 import sklearn.neural_network
 from matplotlib.figure import Figure
 from sklearn.datasets import load_digits
@@ -62,7 +63,8 @@ def draw(curves, title):
 
 def main():
     X, y = load_digits(return_X_y=True)
-    X, X_test, y, y_test = train_test_split(X / 16, y, stratify=y, random_state=0)
+    X = (X / 16).astype(np.float32)
+    X, X_test, y, y_test = train_test_split(X, y, stratify=y, random_state=0)
     train_and_watch(X, y, X_test, y_test)
     mine, fast = fit_and_time(fastmlp.MLPClassifier, X, y)
     theirs, slow = fit_and_time(sklearn.neural_network.MLPClassifier, X, y)
