@@ -418,3 +418,24 @@ def test_mixed_types_are_refused():
     case.X = case.X.astype(np.float32)
     with pytest.raises((TypeError, ValueError)):
         case.train(_kernels, np.arange(5), 5, 5)
+
+
+@pytest.mark.parametrize("module", [_kernels, _reference])
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_activations_keep_nan(activation, module):
+    """Divergence must not be hidden by a comparison that NaN loses."""
+    a = np.full((2, 20), np.nan)
+    module.activate(a, ACTIVATIONS[activation])
+    assert np.isnan(a).all()
+    a, b = np.zeros((2, 20)), np.full(20, np.nan)
+    module.add_bias_and_activate(a, b, ACTIVATIONS[activation])
+    assert np.isnan(a).all()
+
+
+@pytest.mark.parametrize("module", [_kernels, _reference])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_softmax_of_large_entries(dtype, module):
+    """The largest entry is taken off before the exponential, which would overflow."""
+    a = np.array([[1e4, 1e4, -1e4], [-1e4, -1e4, -1e4]], dtype)
+    module.activate(a, ACTIVATIONS["softmax"])
+    np.testing.assert_allclose(a, [[0.5, 0.5, 0], [1 / 3, 1 / 3, 1 / 3]], rtol=1e-6)
