@@ -612,6 +612,9 @@ TABLE = """
 * weightless_gradient_unwritten
 - memset(grads, 0, job.n_params * sizeof(real))
 + pass
+
+=== fastmlp/_kernels/calls.pxi
+
 * predicts_z
 - activations.activate(&out[begin, 0], rows, last.n_out, last.activation)
 * bias_offset_unchecked

@@ -1,0 +1,325 @@
+# What Python calls. Every buffer is checked here, so that no call can write outside:
+# the engine itself trusts its job.
+
+
+cdef Py_ssize_t N_ACTIVATIONS = len(ACTIVATIONS)
+cdef Py_ssize_t N_LOSSES = len(LOSSES)
+cdef Py_ssize_t N_OPTIMIZERS = len(OPTIMIZERS)
+
+
+cdef str layer_fault(
+    const Layer* layer, Py_ssize_t n_params, Py_ssize_t n_columns, Py_ssize_t n_in
+):
+    """What is wrong with a layer: None if every offset lies inside its buffer."""
+    if layer.n_in != n_in:
+        return "its inputs do not match what it is given"
+    if not (0 < layer.n_in <= INT_MAX and 0 < layer.n_out <= INT_MAX):
+        return "impossible size"
+    if not (0 <= layer.weights <= n_params and layer.n_in <= (n_params - layer.weights) // layer.n_out):
+        return "weights outside params"
+    if not 0 <= layer.biases <= n_params - layer.n_out:
+        return "biases outside params"
+    if not 0 <= layer.outputs <= n_columns - layer.n_out:
+        return "outputs outside the arena"
+    if not 0 <= layer.deltas <= n_columns - layer.n_out:
+        return "deltas outside the arena"
+    if not 0 <= layer.activation < N_ACTIVATIONS:
+        return "no such activation"
+    return None
+
+
+cdef int check_layers(
+    const Layer[::1] layers, Py_ssize_t n_params, Py_ssize_t arena_size,
+    Py_ssize_t capacity,
+) except -1:
+    cdef Py_ssize_t l, n_in
+    cdef str fault
+    if layers.shape[0] == 0:
+        raise ValueError("a network needs at least one layer")
+    if not 0 < capacity <= INT_MAX:
+        raise ValueError("capacity must be positive and fit a C int")
+    n_in = layers[0].n_in
+    for l in range(layers.shape[0]):
+        fault = layer_fault(&layers[l], n_params, arena_size // capacity, n_in)
+        if fault is not None:
+            raise ValueError(f"layer {l}: {fault}")
+        n_in = layers[l].n_out
+    return 0
+
+
+cdef int check_targets(
+    const real[:, ::1] Y, const real[::1] sample_weight, Py_ssize_t n_rows,
+    const Layer[::1] layers, Py_ssize_t loss, Py_ssize_t arena_size, Py_ssize_t capacity,
+) except -1:
+    cdef Py_ssize_t i
+    cdef const Layer* last = &layers[layers.shape[0] - 1]
+    cdef bint indices = last.activation == activations.SOFTMAX
+    cdef bint inside = True
+    if not 0 <= loss < N_LOSSES:
+        raise ValueError("no such loss")
+    if Y.shape[0] != n_rows:
+        raise ValueError("X and Y have different numbers of rows")
+    if Y.shape[1] != (1 if indices else last.n_out):
+        raise ValueError("Y has the wrong number of columns")
+    if sample_weight is not None and sample_weight.shape[0] != n_rows:
+        raise ValueError("sample_weight must have one entry a row")
+    if Y.shape[1] + 1 + last.n_out > arena_size // capacity:
+        raise ValueError("the arena is too small")
+    if indices:
+        for i in range(n_rows):
+            inside &= 0 <= Y[i, 0] < last.n_out
+        if not inside:
+            raise ValueError("class indices must be in 0 ... n_classes - 1")
+    return 0
+
+
+cdef int check_order(const Py_ssize_t[::1] order, Py_ssize_t n_rows) except -1:
+    cdef Py_ssize_t i
+    cdef bint inside = True
+    for i in range(order.shape[0]):
+        inside &= 0 <= order[i] < n_rows
+    if not inside:
+        raise ValueError("order names rows that X does not have")
+    return 0
+
+
+cdef int check_optimizer(
+    const Rule[::1] rule, const real[:, ::1] slots, Py_ssize_t n_params, Py_ssize_t n_grads
+) except -1:
+    if n_grads != n_params:
+        raise ValueError("grads and params have different sizes")
+    if rule.shape[0] != 1 or not 0 <= rule[0].optimizer < N_OPTIMIZERS:
+        raise ValueError("no such optimizer")
+    if slots.shape[0] != list(SLOTS.values())[rule[0].optimizer] or slots.shape[1] != n_params:
+        raise ValueError("slots have the wrong shape")
+    return 0
+
+
+cdef inline const real* pointer(const real[::1] x) noexcept nogil:
+    return NULL if x is None or x.shape[0] == 0 else &x[0]
+
+
+cdef inline const real* matrix_pointer(const real[:, ::1] x) noexcept nogil:
+    return NULL if x.shape[0] == 0 or x.shape[1] == 0 else &x[0, 0]
+
+
+cdef Rows dense_rows(const real[:, ::1] X, const Layer[::1] layers) except *:
+    cdef Rows rows
+    memset(&rows, 0, sizeof(Rows))
+    if X.shape[1] != layers[0].n_in:
+        raise ValueError(f"X has {X.shape[1]} columns, the network takes {layers[0].n_in}")
+    rows.dense = <const void*>matrix_pointer(X)
+    return rows
+
+
+cdef Rows sparse_rows(
+    const real[::1] data, const int[::1] indices, const Py_ssize_t[::1] indptr,
+    const Layer[::1] layers,
+) except *:
+    """Compressed sparse rows, every index checked."""
+    cdef Rows rows
+    cdef Py_ssize_t i, n_entries = data.shape[0]
+    cdef bint inside = indices.shape[0] == n_entries and indptr.shape[0] > 0
+    memset(&rows, 0, sizeof(Rows))
+    if inside:
+        inside = indptr[0] == 0 and indptr[indptr.shape[0] - 1] == n_entries
+    for i in range(indptr.shape[0] - 1):
+        inside &= indptr[i] <= indptr[i + 1]
+    for i in range(n_entries if inside else 0):
+        inside &= 0 <= indices[i] < layers[0].n_in
+    if not inside:
+        raise ValueError("X is not a valid matrix of compressed sparse rows")
+    rows.data = <const void*>&data[0] if n_entries > 0 else NULL
+    rows.indices = &indices[0] if n_entries > 0 else NULL
+    rows.indptr = &indptr[0]
+    return rows
+
+
+cdef Job describe(
+    const real[::1] params, const real[::1] arena, X, const Layer[::1] layers,
+    Py_ssize_t capacity,
+) except *:
+    """What every job has, checked; the rest is nothing until it is set."""
+    cdef Job job
+    cdef const real[:, ::1] dense
+    cdef const real[::1] data
+    cdef const int[::1] indices
+    cdef const Py_ssize_t[::1] indptr
+    memset(&job, 0, sizeof(Job))
+    check_layers(layers, params.shape[0], arena.shape[0], capacity)
+    if isinstance(X, tuple):
+        data, indices, indptr = X
+        job.X = sparse_rows(data, indices, indptr, layers)
+        job.n_rows = indptr.shape[0] - 1
+    else:
+        dense = X
+        job.X = dense_rows(dense, layers)
+        job.n_rows = dense.shape[0]
+    job.params = <void*>&params[0]
+    job.arena = <void*>&arena[0]
+    job.layers = &layers[0]
+    job.n_layers = layers.shape[0]
+    job.n_params = params.shape[0]
+    job.capacity = capacity
+    job.n_threads = 1
+    return job
+
+
+cdef Job describe_supervised(
+    const real[::1] params, const real[::1] arena, X,
+    const real[:, ::1] Y, const real[::1] sample_weight, const Layer[::1] layers,
+    Py_ssize_t loss, Py_ssize_t capacity,
+) except *:
+    """A job with targets, its buffers checked."""
+    cdef Job job = describe(params, arena, X, layers, capacity)
+    check_targets(Y, sample_weight, job.n_rows, layers, loss, arena.shape[0], capacity)
+    job.Y = <const void*>matrix_pointer(Y)
+    job.n_targets = Y.shape[1]
+    job.sample_weight = <const void*>pointer(sample_weight)
+    job.loss = loss
+    return job
+
+
+def count_units(const Layer[::1] layers):
+    """Units of update of all layers: entries that the arena needs behind its columns."""
+    return sum(units_of(&layers[l]) for l in range(layers.shape[0]))
+
+
+def predict(
+    real[:, ::1] out, real[::1] arena, X, const real[::1] params,
+    const Layer[::1] layers, Py_ssize_t capacity,
+):
+    """Write the network's output for every row of X into out (rows, n_out)."""
+    cdef Job job = describe(params, arena, X, layers, capacity)
+    cdef const Layer* last = &layers[layers.shape[0] - 1]
+    cdef Py_ssize_t begin = 0, rows
+    cdef Rows block_rows
+    if out.shape[0] != job.n_rows or out.shape[1] != last.n_out:
+        raise ValueError("out has the wrong shape")
+    with nogil:
+        while begin < job.n_rows:
+            rows = min(capacity, job.n_rows - begin)
+            block_rows = rows_from(&arena[0], &job, begin)
+            forward(&out[begin, 0], &arena[0], &block_rows, &job, 0, rows)
+            activations.activate(&out[begin, 0], rows, last.n_out, last.activation)
+            begin += rows
+
+
+def compute_loss(
+    real[::1] arena, X, const real[:, ::1] Y, const real[::1] sample_weight,
+    const real[::1] params, const Layer[::1] layers,
+    Py_ssize_t loss, double alpha, Py_ssize_t capacity,
+):
+    """J over all rows of X."""
+    cdef Job job = describe_supervised(
+        params, arena, X, Y, sample_weight, layers, loss, capacity)
+    cdef double result
+    with nogil:
+        result = objective(<real*>NULL, &arena[0], &job, alpha)
+    return result
+
+
+def compute_loss_and_gradient(
+    real[::1] grads, real[::1] arena, X, const real[:, ::1] Y,
+    const real[::1] sample_weight, const real[::1] params, const Layer[::1] layers,
+    Py_ssize_t loss, double alpha, Py_ssize_t capacity,
+):
+    """J over all rows of X, and ∂J/∂params into grads."""
+    cdef Job job = describe_supervised(
+        params, arena, X, Y, sample_weight, layers, loss, capacity)
+    if grads.shape[0] != params.shape[0]:
+        raise ValueError("grads and params have different sizes")
+    cdef double result
+    with nogil:
+        result = objective(&grads[0], &arena[0], &job, alpha)
+    return result
+
+
+def train(
+    real[::1] params, real[::1] grads, real[:, ::1] slots, Rule[::1] rule, real[::1] arena,
+    X, const real[:, ::1] Y, const real[::1] sample_weight,
+    const Py_ssize_t[::1] order, const Layer[::1] layers,
+    Py_ssize_t loss, double cap, Py_ssize_t batch_size, Py_ssize_t capacity,
+    Crew crew=None,
+):
+    """One optimizer step for each batch of order; returns Σ of J × rows, with no
+    share of a row's loss counted for more than cap. A crew shares the work."""
+    cdef Job job = describe_supervised(
+        params, arena, X, Y, sample_weight, layers, loss, capacity)
+    check_optimizer(rule, slots, params.shape[0], grads.shape[0])
+    check_order(order, job.n_rows)
+    if batch_size < 1:
+        raise ValueError("batch_size must be positive")
+    cdef Py_ssize_t n_gathered = 0 if job.X.indptr != NULL else layers[0].n_in
+    if arena.shape[0] < (count_columns(&job) + n_gathered) * capacity + count_units(layers):
+        raise ValueError("the arena is too small")
+    if order.shape[0] == 0:
+        return 0.0
+    job.grads = &grads[0]
+    job.slots = &slots[0, 0] if slots.shape[0] > 0 else NULL
+    job.n_slots = slots.shape[0]
+    job.rule = &rule[0]
+    job.order = &order[0]
+    job.n_rows = order.shape[0]
+    job.cap = cap
+    job.batch_size = batch_size
+    if crew is not None:
+        crew.share(&job, sizeof(real) == sizeof(double))
+    with nogil:
+        run_epoch(&arena[0], &job, 0)
+    return job.result
+
+
+cdef class Crew:
+    """Threads that share the steps of ``train``.
+
+    The caller's thread is number 0. The others call :meth:`assist`, which returns
+    after :meth:`dismiss`.
+
+    Parameters
+    ----------
+    n_threads : int
+        How many there are, the caller's included.
+    """
+
+    cdef Job* job
+    cdef barrier_t start
+    cdef barrier_t inside
+    cdef readonly int n_threads
+    cdef bint is_double
+    cdef bint dismissed
+
+    def __init__(self, int n_threads):
+        if n_threads < 1 or (n_threads > 1 and not (THREADS_WORK and products.TILES_PAY)):
+            raise ValueError("this engine runs on one thread")
+        self.n_threads = n_threads
+
+    cdef void share(self, Job* job, bint is_double) noexcept:
+        job.n_threads = self.n_threads
+        job.barrier = &self.inside
+        self.job = job
+        self.is_double = is_double
+        barrier_open(&self.start)
+
+    def assist(self, int thread):
+        """Work as that thread, from 1 to n_threads - 1, until dismissed."""
+        cdef int seen = 0
+        if not 0 < thread < self.n_threads:
+            raise ValueError("no such thread")
+        with nogil:
+            while True:
+                seen = barrier_await(&self.start, seen)
+                if self.dismissed:
+                    break
+                if self.is_double:
+                    run_epoch(<double*>self.job.arena, self.job, thread)
+                else:
+                    run_epoch(<float*>self.job.arena, self.job, thread)
+
+    def dismiss(self):
+        """Let the other threads return."""
+        self.dismissed = True
+        barrier_open(&self.start)
+
+
+THREADS = bool(THREADS_WORK and products.TILES_PAY)
