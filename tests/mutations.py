@@ -31,7 +31,12 @@ NATIVE_FIRST = (
     "test_allocation.py",
     "test_parity.py",
 )
-PYTHON_FIRST = ("test_network.py", "test_estimators.py", "test_sparse.py")
+PYTHON_FIRST = (
+    "test_network.py",
+    "test_estimators.py",
+    "test_sparse.py",
+    "test_parity.py",
+)
 NATIVE_ONLY = ("test_kernels.py", "test_math.py", "test_allocation.py")
 LEFT_OUT = ("test_mutations.py", "test_import.py", "test_reference.py")
 SLOW_TESTS = (
@@ -732,9 +737,6 @@ TABLE = """
 * changed_rate_ignored
 - if earlier.initial_learning_rate == self.initial_learning_rate:
 + if True:
-* copied_optimizer_shares_rule
-- twin.rule = self.rule.copy()
-+ pass
 
 === fastmlp/schedules.py
 
