@@ -1,39 +1,151 @@
-"""Initial parameters, drawn as scikit-learn draws them."""
+"""Initial parameters. Glorot's uniform weights are drawn as scikit-learn draws them."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
 from itertools import pairwise
+from numbers import Real
 
 import numpy as np
 
+LayerParameters = tuple[np.ndarray, np.ndarray]
+_DrawLayer = Callable[[int, int, str, np.random.RandomState], LayerParameters]
+_Deviation = Callable[[int, int], float]
 
-def glorot_uniform(
-    layer_sizes: list[int], activation: str, random_state: np.random.RandomState
-) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Weights and biases of each layer, uniform in ±√(6 / (n_in + n_out)).
+
+def draw_parameters(
+    layer_sizes: list[int],
+    activations: list[str],
+    init: str | float,
+    random_state: np.random.RandomState,
+) -> list[LayerParameters]:
+    """Weights and biases of each layer.
+
+    ================  =======================================  ==========
+    init              weights                                  biases
+    ================  =======================================  ==========
+    'glorot_uniform'  uniform in ±√(6 / (n_in + n_out))        as weights
+    'glorot_normal'   normal with σ = √(2 / (n_in + n_out))    0
+    'he_uniform'      uniform in ±√(6 / n_in)                  0
+    'he_normal'       normal with σ = √(2 / n_in)              0
+    'lecun_uniform'   uniform in ±√(3 / n_in)                  0
+    'lecun_normal'    normal with σ = √(1 / n_in)              0
+    a number          normal with σ = that number              0
+    ================  =======================================  ==========
+
+    In 'glorot_uniform' a layer whose activation is 'logistic' takes 2 in place of 6,
+    as in scikit-learn. No normal distribution is truncated.
 
     Parameters
     ----------
     layer_sizes : list of int
         Units of each layer, the inputs first.
-    activation : str
-        Activation of the hidden layers; 'logistic' takes 2 in place of 6.
+    activations : list of str
+        Names of the hidden layers' activations, at least one even if there is no
+        hidden layer. The last name also goes for the layers left over, the output
+        layer among them. Thus a network without a hidden layer is drawn by the
+        estimator's ``activation``, as in scikit-learn.
+    init : str or float
+        A name of ``INITIALIZERS``: Glorot's for symmetric activations, He's for the
+        relu family, LeCun's for selu. Or σ of plain normal weights.
     random_state : RandomState
-        Drawn from layer by layer, W before b, in float64, so that the same state
-        gives the same start as ``sklearn.neural_network``.
+        Drawn from layer by layer, W before b, in float64, so that 'glorot_uniform'
+        gives the same start as ``sklearn.neural_network`` from the same state.
 
     Returns
     -------
     list of (W, b)
         Arrays of shape (n_in, n_out) and (n_out,), float64.
 
+    Raises
+    ------
+    ValueError
+        If the name is unknown, or σ is not a finite number > 0.
+
     References
     ----------
     X. Glorot, Y. Bengio, "Understanding the difficulty of training deep feedforward
-    neural networks", AISTATS 2010, eq. 16.
+    neural networks", AISTATS 2010, eq. 16; the normal form has its variance, eq. 12.
+
+    K. He, X. Zhang, S. Ren, J. Sun, "Delving deep into rectifiers: Surpassing
+    human-level performance on ImageNet classification", ICCV 2015, eq. 10.
+
+    Y. LeCun, L. Bottou, G. Orr, K.-R. Müller, "Efficient BackProp", 1998, eq. 16.
+
+    G. Klambauer, T. Unterthiner, A. Mayr, S. Hochreiter, "Self-normalizing neural
+    networks", NeurIPS 2017, asks for the same variance for selu.
     """
-    factor = 2.0 if activation == "logistic" else 6.0
+    draw_layer = _layer_drawer(init)
     layers = []
-    for n_in, n_out in pairwise(layer_sizes):
-        bound = np.sqrt(factor / (n_in + n_out))
-        weights = random_state.uniform(-bound, bound, (n_in, n_out))
-        layers.append((weights, random_state.uniform(-bound, bound, n_out)))
+    for layer, (n_in, n_out) in enumerate(pairwise(layer_sizes)):
+        activation = activations[min(layer, len(activations) - 1)]
+        layers.append(draw_layer(n_in, n_out, activation, random_state))
     return layers
+
+
+def _layer_drawer(init: str | float) -> _DrawLayer:
+    if isinstance(init, str) and init in INITIALIZERS:
+        return INITIALIZERS[init]
+    is_number = isinstance(init, Real) and not isinstance(init, bool)
+    if is_number and 0 < float(init) < float("inf"):
+        sigma = float(init)
+        return _normal(lambda n_in, n_out: sigma)
+    raise ValueError(
+        f"init must be one of {sorted(INITIALIZERS)}, or a finite number > 0, the "
+        f"standard deviation of normal weights; got {init!r}"
+    )
+
+
+def _draw_glorot_uniform(
+    n_in: int, n_out: int, activation: str, random_state: np.random.RandomState
+) -> LayerParameters:
+    factor = 2.0 if activation == "logistic" else 6.0
+    bound = np.sqrt(factor / (n_in + n_out))
+    weights = random_state.uniform(-bound, bound, (n_in, n_out))
+    return weights, random_state.uniform(-bound, bound, n_out)
+
+
+def _uniform(deviation: _Deviation) -> _DrawLayer:
+    """Uniform weights of that standard deviation, zero biases."""
+
+    def draw_layer(
+        n_in: int, n_out: int, activation: str, random_state: np.random.RandomState
+    ) -> LayerParameters:
+        limit = np.sqrt(3.0) * deviation(n_in, n_out)
+        return random_state.uniform(-limit, limit, (n_in, n_out)), np.zeros(n_out)
+
+    return draw_layer
+
+
+def _normal(deviation: _Deviation) -> _DrawLayer:
+    """Normal weights of that standard deviation, zero biases."""
+
+    def draw_layer(
+        n_in: int, n_out: int, activation: str, random_state: np.random.RandomState
+    ) -> LayerParameters:
+        sigma = deviation(n_in, n_out)
+        return random_state.normal(0.0, sigma, (n_in, n_out)), np.zeros(n_out)
+
+    return draw_layer
+
+
+def _glorot(n_in: int, n_out: int) -> float:
+    return np.sqrt(2.0 / (n_in + n_out))
+
+
+def _he(n_in: int, n_out: int) -> float:
+    return np.sqrt(2.0 / n_in)
+
+
+def _lecun(n_in: int, n_out: int) -> float:
+    return np.sqrt(1.0 / n_in)
+
+
+INITIALIZERS: dict[str, _DrawLayer] = {
+    "glorot_uniform": _draw_glorot_uniform,
+    "glorot_normal": _normal(_glorot),
+    "he_uniform": _uniform(_he),
+    "he_normal": _normal(_he),
+    "lecun_uniform": _uniform(_lecun),
+    "lecun_normal": _normal(_lecun),
+}

@@ -18,7 +18,7 @@ def as_inputs(X: Any, n_inputs: int, dtype: np.dtype) -> Inputs:
     ----------
     X : array-like or sparse matrix of shape (n_samples, n_inputs)
         Sparse matrices of any format are read as compressed sparse rows and never
-        made dense.
+        made dense. What this function has returned is returned as it is.
     n_inputs : int
         Columns that X must have.
     dtype : dtype
@@ -29,6 +29,8 @@ def as_inputs(X: Any, n_inputs: int, dtype: np.dtype) -> Inputs:
     ValueError
         If X has another shape.
     """
+    if isinstance(X, tuple):
+        return X
     sparse = scipy.sparse.issparse(X)
     matrix: Any = X.tocsr() if sparse else np.ascontiguousarray(X, dtype=dtype)
     if matrix.ndim != 2 or matrix.shape[1] != n_inputs:

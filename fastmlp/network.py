@@ -4,66 +4,92 @@ from __future__ import annotations
 
 import numbers
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from fastmlp import _kernels
-from fastmlp.initialization import glorot_uniform
+from fastmlp.initialization import draw_parameters
 from fastmlp.inputs import Inputs, as_inputs, count_rows
 from fastmlp.workspace import (
     BLOCK_ROWS,
+    OBJECTIVE,
     aligned_copy,
     aligned_empty,
     build_arena,
     build_layers,
+    count_params,
+    count_stats,
 )
 
 
 class Network:
     """A multilayer perceptron as a function of one flat parameter vector.
 
-    The low-level class: it evaluates the network, its objective J and the exact
-    gradient of J, for any optimizer to drive. The objective is::
+    The low-level class: it evaluates the network, its objective J, the exact gradient
+    of J and products with its Hessian, for any optimizer to drive. The objective is::
 
-        J = (1/m) Σᵢ wᵢ ℓ(yᵢ, f(xᵢ)) + alpha/(2m) ‖W‖²,   m = Σᵢ wᵢ
+        J = (1/m) Σᵢ wᵢ ℓ(yᵢ, f(xᵢ)) + alpha/m (r ‖W‖₁ + (1 − r)/2 ‖W‖²),   m = Σᵢ wᵢ
 
-    with the penalty over weights only, divided by m as scikit-learn's MLP has it.
+    with r = l1_ratio and the penalty over weights only, divided by m as
+    scikit-learn's MLP has it. What is computed here sees running averages where a
+    layer is normalised, and drops no unit: that is for training.
 
     Parameters
     ----------
     layer_sizes : sequence of int
         Units of each layer, inputs first, outputs last. Two entries are a network
         without a hidden layer.
-    activation : {'identity', 'logistic', 'tanh', 'relu'}, default='relu'
-        Activation of the hidden layers.
-    loss : {'squared_error', 'log_loss', 'poisson'}, default='squared_error'
-        ℓ per row, summed over outputs: half the squared error, the negative
-        log-likelihood, or half the Poisson deviance.
+    activation : str or sequence of str, default='relu'
+        Activation of the hidden layers, one for all or one a layer: 'identity',
+        'logistic', 'tanh', 'relu', 'leaky_relu', 'elu', 'selu', 'softplus', 'silu',
+        'gelu', 'gelu_tanh' or 'mish'.
+    loss : str, default='squared_error'
+        ℓ per row, summed over outputs: 'squared_error' (half of it), 'log_loss',
+        'absolute_error', 'huber', 'quantile' or 'poisson' (half the deviance).
     output_activation : str, default=None
-        'identity', 'logistic' or 'tanh' with squared_error, 'softmax' or 'logistic'
-        with log_loss, 'exp' with poisson. None takes the first of these.
+        'identity', 'logistic', 'tanh', 'relu', 'softplus' or 'exp' with squared_error,
+        'softmax' or 'logistic' with log_loss, 'exp' with poisson, else 'identity'.
+        None takes the first of these.
+    huber_delta : float, default=1.0
+        Residual from which on 'huber' is linear.
+    quantile : float or sequence of float, default=0.5
+        Levels of 'quantile' in (0, 1): one for all outputs, or one an output.
     alpha : float, default=0.0
-        Strength of the L2 penalty.
+        Strength of the penalty.
+    l1_ratio : float, default=0.0
+        Share of its L1 part, in [0, 1].
+    dropout : float or sequence of float, default=0.0
+        Share of a hidden layer's units that is dropped in training, in [0, 1): one
+        for all, or one a layer.
+    batch_norm : bool, default=False
+        Whether hidden layers are normalised between affine map and activation.
+    init : str or float, default='glorot_uniform'
+        How parameters are drawn (:mod:`fastmlp.initialization`).
     dtype : {float64, float32}, default=float64
         Type of the parameters and of every computation.
     random_state : int, RandomState or None, default=None
-        Seed of the initial parameters (Glorot uniform).
+        Seed of the initial parameters.
 
     Attributes
     ----------
     params : ndarray of shape (n_params,)
-        All weights, first layer first, then all biases. Write into it to move the
-        network; it begins on a 64-byte boundary.
+        All weights, first layer first, then all biases, then the scales γ of
+        normalised layers. Write into it to move the network; it begins on a 64-byte
+        boundary.
     weights : list of ndarray of shape (n_in, n_out)
         Views of ``params``, one a layer.
     biases : list of ndarray of shape (n_out,)
-        Views of ``params``, one a layer.
+        Views of ``params``, one a layer; of a normalised layer its shift.
+    stats : ndarray
+        Running means and variances of each normalised layer, one after the other.
 
     Raises
     ------
     ValueError
-        If a size is not a positive integer, or a name is unknown.
+        If a size is not a positive integer, a name is unknown, or a number is outside
+        of its range.
 
     Examples
     --------
@@ -84,33 +110,71 @@ class Network:
         self,
         layer_sizes: Sequence[int],
         *,
-        activation: str = "relu",
+        activation: str | Sequence[str] = "relu",
         loss: str = "squared_error",
         output_activation: str | None = None,
+        huber_delta: float = 1.0,
+        quantile: float | Sequence[float] = 0.5,
         alpha: float = 0.0,
+        l1_ratio: float = 0.0,
+        dropout: float | Sequence[float] = 0.0,
+        batch_norm: bool = False,
+        init: str | float = "glorot_uniform",
         dtype: np.dtype | type | str = np.float64,
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
         self.layer_sizes = _check_layer_sizes(layer_sizes)
-        self.activation = _check_name(
-            "activation", activation, _kernels.HIDDEN_ACTIVATIONS
+        self.dtype = _check_dtype(dtype)
+        self._configure(
+            activation=activation,
+            loss=loss,
+            output_activation=output_activation,
+            huber_delta=huber_delta,
+            quantile=quantile,
+            alpha=alpha,
+            l1_ratio=l1_ratio,
+            dropout=dropout,
+            batch_norm=batch_norm,
         )
+        self._bind(
+            aligned_empty(count_params(self.layers), self.dtype),
+            aligned_empty(count_stats(self.layers), self.dtype),
+        )
+        self._initialize(_as_list(activation) or ["relu"], init, random_state)
+
+    def _configure(
+        self,
+        *,
+        activation: str | Sequence[str],
+        loss: str,
+        output_activation: str | None,
+        huber_delta: float,
+        quantile: float | Sequence[float],
+        alpha: float,
+        l1_ratio: float,
+        dropout: float | Sequence[float],
+        batch_norm: bool,
+    ) -> None:
+        """Check and take over everything but sizes, type and parameters."""
+        n_hidden, n_outputs = len(self.layer_sizes) - 2, self.layer_sizes[-1]
+        for name in _as_list(activation):
+            _check_name("activation", name, _kernels.HIDDEN_ACTIVATIONS)
+        self.activations = _one_a_layer("activation", activation, n_hidden)
         self.loss_name = _check_name("loss", loss, _kernels.HEADS)
         self.output_activation = _check_name(
             f"output_activation of loss={loss!r}",
             output_activation or _kernels.HEADS[loss][0],
             _kernels.HEADS[loss],
         )
-        self.alpha = _check_alpha(alpha)
-        self.dtype = _check_dtype(dtype)
-        self.layers = build_layers(
-            self.layer_sizes,
-            self._activation_codes(),
-            self.n_target_columns,
-        )
-        n_params = int(self.layers["biases"][-1] + self.layers["n_out"][-1])
-        self._bind(aligned_empty(n_params, self.dtype))
-        self._initialize(random_state)
+        self.numbers = _loss_numbers(loss, n_outputs, huber_delta, quantile, self.dtype)
+        self.alpha = _check_range("alpha", alpha, 0, np.inf)
+        self.l1_ratio = _check_range("l1_ratio", l1_ratio, 0, 1, closed=True)
+        self.dropout = [
+            _check_range("dropout", rate, 0, 1)
+            for rate in _one_a_layer("dropout", dropout, n_hidden)
+        ]
+        self.batch_norm = bool(batch_norm)
+        self.layers = self._build_layers()
 
     @property
     def n_target_columns(self) -> int:
@@ -119,11 +183,42 @@ class Network:
             return 1
         return self.layer_sizes[-1]
 
-    def copy(self) -> Network:
-        """An independent network with the same parameters."""
+    @property
+    def is_quadratic(self) -> bool:
+        """Whether J is a quadratic function of the parameters."""
+        return (
+            len(self.layer_sizes) == 2
+            and self.loss_name == "squared_error"
+            and self.output_activation == "identity"
+            and self.alpha * self.l1_ratio == 0
+        )
+
+    @property
+    def kind(self) -> tuple:
+        """What two networks must share for one to go on with the other's parameters."""
+        return (
+            self.layer_sizes,
+            self.activations,
+            self.loss_name,
+            self.output_activation,
+            self.batch_norm,
+        )
+
+    def copy(self, **settings: Any) -> Network:
+        """An independent network with the same parameters.
+
+        Parameters
+        ----------
+        **settings
+            Parameters of the constructor but sizes, init, dtype and random_state, all
+            of them: the copy takes these in place of the network's own. Its parameters
+            mean the same only if its ``kind`` has stayed the same.
+        """
         twin = object.__new__(Network)
         twin.__dict__.update(self.__dict__)
-        twin._bind(aligned_copy(self.params))
+        if settings:
+            twin._configure(**settings)
+        twin._bind(aligned_copy(self.params), aligned_copy(self.stats))
         return twin
 
     def predict(self, X: ArrayLike) -> np.ndarray:
@@ -139,13 +234,58 @@ class Network:
         -------
         ndarray of shape (n_samples, n_outputs)
         """
+        return self._evaluate_layers(self.layers, X)
+
+    def hidden_activations(self, X: ArrayLike) -> list[np.ndarray]:
+        """The outputs of every hidden layer, as prediction sees them.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_inputs)
+            Inputs.
+
+        Returns
+        -------
+        list of ndarray of shape (n_samples, n_units)
+        """
+        outputs: list[np.ndarray] = []
+        for number in range(len(self.layers) - 1):
+            below = X if number == 0 else outputs[-1]
+            outputs.append(
+                self._evaluate_layers(self.layers[number : number + 1], below)
+            )
+        return outputs
+
+    def input_gradients(
+        self, X: ArrayLike, cotangents: ArrayLike | None = None
+    ) -> np.ndarray:
+        """Derivatives of the outputs with respect to the inputs, exact.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_inputs)
+            Inputs.
+        cotangents : array-like of shape (n_samples, n_outputs), default=None
+            Weights of the outputs in a sum Σₖ cotangents[i, k] outputₖ(xᵢ), which is
+            then what is differentiated. None: every output by itself.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_outputs, n_inputs) or (n_samples, n_inputs)
+            The latter with cotangents.
+        """
         inputs = as_inputs(X, self.layer_sizes[0], self.dtype)
-        n_rows = count_rows(inputs)
-        capacity = min(BLOCK_ROWS, max(1, n_rows))
-        out = np.empty((n_rows, self.layer_sizes[-1]), dtype=self.dtype)
-        arena = build_arena(self.layers, capacity, self.dtype)
-        _kernels.predict(out, arena, inputs, self.params, self.layers, capacity)
-        return out
+        n_rows, n_outputs = count_rows(inputs), self.layer_sizes[-1]
+        if cotangents is not None:
+            return self._pull_back(
+                inputs, np.ascontiguousarray(cotangents, dtype=self.dtype)
+            )
+        gradients = np.empty((n_rows, n_outputs, self.layer_sizes[0]), self.dtype)
+        for k in range(n_outputs):
+            unit = np.zeros((n_rows, n_outputs), self.dtype)
+            unit[:, k] = 1
+            gradients[:, k] = self._pull_back(inputs, unit)
+        return gradients
 
     def loss(
         self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
@@ -161,19 +301,21 @@ class Network:
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights of the rows; None weighs all alike.
         """
-        inputs, Y, sample_weight = self._as_data(X, y, sample_weight)
-        capacity = min(BLOCK_ROWS, max(1, len(Y)))
-        return _kernels.compute_loss(
-            build_arena(self.layers, capacity, self.dtype),
-            inputs,
-            Y,
-            sample_weight,
-            self.params,
-            self.layers,
-            _kernels.LOSSES[self.loss_name],
-            self.alpha,
-            capacity,
-        )
+        return self._compute_loss(X, y, sample_weight, self.objective)
+
+    def data_loss(
+        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> float:
+        """The mean loss of all rows, without penalty.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As in :meth:`loss`.
+        """
+        objective = self.objective
+        objective["alpha"] = 0
+        return self._compute_loss(X, y, sample_weight, objective)
 
     def loss_and_grad(
         self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
@@ -196,22 +338,88 @@ class Network:
         D. E. Rumelhart, G. E. Hinton, R. J. Williams, "Learning representations by
         back-propagating errors", Nature 323, 1986.
         """
-        inputs, Y, sample_weight = self._as_data(X, y, sample_weight)
-        capacity = min(BLOCK_ROWS, max(1, len(Y)))
+        data = self._as_data(X, y, sample_weight)
+        capacity = _block_rows(len(data[1]))
         grads = aligned_empty(self.params.size, self.dtype)
         value = _kernels.compute_loss_and_gradient(
             grads,
             build_arena(self.layers, capacity, self.dtype),
-            inputs,
-            Y,
-            sample_weight,
-            self.params,
-            self.layers,
-            _kernels.LOSSES[self.loss_name],
-            self.alpha,
+            *data,
+            *self._model(self.layers),
             capacity,
         )
         return value, grads
+
+    def hessian_vector_product(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        vector: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+    ) -> np.ndarray:
+        """The Hessian of J times a vector, exactly, at the cost of two gradients.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As in :meth:`loss`.
+        vector : array-like of shape (n_params,)
+            What the Hessian is multiplied with.
+
+        Returns
+        -------
+        ndarray of shape (n_params,)
+            A new array. Kinks (relu, the L1 penalty) are taken as having no curvature.
+
+        Raises
+        ------
+        ValueError
+            If a layer is normalised, or the vector has another shape.
+
+        References
+        ----------
+        B. A. Pearlmutter, "Fast exact multiplication by the Hessian", Neural
+        Computation 6, 1994.
+        """
+        if self.batch_norm:
+            raise ValueError("the Hessian of a network with batch_norm is not computed")
+        direction = np.ascontiguousarray(vector, dtype=self.dtype)
+        if direction.shape != self.params.shape:
+            raise ValueError(
+                f"vector must have shape {self.params.shape}, got {direction.shape}"
+            )
+        data = self._as_data(X, y, sample_weight)
+        layers = self._build_layers(spread=True)
+        capacity = _block_rows(len(data[1]))
+        arena, r_arena = (build_arena(layers, capacity, self.dtype) for _ in range(2))
+        product = np.empty_like(self.params)
+        params, _, *rest = self._model(layers)
+        _kernels.multiply_hessian(
+            product, arena, r_arena, *data, params, direction, *rest, capacity
+        )
+        return product
+
+    def hessian(
+        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> np.ndarray:
+        """The Hessian of J, a column at a time: for small networks.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As in :meth:`loss`.
+
+        Returns
+        -------
+        ndarray of shape (n_params, n_params)
+            Made symmetric, which it is but for rounding.
+        """
+        columns = [
+            self.hessian_vector_product(X, y, unit, sample_weight)
+            for unit in np.eye(self.params.size, dtype=self.dtype)
+        ]
+        matrix = np.stack(columns)
+        return (matrix + matrix.T) / 2
 
     def __getstate__(self) -> dict:
         # Views would be stored as copies: they are made again from the vector.
@@ -223,16 +431,79 @@ class Network:
 
     def __setstate__(self, state: dict) -> None:
         self.__dict__.update(state)
-        self._bind(state["params"])
+        self._bind(state["params"], state["stats"])
 
-    def _activation_codes(self) -> list[int]:
-        hidden = [self.activation] * (len(self.layer_sizes) - 2)
-        return [
-            _kernels.ACTIVATIONS[name] for name in [*hidden, self.output_activation]
-        ]
+    @property
+    def objective(self) -> np.ndarray:
+        """The record of loss and penalty that the kernels read."""
+        record = np.zeros(1, OBJECTIVE)
+        record["loss"] = _kernels.LOSSES[self.loss_name]
+        record["alpha"], record["l1_ratio"] = self.alpha, self.l1_ratio
+        record["cap"] = np.inf
+        return record
 
-    def _bind(self, params: np.ndarray) -> None:
-        self.params = params
+    def _model(self, layers: np.ndarray) -> tuple[np.ndarray, ...]:
+        """What the kernels must know of the network, in their order."""
+        return self.params, self.stats, layers, self.objective, self.numbers
+
+    def _compute_loss(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None,
+        objective: np.ndarray,
+    ) -> float:
+        data = self._as_data(X, y, sample_weight)
+        capacity = _block_rows(len(data[1]))
+        return _kernels.compute_loss(
+            build_arena(self.layers, capacity, self.dtype),
+            *data,
+            self.params,
+            self.stats,
+            self.layers,
+            objective,
+            self.numbers,
+            capacity,
+        )
+
+    def _build_layers(self, spread: bool = False) -> np.ndarray:
+        return build_layers(
+            self.layer_sizes,
+            [*self.activations, self.output_activation],
+            self.n_target_columns,
+            dropout=self.dropout,
+            batch_norm=self.batch_norm,
+            spread=spread,
+        )
+
+    def _evaluate_layers(self, layers: np.ndarray, X: ArrayLike) -> np.ndarray:
+        """What some successive layers make of the inputs of the first."""
+        inputs = as_inputs(X, int(layers["n_in"][0]), self.dtype)
+        n_rows = count_rows(inputs)
+        capacity = _block_rows(n_rows)
+        out = np.empty((n_rows, layers["n_out"][-1]), dtype=self.dtype)
+        arena = build_arena(layers, capacity, self.dtype)
+        _kernels.predict(out, arena, inputs, self.params, self.stats, layers, capacity)
+        return out
+
+    def _pull_back(self, inputs: Inputs, cotangents: np.ndarray) -> np.ndarray:
+        n_rows = count_rows(inputs)
+        capacity = _block_rows(n_rows)
+        out = np.empty((n_rows, self.layer_sizes[0]), dtype=self.dtype)
+        _kernels.input_gradient(
+            out,
+            build_arena(self.layers, capacity, self.dtype),
+            inputs,
+            cotangents,
+            self.params,
+            self.stats,
+            self.layers,
+            capacity,
+        )
+        return out
+
+    def _bind(self, params: np.ndarray, stats: np.ndarray) -> None:
+        self.params, self.stats = params, stats
         self.weights = []
         self.biases = []
         for layer in self.layers:
@@ -242,13 +513,23 @@ class Network:
             self.weights.append(block.reshape(n_in, n_out))
             self.biases.append(params[bias : bias + n_out])
 
-    def _initialize(self, random_state: int | np.random.RandomState | None) -> None:
+    def _initialize(
+        self,
+        activations: Sequence[str],
+        init: str | float,
+        random_state: int | np.random.RandomState | None,
+    ) -> None:
         if not isinstance(random_state, np.random.RandomState):
             random_state = np.random.RandomState(random_state)
-        drawn = glorot_uniform(self.layer_sizes, self.activation, random_state)
+        self.params[...] = 1
+        drawn = draw_parameters(self.layer_sizes, list(activations), init, random_state)
         for layer, (weights, biases) in enumerate(drawn):
             self.weights[layer][...] = weights
             self.biases[layer][...] = biases
+        for layer in self.layers[self.layers["normalized"] >= 0]:
+            mean, n_out = layer["running"], layer["n_out"]
+            self.stats[mean : mean + n_out] = 0
+            self.stats[mean + n_out : mean + 2 * n_out] = 1
 
     def _as_data(
         self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None
@@ -300,7 +581,61 @@ def _check_dtype(dtype: np.dtype | type | str) -> np.dtype:
     return checked
 
 
-def _check_alpha(alpha: float) -> float:
-    if not 0 <= alpha < float("inf"):
-        raise ValueError(f"alpha must be finite and non-negative, got {alpha!r}")
-    return float(alpha)
+def _check_range(
+    what: str, value: float, low: float, high: float, *, closed: bool = False
+) -> float:
+    """The value, if it is in [low, high), or in [low, high] where that is closed."""
+    if not (low <= value < high or (closed and value == high)):
+        end = "]" if closed else ")"
+        raise ValueError(f"{what} must be in [{low}, {high}{end}, got {value!r}")
+    return float(value)
+
+
+def _as_list(value: Any) -> list:
+    return [value] if isinstance(value, str | numbers.Real) else list(value)
+
+
+def _one_a_layer(what: str, value: Any, n_hidden: int) -> list:
+    """One entry a hidden layer, from one for all or a sequence."""
+    if isinstance(value, str | numbers.Real):
+        return [value] * n_hidden
+    values = list(value)
+    if len(values) != n_hidden:
+        raise ValueError(
+            f"{what} must have one entry for each of {n_hidden} hidden layers, "
+            f"got {len(values)}"
+        )
+    return values
+
+
+def _loss_numbers(
+    loss: str,
+    n_outputs: int,
+    huber_delta: float,
+    quantile: float | Sequence[float],
+    dtype: np.dtype,
+) -> np.ndarray:
+    """What the loss must know of each output: κ of huber, q of quantile."""
+    values = np.zeros(n_outputs)
+    if loss == "huber":
+        if not 0 < huber_delta < np.inf:
+            raise ValueError(
+                f"huber_delta must be positive and finite, got {huber_delta!r}"
+            )
+        values[:] = huber_delta
+    if loss == "quantile":
+        levels = _as_list(quantile)
+        if len(levels) not in (1, n_outputs):
+            raise ValueError(
+                f"quantile must have one entry, or one for each of {n_outputs} outputs, "
+                f"got {len(levels)}"
+            )
+        if not all(0 < q < 1 for q in levels):
+            raise ValueError(f"quantile must be in (0, 1), got {quantile!r}")
+        values[:] = levels
+    return values.astype(dtype)
+
+
+def _block_rows(n_rows: int) -> int:
+    """Rows worked on at a time, of so many."""
+    return min(BLOCK_ROWS, max(1, n_rows))

@@ -13,11 +13,13 @@ RULE = np.dtype(
     [
         ("optimizer", np.intp),
         ("t", np.intp),
+        ("seed", np.intp),
         ("learning_rate", np.float64),
         ("decay_1", np.float64),
         ("decay_2", np.float64),
         ("epsilon", np.float64),
-        ("alpha", np.float64),
+        ("weight_decay", np.float64),
+        ("clip_norm", np.float64),
     ]
 )
 
@@ -29,6 +31,7 @@ DECAYS: dict[str, tuple[str | None, str | None]] = {
     "adagrad": (None, None),
     "rmsprop": (None, "rho"),
     "adam": ("beta_1", "beta_2"),
+    "adamw": ("beta_1", "beta_2"),
 }
 
 
@@ -37,7 +40,7 @@ class Optimizer:
 
     Parameters
     ----------
-    name : {'sgd', 'momentum', 'nesterov', 'adagrad', 'rmsprop', 'adam'}
+    name : {'sgd', 'momentum', 'nesterov', 'adagrad', 'rmsprop', 'adam', 'adamw'}
         The formulas stand in ``fastmlp/_kernels/optimizers.pxd``.
     n_params : int
         Length of the parameter vector.
@@ -50,9 +53,15 @@ class Optimizer:
     rho : float, default=0.9
         Decay γ of rmsprop's mean square.
     beta_1, beta_2 : float, default=0.9, 0.999
-        Decays of adam's moments.
+        Decays of the moments of adam and adamw.
     epsilon : float, default=1e-8
-        ε, inside the root for adagrad and rmsprop, outside for adam.
+        ε, inside the root for adagrad and rmsprop, outside for adam and adamw.
+    weight_decay : float, default=0.0
+        λ: weights are multiplied by 1 − ηλ before each step (decoupled decay).
+    clip_norm : float or None, default=None
+        A larger gradient is scaled down to this Euclidean norm; None: never.
+    seed : int, default=0
+        Of the dropout masks.
 
     Attributes
     ----------
@@ -74,6 +83,9 @@ class Optimizer:
         beta_1: float = 0.9,
         beta_2: float = 0.999,
         epsilon: float = 1e-8,
+        weight_decay: float = 0.0,
+        clip_norm: float | None = None,
+        seed: int = 0,
     ) -> None:
         if name not in _kernels.OPTIMIZERS:
             raise ValueError(
@@ -89,6 +101,9 @@ class Optimizer:
         self.rule["decay_1"] = decays.get(first, 0.0) if first else 0.0
         self.rule["decay_2"] = decays.get(second, 0.0) if second else 0.0
         self.rule["epsilon"] = epsilon
+        self.rule["weight_decay"] = weight_decay
+        self.rule["clip_norm"] = np.inf if clip_norm is None else clip_norm
+        self.rule["seed"] = seed
         self.slots = aligned_empty((_kernels.SLOTS[name], n_params), np.dtype(dtype))
         self.slots[...] = 0
 
@@ -102,14 +117,15 @@ class Optimizer:
         self.rule["learning_rate"] = value
 
     def go_on_from(self, earlier: Optimizer) -> None:
-        """Take over another's slots, steps and, unless η₀ was changed, its η.
+        """Take over another's slots, steps, masks and, unless η₀ was changed, its η.
 
         Another kind of optimizer has nothing to hand over.
         """
         if earlier.name != self.name:
             return
         self.slots = earlier.slots
-        self.rule["t"] = earlier.rule["t"]
+        for name in ("t", "seed"):
+            self.rule[name] = earlier.rule[name]
         if earlier.initial_learning_rate == self.initial_learning_rate:
             self.learning_rate = earlier.learning_rate
 

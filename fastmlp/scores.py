@@ -10,7 +10,10 @@ import numpy as np
 
 
 def accuracy(
-    outputs: np.ndarray, Y: np.ndarray, sample_weight: np.ndarray | None
+    outputs: np.ndarray,
+    Y: np.ndarray,
+    sample_weight: np.ndarray | None,
+    exclusive: bool,
 ) -> float:
     """Share of rows whose every label is right; NaN if an output is not finite.
 
@@ -22,11 +25,14 @@ def accuracy(
         Class indices where there is one column for several outputs, else 0 and 1.
     sample_weight : ndarray of shape (n_samples,) or None
         Weights of the rows.
+    exclusive : bool
+        Whether a row has one class, and not several labels.
     """
     if not np.isfinite(outputs).all():
         return float("nan")
-    if Y.shape[1] < outputs.shape[1]:
-        right = outputs.argmax(axis=1) == Y[:, 0]
+    if exclusive and outputs.shape[1] > 1:
+        truth = Y[:, 0] if Y.shape[1] == 1 else Y.argmax(axis=1)
+        right = outputs.argmax(axis=1) == truth
     else:
         right = ((outputs > 0.5) == Y).all(axis=1)
     return float(np.average(right, weights=sample_weight))

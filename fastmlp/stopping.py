@@ -42,6 +42,40 @@ class Plateau:
         return self.count > self.patience
 
 
+@dataclass
+class Overfitting:
+    """Sees when the training loss still falls, but the validation score has not risen.
+
+    Parameters
+    ----------
+    tol : float
+        Least improvement that counts, of either.
+    patience : float
+        Epochs without a better score that are borne.
+
+    Attributes
+    ----------
+    epoch : int or None
+        Once over-fitting has been seen: epochs after which the score was best.
+    """
+
+    tol: float
+    patience: float
+    epoch: int | None = None
+    _best_score: float = -math.inf
+    _best_epoch: int = 0
+    _loss_at_best: float = math.inf
+
+    def update(self, epoch: int, loss: float, score: float) -> None:
+        """Take in training loss and validation score after that many epochs."""
+        if score >= self._best_score + self.tol or self._best_epoch == 0:
+            self._best_score, self._best_epoch = score, epoch
+            self._loss_at_best = loss
+        late = epoch - self._best_epoch > self.patience
+        if self.epoch is None and late and loss < self._loss_at_best - self.tol:
+            self.epoch = self._best_epoch
+
+
 def raise_if_diverged(numbers: np.ndarray) -> None:
     """ValueError if any of a solver's results is infinite or NaN."""
     if not np.isfinite(numbers).all():

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +15,7 @@ from fastmlp.inputs import Inputs
 from fastmlp.network import Network
 from fastmlp.optimizers import Optimizer
 from fastmlp.schedules import Schedule
-from fastmlp.stopping import Plateau, raise_if_diverged
+from fastmlp.stopping import Overfitting, Plateau, raise_if_diverged
 from fastmlp.threads import Pace
 from fastmlp.workspace import BLOCK_ROWS, aligned_empty, build_arena
 
@@ -60,15 +61,21 @@ class Trainer:
         self.batch_size = batch_size
         self._pace = Pace(crew)
         self._data = (X, Y, sample_weight)
-        self._capacity = min(batch_size, BLOCK_ROWS)
+        # Normalisation looks at the whole batch at once.
+        self._capacity = batch_size if network.batch_norm else min(batch_size, BLOCK_ROWS)
         n_gathered = 0 if isinstance(X, tuple) else network.layer_sizes[0]
         self._arena = build_arena(
             network.layers, self._capacity, network.dtype, n_gathered
         )
         self._grads = aligned_empty(network.params.size, network.dtype)
         self._slice_batches = 1
-        self._cap = _largest_share(network)
-        optimizer.rule["alpha"] = network.alpha
+        self._objective = network.objective
+        self._objective["cap"] = _largest_share(network)
+
+    @property
+    def gradient_norm(self) -> float:
+        """‖g‖ of the last step's data term, before it was clipped."""
+        return math.sqrt(_kernels.sum_squares(self._grads))
 
     def run_epoch(self, order: np.ndarray) -> float:
         """One step for each successive batch of rows.
@@ -95,6 +102,7 @@ class Trainer:
         started = time.perf_counter()
         total = _kernels.train(
             self.network.params,
+            self.network.stats,
             self._grads,
             self.optimizer.slots,
             self.optimizer.rule,
@@ -102,8 +110,8 @@ class Trainer:
             *self._data,
             order,
             self.network.layers,
-            _kernels.LOSSES[self.network.loss_name],
-            self._cap,
+            self._objective,
+            self.network.numbers,
             self.batch_size,
             self._capacity,
             self._pace.crew,
@@ -129,29 +137,68 @@ def _largest_share(network: Network) -> float:
 
 
 @dataclass
+class Validation:
+    """What training is judged by: rows that it does not see.
+
+    Parameters
+    ----------
+    X : Inputs
+        Rows as :func:`fastmlp.inputs.as_inputs` makes them.
+    Y : ndarray of shape (n_samples, n_target_columns)
+        Encoded targets.
+    sample_weight : ndarray of shape (n_samples,) or None
+        Weights of the rows.
+    score : callable
+        ``score(network) -> float`` on these rows; larger is better.
+    """
+
+    X: Inputs
+    Y: np.ndarray
+    sample_weight: np.ndarray | None
+    score: Callable[[Network], float]
+
+    def loss(self, network: Network) -> float:
+        """Mean loss of the rows, without penalty."""
+        return network.data_loss(self.X, self.Y, self.sample_weight)
+
+
+@dataclass
 class Run:
     """What one call to :func:`fit_first_order` did.
 
     Attributes
     ----------
-    loss_curve : list of float
-        Mean training objective of each epoch.
-    validation_scores : list of float
-        Validation score after each epoch; empty without validation.
-    best_params : ndarray of shape (n_params,) or None
-        Parameters of the best validation score, those at the start if no epoch was
-        better than what ``loop.plateau`` knew; None without validation.
+    history : dict of list of float
+        One entry an epoch: 'loss', 'learning_rate', 'gradient_norm', 'seconds', and
+        with validation 'validation_score' and 'validation_loss'.
+    best : tuple of ndarray or None
+        Parameters and running moments of the best validation score, those at the start
+        if no epoch was better than what ``loop.plateau`` knew; None where the plateau
+        is not the validation score's.
     order : ndarray of intp or None
         The rows in the order of the last epoch.
     stop_reason : str
-        'max_iter', 'tol', 'interrupted' or 'diverged'.
+        'max_iter', 'tol', 'early_stopping', 'overfitting', 'param_tol', 'callback',
+        'interrupted' or 'diverged'.
+    overfit_epoch : int or None
+        Epochs after which the validation score was best, once over-fitting was seen.
     """
 
-    loss_curve: list[float] = field(default_factory=list)
-    validation_scores: list[float] = field(default_factory=list)
-    best_params: np.ndarray | None = None
+    history: dict[str, list[float]] = field(default_factory=dict)
+    best: tuple[np.ndarray, np.ndarray] | None = None
     order: np.ndarray | None = None
     stop_reason: str = "max_iter"
+    overfit_epoch: int | None = None
+
+    @property
+    def n_epochs(self) -> int:
+        """Epochs that were finished."""
+        return len(self.history.get("loss", []))
+
+    def record(self, logs: dict[str, float]) -> None:
+        """Take in one epoch's figures."""
+        for name, value in logs.items():
+            self.history.setdefault(name, []).append(value)
 
 
 @dataclass
@@ -170,11 +217,22 @@ class Loop:
         Epochs.
     shuffle : bool
         Whether each epoch draws a new order.
-    validate : callable, default=None
-        ``validate(network) -> float``, a score by which to stop in place of the
-        training loss.
-    n_samples_seen : int, default=0
-        Rows trained on by earlier calls.
+    validation : Validation, default=None
+        Rows that training is judged by.
+    early_stopping : bool, default=False
+        Whether the plateau is the validation score's, and the best parameters come
+        back, and not the training loss's.
+    overfitting : Overfitting, default=None
+        Told of every epoch's training loss and validation score.
+    stop_on_overfit : bool, default=False
+        Whether seeing over-fitting ends training.
+    param_tol : float, default=None
+        Training ends when no parameter has moved by as much over an epoch.
+    n_samples_seen, n_epochs_seen : int, default=0
+        Rows trained on by earlier calls, and epochs of the schedule that are over.
+    callbacks : sequence of callable, default=()
+        Each is called as ``f(epoch, logs)`` after an epoch, counted from 0; True ends
+        training.
     report : callable, default=None
         Takes each line of progress.
     """
@@ -184,8 +242,14 @@ class Loop:
     random_state: np.random.RandomState
     max_iter: int
     shuffle: bool = True
-    validate: Callable[[Network], float] | None = None
+    validation: Validation | None = None
+    early_stopping: bool = False
+    overfitting: Overfitting | None = None
+    stop_on_overfit: bool = False
+    param_tol: float | None = None
     n_samples_seen: int = 0
+    n_epochs_seen: int = 0
+    callbacks: Sequence[Callable[[int, dict[str, float]], object]] = ()
     report: Callable[[str], None] | None = None
 
 
@@ -213,33 +277,63 @@ def fit_first_order(trainer: Trainer, loop: Loop, rows: np.ndarray) -> Run:
         If the parameters have become infinite or NaN.
     """
     run = Run()
-    if loop.validate is not None:
-        run.best_params = trainer.network.params.copy()
+    network = trainer.network
+    if loop.early_stopping:
+        run.best = network.params.copy(), network.stats.copy()
     try:
         _run_epochs(trainer, loop, rows, run)
     except KeyboardInterrupt:
         run.stop_reason = "interrupted"
-    if run.best_params is not None:
-        trainer.network.params[:] = run.best_params
-    raise_if_diverged(trainer.network.params)
+    if loop.overfitting is not None:
+        run.overfit_epoch = loop.overfitting.epoch
+    if run.best is not None:
+        network.params[:], network.stats[:] = run.best
+    raise_if_diverged(network.params)
     return run
 
 
 def _run_epochs(trainer: Trainer, loop: Loop, rows: np.ndarray, run: Run) -> None:
-    for epoch in range(1, loop.max_iter + 1):
+    optimizer, params = trainer.optimizer, trainer.network.params
+    for epoch in range(loop.max_iter):
+        optimizer.learning_rate = loop.schedule.before_epoch(
+            loop.n_epochs_seen, optimizer.learning_rate, loop.n_samples_seen
+        )
+        before = None if loop.param_tol is None else params.copy()
         if loop.shuffle:
             rows = reshuffle(rows, loop.random_state)
         run.order = rows
-        loss = trainer.run_epoch(rows)
-        run.loss_curve.append(loss)
-        loop.n_samples_seen += len(rows)
-        _say(loop, f"Iteration {epoch}, loss = {loss:.8f}")
-        _judge(trainer.network, loop, run)
-        if not np.isfinite(loss) and not np.isfinite(trainer.network.params).all():
-            run.stop_reason = "diverged"
+        logs = _run_epoch(trainer, loop, rows, epoch)
+        run.record(logs)
+        asked = [callback(epoch, dict(logs)) is True for callback in loop.callbacks]
+        reason = _judge(trainer, loop, run, logs, before)
+        optimizer.learning_rate = loop.schedule.after_fit(
+            optimizer.learning_rate, loop.n_samples_seen
+        )
+        if reason is not None or any(asked):
+            run.stop_reason = reason or "callback"
             return
-        if _should_stop(trainer.optimizer, loop, run):
-            return
+
+
+def _run_epoch(
+    trainer: Trainer, loop: Loop, rows: np.ndarray, epoch: int
+) -> dict[str, float]:
+    """One epoch's figures."""
+    started = time.perf_counter()
+    loss = trainer.run_epoch(rows)
+    loop.n_samples_seen += len(rows)
+    loop.n_epochs_seen += 1
+    _say(loop, f"Iteration {epoch + 1}, loss = {loss:.8f}")
+    logs = {
+        "loss": loss,
+        "learning_rate": trainer.optimizer.learning_rate,
+        "gradient_norm": trainer.gradient_norm,
+    }
+    if loop.validation is not None:
+        logs["validation_score"] = loop.validation.score(trainer.network)
+        logs["validation_loss"] = loop.validation.loss(trainer.network)
+        _say(loop, f"Validation score: {logs['validation_score']:f}")
+    logs["seconds"] = time.perf_counter() - started
+    return logs
 
 
 def reshuffle(rows: np.ndarray, random_state: np.random.RandomState) -> np.ndarray:
@@ -249,38 +343,48 @@ def reshuffle(rows: np.ndarray, random_state: np.random.RandomState) -> np.ndarr
     return rows[permutation]
 
 
-def _judge(network: Network, loop: Loop, run: Run) -> None:
-    """Take the epoch's validation score, or else its loss, into the plateau."""
-    if loop.validate is None:
-        loop.plateau.update(-run.loss_curve[-1])
-        return
-    score = loop.validate(network)
-    run.validation_scores.append(score)
-    _say(loop, f"Validation score: {score:f}")
-    if loop.plateau.update(score):
-        run.best_params = network.params.copy()
+def _judge(
+    trainer: Trainer,
+    loop: Loop,
+    run: Run,
+    logs: dict[str, float],
+    before: np.ndarray | None,
+) -> str | None:
+    """Take the epoch in; the reason to stop, if there is one."""
+    network = trainer.network
+    is_best = loop.plateau.update(
+        logs["validation_score"] if loop.early_stopping else -logs["loss"]
+    )
+    if loop.early_stopping and is_best:
+        run.best = network.params.copy(), network.stats.copy()
+    if not np.isfinite(logs["loss"]) and not np.isfinite(network.params).all():
+        return "diverged"
+    if loop.plateau.reached and not _go_on_slower(trainer.optimizer, loop):
+        return "early_stopping" if loop.early_stopping else "tol"
+    if loop.overfitting is not None:
+        loop.overfitting.update(run.n_epochs, logs["loss"], logs["validation_score"])
+        if loop.stop_on_overfit and loop.overfitting.epoch is not None:
+            return "overfitting"
+    if before is not None and np.abs(network.params - before).max() < loop.param_tol:
+        return "param_tol"
+    return None
 
 
-def _should_stop(optimizer: Optimizer, loop: Loop, run: Run) -> bool:
-    """Move the learning rate; at a plateau it may be time to stop."""
-    rate = loop.schedule.after_epoch(optimizer.learning_rate, loop.n_samples_seen)
-    optimizer.learning_rate = rate
-    if not loop.plateau.reached:
-        return False
-    what = "Training loss" if loop.validate is None else "Validation score"
+def _go_on_slower(optimizer: Optimizer, loop: Loop) -> bool:
+    """At a plateau: whether the schedule has a lower rate to go on with."""
+    what = "Validation score" if loop.early_stopping else "Training loss"
     stalled = (
         f"{what} did not improve more than tol={loop.plateau.tol:f} for "
         f"{loop.plateau.patience:d} consecutive epochs."
     )
-    lower = loop.schedule.after_plateau(rate)
+    lower = loop.schedule.after_plateau(optimizer.learning_rate)
     if lower is None:
         _say(loop, f"{stalled} {loop.schedule.last_words}")
-        run.stop_reason = "tol"
-        return True
+        return False
     _say(loop, f"{stalled} Setting learning rate to {lower:f}")
     optimizer.learning_rate = lower
     loop.plateau.count = 0
-    return False
+    return True
 
 
 def _say(loop: Loop, line: str) -> None:

@@ -9,18 +9,31 @@ import numpy as np
 
 from fastmlp import _kernels
 
+# −1: the layer has none.
 LAYER = np.dtype(
     [
-        (name, np.intp)
-        for name in (
-            "n_in",
-            "n_out",
-            "weights",
-            "biases",
-            "outputs",
-            "deltas",
-            "activation",
-        )
+        ("n_in", np.intp),
+        ("n_out", np.intp),
+        ("weights", np.intp),
+        ("biases", np.intp),
+        ("gammas", np.intp),
+        ("running", np.intp),
+        ("normalized", np.intp),
+        ("z", np.intp),
+        ("a", np.intp),
+        ("outputs", np.intp),
+        ("deltas", np.intp),
+        ("activation", np.intp),
+        ("dropout", np.float64),
+    ]
+)
+
+OBJECTIVE = np.dtype(
+    [
+        ("loss", np.intp),
+        ("alpha", np.float64),
+        ("l1_ratio", np.float64),
+        ("cap", np.float64),
     ]
 )
 
@@ -47,7 +60,13 @@ def aligned_copy(array: np.ndarray) -> np.ndarray:
 
 
 def build_layers(
-    layer_sizes: Sequence[int], activations: Sequence[int], n_targets: int
+    layer_sizes: Sequence[int],
+    activations: Sequence[str],
+    n_targets: int,
+    *,
+    dropout: Sequence[float] = (),
+    batch_norm: bool = False,
+    spread: bool = False,
 ) -> np.ndarray:
     """The layer table: where each layer's parameters and arena blocks begin.
 
@@ -55,23 +74,65 @@ def build_layers(
     ----------
     layer_sizes : sequence of int
         Units of each layer, the inputs first.
-    activations : sequence of int
-        Activation code of each layer but the inputs.
+    activations : sequence of str
+        Activation of each layer but the inputs.
     n_targets : int
         Columns of the target matrix.
+    dropout : sequence of float, default=()
+        Share of each hidden layer's units that is dropped; empty for none.
+    batch_norm : bool, default=False
+        Whether the hidden layers are normalised.
+    spread : bool, default=False
+        Whether every hidden layer keeps z and σ(z) apart, as Hessian products need.
     """
     layers = np.zeros(len(layer_sizes) - 1, dtype=LAYER)
     layers["n_in"], layers["n_out"] = layer_sizes[:-1], layer_sizes[1:]
-    layers["activation"] = activations
-    n_weights = layers["n_in"] * layers["n_out"]
-    layers["weights"] = np.cumsum(n_weights) - n_weights
-    layers["biases"] = n_weights.sum() + np.cumsum(layers["n_out"]) - layers["n_out"]
-    column = n_targets + 1 + layer_sizes[-1]
-    for layer in layers:
-        layer["outputs"] = column
-        layer["deltas"] = column + layer["n_out"]
-        column += 2 * layer["n_out"]
+    layers["activation"] = [_kernels.ACTIVATIONS[name] for name in activations]
+    if len(dropout) > 0:
+        layers["dropout"][:-1] = dropout
+    _place_parameters(layers, batch_norm)
+    apart = [name in _kernels.SLOPES_OF_Z or spread for name in activations]
+    apart[-1] = False
+    _place_blocks(layers, apart, n_targets + 1 + layer_sizes[-1])
     return layers
+
+
+def count_params(layers: np.ndarray) -> int:
+    """Length of the parameter vector: weights, biases, then the γ of normalised layers."""
+    n_out = layers["n_out"]
+    n_gammas = n_out[layers["normalized"] >= 0].sum()
+    return int(layers["biases"][-1] + n_out[-1] + n_gammas)
+
+
+def count_stats(layers: np.ndarray) -> int:
+    """Length of the vector of running moments."""
+    return 2 * int(layers["n_out"][layers["normalized"] >= 0].sum())
+
+
+def _place_parameters(layers: np.ndarray, batch_norm: bool) -> None:
+    n_out, n_weights = layers["n_out"], layers["n_in"] * layers["n_out"]
+    layers["weights"] = np.cumsum(n_weights) - n_weights
+    layers["biases"] = n_weights.sum() + np.cumsum(n_out) - n_out
+    layers["gammas"] = layers["running"] = layers["normalized"] = -1
+    if batch_norm:
+        before = (np.cumsum(n_out) - n_out)[:-1]
+        layers["gammas"][:-1] = n_weights.sum() + n_out.sum() + before
+        layers["running"][:-1] = 2 * before
+
+
+def _place_blocks(layers: np.ndarray, apart: Sequence[bool], column: int) -> None:
+    for layer, z_apart in zip(layers, apart, strict=True):
+        n_out = layer["n_out"]
+        if layer["gammas"] >= 0:
+            layer["normalized"] = column
+            column += n_out
+        layer["z"] = column
+        column += n_out if z_apart else 0
+        layer["a"] = column
+        column += n_out if layer["dropout"] > 0 else 0
+        layer["outputs"] = column
+        layer["deltas"] = column + n_out
+        column += 2 * n_out
 
 
 def build_arena(
@@ -92,4 +153,4 @@ def build_arena(
         rows, none where X is sparse or read in place.
     """
     n_columns = int(layers["deltas"][-1] + layers["n_out"][-1]) + n_gathered
-    return aligned_empty(n_columns * capacity + _kernels.count_units(layers), dtype)
+    return aligned_empty(n_columns * capacity + _kernels.count_extras(layers), dtype)

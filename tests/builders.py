@@ -4,32 +4,47 @@ from itertools import pairwise
 
 import numpy as np
 
-from fastmlp._kernels import ACTIVATIONS, OPTIMIZERS, SLOTS, count_units
+from fastmlp._kernels import (
+    ACTIVATIONS,
+    LOSSES,
+    OPTIMIZERS,
+    SLOPES_OF_Z,
+    SLOTS,
+    count_extras,
+)
 
 LAYER = np.dtype(
     [
-        (name, np.intp)
-        for name in (
-            "n_in",
-            "n_out",
-            "weights",
-            "biases",
-            "outputs",
-            "deltas",
-            "activation",
-        )
+        ("n_in", np.intp),
+        ("n_out", np.intp),
+        ("weights", np.intp),
+        ("biases", np.intp),
+        ("gammas", np.intp),
+        ("running", np.intp),
+        ("normalized", np.intp),
+        ("z", np.intp),
+        ("a", np.intp),
+        ("outputs", np.intp),
+        ("deltas", np.intp),
+        ("activation", np.intp),
+        ("dropout", float),
     ]
 )
 RULE = np.dtype(
     [
         ("optimizer", np.intp),
         ("t", np.intp),
+        ("seed", np.intp),
         ("learning_rate", float),
         ("decay_1", float),
         ("decay_2", float),
         ("epsilon", float),
-        ("alpha", float),
+        ("weight_decay", float),
+        ("clip_norm", float),
     ]
+)
+OBJECTIVE = np.dtype(
+    [("loss", np.intp), ("alpha", float), ("l1_ratio", float), ("cap", float)]
 )
 
 
@@ -38,47 +53,111 @@ def count_targets(n_out, output_activation):
     return 1 if output_activation == "softmax" else n_out
 
 
-def build_layers(sizes, hidden_activation, output_activation):
-    """The layer table of a network; sizes are those of the inputs and each layer."""
+def build_layers(
+    sizes,
+    hidden_activation,
+    output_activation,
+    dropout=0.0,
+    batch_norm=False,
+    spread=False,
+):
+    """The layer table of a network; sizes are those of the inputs and each layer.
+
+    hidden_activation and dropout may be lists, an entry a hidden layer. Where spread,
+    every hidden layer keeps z and σ(z) apart.
+    """
     layers = np.zeros(len(sizes) - 1, LAYER)
-    weight = 0
-    bias = sum(n_in * n_out for n_in, n_out in pairwise(sizes))
+    hidden = layers[:-1]
+    names = np.broadcast_to(np.asarray(hidden_activation, object), hidden.shape)
+    hidden["activation"] = [ACTIVATIONS[name] for name in names]
+    hidden["dropout"] = dropout
+    layers["activation"][-1] = ACTIVATIONS[output_activation]
+    place_parameters(layers, sizes, batch_norm)
     column = count_targets(sizes[-1], output_activation) + 1 + sizes[-1]
-    for layer, (n_in, n_out) in zip(layers, pairwise(sizes), strict=True):
+    for layer, name in zip(hidden, names, strict=True):
+        z_apart, a_apart = spread or name in SLOPES_OF_Z, layer["dropout"] > 0
+        column = place_blocks(layer, column, batch_norm, z_apart, a_apart)
+    place_blocks(layers[-1], column, False, False, False)
+    return layers
+
+
+def place_parameters(layers, sizes, batch_norm):
+    """Offsets in params, all W, all b, then the hidden layers' γ; and in stats."""
+    weight = stat = 0
+    bias = sum(n_in * n_out for n_in, n_out in pairwise(sizes))
+    gamma = bias + sum(sizes[1:])
+    for i, (n_in, n_out) in enumerate(pairwise(sizes)):
+        normalized = batch_norm and i < len(layers) - 1
+        layer = layers[i]
         layer["n_in"], layer["n_out"] = n_in, n_out
         layer["weights"], layer["biases"] = weight, bias
-        layer["outputs"], layer["deltas"] = column, column + n_out
-        layer["activation"] = ACTIVATIONS[hidden_activation]
-        weight, bias, column = weight + n_in * n_out, bias + n_out, column + 2 * n_out
-    layers["activation"][-1] = ACTIVATIONS[output_activation]
-    return layers
+        layer["gammas"] = gamma if normalized else -1
+        layer["running"] = stat if normalized else -1
+        weight, bias = weight + n_in * n_out, bias + n_out
+        gamma, stat = gamma + n_out, stat + 2 * n_out
+
+
+def place_blocks(layer, column, normalized, z_apart, a_apart):
+    """A layer's blocks from that column on; returns the first column behind them."""
+    n = layer["n_out"]
+    layer["normalized"] = column if normalized else -1
+    layer["z"] = column + n * normalized
+    layer["a"] = layer["z"] + n * z_apart
+    layer["outputs"] = layer["a"] + n * a_apart
+    layer["deltas"] = layer["outputs"] + n
+    return layer["deltas"] + n
 
 
 def count_params(layers):
     """Length of params."""
-    return int(layers["biases"][-1] + layers["n_out"][-1])
+    n_gammas = layers["n_out"][layers["gammas"] >= 0].sum()
+    n_weights = (layers["n_in"] * layers["n_out"]).sum()
+    return int(n_weights + layers["n_out"].sum() + n_gammas)
 
 
 def arena_columns(layers, n_targets):
-    """Targets, scales, losses, then outputs and deltas of each layer."""
-    n_out = layers["n_out"]
-    return int(n_targets + 1 + n_out[-1] + 2 * n_out.sum())
+    """Targets, scales, losses, then each layer's blocks, a shared one counted once."""
+    blocks = layers[["normalized", "z", "a", "outputs", "deltas"]]
+    n_own = [len({column for column in layer if column >= 0}) for layer in blocks]
+    return int(n_targets + 1 + layers["n_out"][-1] + n_own @ layers["n_out"])
 
 
 def build_arena(layers, n_targets, capacity, dtype=float):
-    """An arena poisoned with NaN: columns, units of update, and gathered inputs."""
+    """An arena poisoned with NaN: columns, the engine's extras, and gathered inputs."""
     n_columns = arena_columns(layers, n_targets) + int(layers["n_in"][0])
-    n_entries = n_columns * capacity + count_units(layers)
-    return np.full(n_entries, np.nan, dtype)
+    return np.full(n_columns * capacity + count_extras(layers), np.nan, dtype)
+
+
+def build_stats(layers, dtype=float):
+    """Running means of zero and variances of one, as before the first step."""
+    stats = np.zeros(2 * layers["n_out"][layers["running"] >= 0].sum(), dtype)
+    for layer in layers[layers["running"] >= 0]:
+        stats[layer["running"] + layer["n_out"] :][: layer["n_out"]] = 1
+    return stats
 
 
 def build_rule(optimizer, **numbers):
-    """A rule before its first step; numbers left out are zero."""
+    """A rule before its first step, nothing clipped; numbers left out are zero."""
     rule = np.zeros(1, RULE)
     rule["optimizer"] = OPTIMIZERS[optimizer]
+    rule["clip_norm"] = np.inf
     for name, value in numbers.items():
         rule[name] = value
     return rule
+
+
+def build_objective(loss, alpha=0.0, l1_ratio=0.0, cap=np.inf):
+    """The objective of that loss."""
+    return np.array([(LOSSES[loss], alpha, l1_ratio, cap)], OBJECTIVE)
+
+
+def build_numbers(loss, n_out, dtype=float):
+    """κ = 0.7 for huber, other q for every output of quantile, else zeros."""
+    numbers = {
+        "huber": np.full(n_out, 0.7),
+        "quantile": (np.arange(n_out) + 0.6) / (n_out + 0.5),
+    }
+    return numbers.get(loss, np.zeros(n_out)).astype(dtype)
 
 
 def build_slots(optimizer, n_params, dtype=float):

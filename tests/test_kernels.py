@@ -10,8 +10,11 @@ import pytest
 from builders import (
     build_arena,
     build_layers,
+    build_numbers,
+    build_objective,
     build_rule,
     build_slots,
+    build_stats,
     count_params,
     count_targets,
 )
@@ -29,7 +32,8 @@ OPTIMIZER_NUMBERS = {
     "decay_1": 0.8,
     "decay_2": 0.9,
     "epsilon": 1e-3,
-    "alpha": 0.3,
+    "weight_decay": 0.5,
+    "seed": 3,
 }
 
 
@@ -92,19 +96,28 @@ def test_activations(activation, shape, dtype):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("activation", [*HIDDEN_ACTIVATIONS, "exp"])
-def test_slopes(activation, shape, dtype):
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_slopes_and_curvatures(activation, shape, dtype):
     code = ACTIVATIONS[activation]
-    a = draw(shape, dtype)
+    z, delta, rz = (3 * draw(shape, dtype, seed) for seed in (0, 2, 3))
+    a = z.copy()
     _reference.activate(a, code)
-    assert_same("multiply_slope", [draw(shape, dtype, 1)], a, code)
+    assert_same("multiply_jacobian", [delta], a, z, code)
+    if activation != "softmax":
+        assert_same("multiply_slope", [delta], a, z, code)
+        # One term at a time: their sum may cancel.
+        rdelta, zero = draw(shape, dtype, 4), np.zeros(shape, dtype)
+        assert_same("differentiate_slope", [rdelta], delta, zero, a, z, code)
+        assert_same("differentiate_slope", [zero], delta, rz, a, z, code)
 
 
 @pytest.mark.parametrize("module", [_kernels, _reference])
 def test_softmax_has_no_slope(module):
-    a = draw((2, 3), "float64")
+    a, code = draw((2, 3), "float64"), ACTIVATIONS["softmax"]
     with pytest.raises(ValueError, match="slope"):
-        module.multiply_slope(a.copy(), a, ACTIVATIONS["softmax"])
+        module.multiply_slope(a.copy(), a, a, code)
+    with pytest.raises(ValueError, match="slope"):
+        module.differentiate_slope(a.copy(), a, a, a, a, code)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -115,8 +128,25 @@ def test_heads(head, shape, dtype):
     y = draw_targets(*shape, loss, output, dtype)
     z, empty = 3 * draw(shape, dtype, 2), np.full(shape, np.nan, dtype)
     scales = np.abs(draw(shape[0], dtype, 3))
+    codes = LOSSES[loss], ACTIVATIONS[output]
+    rest = z, y, scales, build_numbers(loss, shape[1], dtype), *codes
+    assert_same("evaluate_head", [empty, empty], *rest)
+    assert_same("differentiate_head", [empty], draw(shape, dtype, 4), *rest)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("loss", ["absolute_error", "huber", "quantile"])
+def test_losses_at_their_kinks(loss, dtype):
+    """r = 0 and |r| = κ, where the slope is a convention."""
+    numbers = build_numbers(loss, 3, dtype)
+    y = draw((4, 3), dtype)
+    z = y + np.array([[0], [1], [-1], [2]], dtype) * numbers
+    z[0] = y[0]
+    empty, scales = np.zeros_like(z), np.ones(4, dtype)
     assert_same(
-        "evaluate_head", [empty, empty], z, y, scales, LOSSES[loss], ACTIVATIONS[output]
+        "evaluate_head",
+        [empty, empty],
+        *(z, y, scales, numbers, LOSSES[loss], ACTIVATIONS["identity"]),
     )
 
 
@@ -130,7 +160,9 @@ def test_log_loss_of_saturated_outputs(head, dtype):
     y = draw_targets(9, n_out, loss, output, dtype)
     empty, scales = np.zeros_like(z), np.ones(9, dtype)
     native, reference = both(
-        "evaluate_head", [empty, empty], z, y, scales, LOSSES[loss], ACTIVATIONS[output]
+        "evaluate_head",
+        [empty, empty],
+        *(z, y, scales, np.zeros(n_out, dtype), LOSSES[loss], ACTIVATIONS[output]),
     )
     assert np.isfinite(native[0]).all()
     assert np.isfinite(native[1]).all()
@@ -148,10 +180,9 @@ def test_products(k, n, m, dtype):
         draw(shape, dtype, seed)
         for seed, shape in enumerate([(m, k), (k, m), (k, n), (n, k)])
     )
-    assert_same("multiply_nn", [empty], a, b)
-    assert_same("multiply_nt", [empty], a, bt)
-    assert_same("multiply_tn", [empty], at, b, False)
-    assert_same("multiply_tn", [draw((m, n), dtype, 5)], at, b, True)
+    for name, operands in [("nn", (a, b)), ("nt", (a, bt)), ("tn", (at, b))]:
+        assert_same(f"multiply_{name}", [empty], *operands, False)
+        assert_same(f"multiply_{name}", [draw((m, n), dtype, 5)], *operands, True)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -160,8 +191,41 @@ def test_sums(shape, dtype):
     a = draw(shape, dtype)
     assert_same("sum_columns", [np.full(shape[1], np.nan, dtype)], a, False)
     assert_same("sum_columns", [draw(shape[1], dtype, 1)], a, True)
-    native, reference = both("sum_squares", [], a.ravel())
-    assert native[-1] == pytest.approx(reference[-1], rel=TOLERANCES[a.dtype])
+    for name in ("sum_squares", "sum_magnitudes"):
+        native, reference = both(name, [], a.ravel())
+        assert native[-1] == pytest.approx(reference[-1], rel=TOLERANCES[a.dtype])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_dropout(shape, dtype):
+    """Bit for bit: the mask is a contract, not a distribution."""
+    a, out = draw(shape, dtype), np.full(shape, np.nan, dtype)
+    for dropout, seed, t, layer, first in [
+        (0.0, 1, 1, 0, 0),
+        (0.3, 2**40 + 1, 7, 2, 11),
+        (0.9, 2**31 - 2, 2**33, 1, 2**31),
+    ]:
+        arguments = a, dropout, seed, t, layer, first
+        native, reference = both("drop", [out], *arguments)
+        np.testing.assert_array_equal(native[0] == 0, reference[0] == 0)
+        assert_close(native[0], reference[0])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_batch_normalisation(shape, dtype):
+    x, scales = draw(shape, dtype), np.abs(draw(shape[0], dtype, 1))
+    scales /= scales.sum()
+    gammas, biases = draw(shape[1], dtype, 2), draw(shape[1], dtype, 3)
+    empty, vector = np.full(shape, np.nan, dtype), np.full(shape[1], np.nan, dtype)
+    moments = np.full((2, shape[1]), np.nan, dtype)
+    assert_same("compute_moments", [moments], x, scales)
+    moments[0], moments[1] = draw(shape[1], dtype, 4), draw(shape[1], dtype, 5) ** 2
+    assert_same("normalize", [x], moments)
+    assert_same("scale_and_shift", [empty], x, gammas, biases)
+    buffers = [draw(shape, dtype, 6), vector, vector]
+    assert_same("normalize_deltas", buffers, x, scales, gammas, moments)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -176,7 +240,7 @@ def test_updates(optimizer, n, dtype):
     for t in (1, 2, 3):
         rule["t"] = t
         for params, slots, module in sides:
-            module.update(params, draw(n, dtype, t), slots, rule, 0.1)
+            module.update(params, draw(n, dtype, t), slots, rule, 0.2, 0.1, 0.9, 0.7)
         assert_close(sides[0][0], sides[1][0], "params")
         assert_close(sides[0][1], sides[1][1], "slots")
 
@@ -184,19 +248,33 @@ def test_updates(optimizer, n, dtype):
 class Case:
     """A network with data, and the buffers of one side."""
 
-    def __init__(self, sizes, hidden, head, optimizer, dtype, rows=13, weighted=True):
+    def __init__(
+        self,
+        sizes,
+        hidden,
+        head,
+        optimizer,
+        dtype,
+        rows=13,
+        weighted=True,
+        l1_ratio=0.4,
+        clip_norm=np.inf,
+        **layer_settings,
+    ):
         loss, output = head
-        self.layers = build_layers(sizes, hidden, output)
-        self.loss = LOSSES[loss]
+        self.layers = build_layers(sizes, hidden, output, **layer_settings)
+        self.objective = build_objective(loss, alpha=0.3, l1_ratio=l1_ratio)
+        self.numbers = build_numbers(loss, sizes[-1], dtype)
         self.n_targets = count_targets(sizes[-1], output)
         self.X = draw((rows, sizes[0]), dtype)
         self.Y = draw_targets(rows, sizes[-1], loss, output, dtype)
         self.weights = np.abs(draw(rows, dtype, 5)) if weighted else None
         n_params = count_params(self.layers)
         self.params = 0.2 * draw(n_params, dtype, 6)
+        self.stats = build_stats(self.layers, dtype)
         self.grads = np.full(n_params, np.nan, dtype)
         self.slots = build_slots(optimizer, n_params, dtype)
-        self.rule = build_rule(optimizer, **OPTIMIZER_NUMBERS)
+        self.rule = build_rule(optimizer, clip_norm=clip_norm, **OPTIMIZER_NUMBERS)
 
     def arena(self, capacity):
         arena = build_arena(self.layers, self.n_targets, capacity, self.X.dtype)
@@ -206,21 +284,9 @@ class Case:
     def train(self, module, order, batch_size, capacity, arena=None, crew=None):
         arena = self.arena(capacity) if arena is None else arena
         total = module.train(
-            self.params,
-            self.grads,
-            self.slots,
-            self.rule,
-            arena,
-            self.X,
-            self.Y,
-            self.weights,
-            order,
-            self.layers,
-            self.loss,
-            np.inf,
-            batch_size,
-            capacity,
-            crew,
+            *(self.params, self.stats, self.grads, self.slots, self.rule, arena),
+            *(self.X, self.Y, self.weights, order),
+            *(self.layers, self.objective, self.numbers, batch_size, capacity, crew),
         )
         return total, arena
 
@@ -229,16 +295,34 @@ def arena_blocks(arena, case, capacity):
     """Every block of the arena by name."""
     layers = case.layers
     n_out = int(layers["n_out"][-1])
-    columns = [("targets", case.n_targets), ("scales", 1), ("losses", n_out)]
+    columns = {"targets": (0, case.n_targets), "scales": (case.n_targets, 1)}
+    columns["losses"] = (case.n_targets + 1, n_out)
     for number, layer in enumerate(layers):
-        width = int(layer["n_out"])
-        columns += [(f"outputs {number}", width), (f"deltas {number}", width)]
-    blocks, begin = {}, 0
-    for name, width in columns:
-        blocks[name] = arena[begin : begin + width * capacity]
-        begin += width * capacity
-    blocks["inputs"] = arena[begin + _kernels.count_units(layers) :]
+        for name in ("normalized", "z", "a", "outputs", "deltas"):
+            if layer[name] >= 0:
+                columns[f"{name} {number}"] = int(layer[name]), int(layer["n_out"])
+    blocks = {
+        name: arena[begin * capacity : (begin + width) * capacity]
+        for name, (begin, width) in columns.items()
+    }
+    n_columns = int(layers["deltas"][-1]) + n_out
+    blocks["inputs"] = arena[n_columns * capacity + _kernels.count_extras(layers) :]
     return blocks
+
+
+def assert_same_training(arguments, settings, batch_size, capacity):
+    """Three steps, the last one short: every buffer of both sides agrees."""
+    native, reference = (Case(*arguments, **settings) for _ in range(2))
+    order = np.random.RandomState(7).permutation(13)[:12]
+    total, arena = native.train(_kernels, order, batch_size, capacity)
+    expected, expected_arena = reference.train(_reference, order, batch_size, capacity)
+    assert total == pytest.approx(expected, rel=TOLERANCES[native.X.dtype])
+    assert native.rule["t"] == reference.rule["t"] == -(-12 // batch_size)
+    for name in ("params", "stats", "grads", "slots"):
+        assert_close(getattr(native, name), getattr(reference, name), name)
+    mine = arena_blocks(arena, native, capacity)
+    for name, block in arena_blocks(expected_arena, reference, capacity).items():
+        assert_close(mine[name], block, name)
 
 
 TOPOLOGIES = [[3, 2], [5, 17, 1], [7, 33, 4, 3]]
@@ -249,20 +333,35 @@ TOPOLOGIES = [[3, 2], [5, 17, 1], [7, 33, 4, 3]]
 @pytest.mark.parametrize("head", ALL_HEADS)
 @pytest.mark.parametrize("hidden", HIDDEN_ACTIVATIONS)
 def test_steps(hidden, head, optimizer, dtype):
-    """Three steps, the last one short: params, grads, slots, rule and arena agree."""
-    for sizes in TOPOLOGIES:
-        native = Case(sizes, hidden, head, optimizer, dtype)
-        reference = Case(sizes, hidden, head, optimizer, dtype)
-        order = np.random.RandomState(7).permutation(13)[:12]
-        total, arena = native.train(_kernels, order, 5, 5)
-        expected, expected_arena = reference.train(_reference, order, 5, 5)
-        assert total == pytest.approx(expected, rel=TOLERANCES[native.X.dtype])
-        assert native.rule["t"] == reference.rule["t"] == 3
-        for name in ("params", "grads", "slots"):
-            assert_close(getattr(native, name), getattr(reference, name), name)
-        mine = arena_blocks(arena, native, 5)
-        for name, block in arena_blocks(expected_arena, reference, 5).items():
-            assert_close(mine[name], block, name)
+    """Every activation × loss × optimizer × type, L1, L2 and decay at once."""
+    assert_same_training(([7, 33, 4, 3], hidden, head, optimizer, dtype), {}, 5, 5)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("head", ALL_HEADS)
+@pytest.mark.parametrize("sizes", [[3, 2], [5, 17, 1]])
+def test_steps_of_small_networks(sizes, head, optimizer, dtype):
+    arguments = sizes, "tanh", head, optimizer, dtype
+    assert_same_training(arguments, {"weighted": False, "l1_ratio": 0.0}, 5, 3)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("clip_norm", [0.05, 1e6, np.inf])
+@pytest.mark.parametrize("dropout", [0.0, [0.3, 0.0], [0.2, 0.6]])
+@pytest.mark.parametrize("batch_norm", [False, True])
+@pytest.mark.parametrize("hidden", [["tanh", "relu"], ["gelu", "softplus"]])
+def test_steps_with_everything(hidden, batch_norm, dropout, clip_norm, dtype):
+    """Layers that keep apart what others share, and gradients clipped or not."""
+    settings = {"batch_norm": batch_norm, "dropout": dropout, "clip_norm": clip_norm}
+    for weighted in (True, False):
+        settings["weighted"] = weighted
+        head = "log_loss", "softmax"
+        arguments = [7, 33, 4, 3], hidden, head, "adam", dtype
+        assert_same_training(arguments, settings, 5, 5)
+        assert_same_training(arguments, settings, 12, 12)
+        if not batch_norm:
+            assert_same_training(arguments, settings, 12, 5)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -271,11 +370,43 @@ def test_steps(hidden, head, optimizer, dtype):
 @pytest.mark.parametrize("head", ALL_HEADS)
 def test_objective_and_gradient(head, weighted, capacity, dtype):
     for sizes in TOPOLOGIES:
-        case = Case(sizes, "tanh", head, "sgd", dtype, weighted=weighted)
-        data = (case.X, case.Y, case.weights, case.params, case.layers, case.loss, 0.3)
+        for settings in ({}, {"batch_norm": True, "dropout": 0.5}):
+            case = Case(sizes, "silu", head, "sgd", dtype, weighted=weighted, **settings)
+            case.stats += np.abs(draw(case.stats.shape, dtype))
+            data = (case.X, case.Y, case.weights, case.params, case.stats, case.layers)
+            rest = (case.objective, case.numbers, capacity)
+            arena = case.arena(capacity)
+            buffers = [case.grads, arena]
+            assert_same("compute_loss_and_gradient", buffers, *data, *rest)
+            assert_same("compute_loss", [arena], *data, *rest)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("head", ALL_HEADS)
+@pytest.mark.parametrize("hidden", HIDDEN_ACTIVATIONS)
+def test_hessian_products(hidden, head, dtype):
+    for capacity in (4, 13):
+        case = Case([7, 33, 4, 3], hidden, head, "sgd", dtype, spread=True)
         arena = case.arena(capacity)
-        assert_same("compute_loss_and_gradient", [case.grads, arena], *data, capacity)
-        assert_same("compute_loss", [arena], *data, capacity)
+        direction = draw(case.params.shape, dtype, 8)
+        assert_same(
+            "multiply_hessian",
+            [case.grads, arena, arena],
+            *(case.X, case.Y, case.weights, case.params, direction, case.layers),
+            *(case.objective, case.numbers, capacity),
+        )
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("batch_norm", [False, True])
+@pytest.mark.parametrize("head", ALL_HEADS)
+def test_input_gradients(head, batch_norm, dtype):
+    for sizes in TOPOLOGIES:
+        case = Case(sizes, "mish", head, "sgd", dtype, batch_norm=batch_norm, dropout=0.5)
+        case.stats += np.abs(draw(case.stats.shape, dtype))
+        out, V = np.full_like(case.X, np.nan), draw((13, sizes[-1]), dtype, 9)
+        rest = V, case.params, case.stats, case.layers, 6
+        assert_same("input_gradient", [out, case.arena(6)], case.X, *rest)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -285,28 +416,32 @@ def test_predict(head, rows, dtype):
     for sizes in TOPOLOGIES:
         case = Case(sizes, "relu", head, "sgd", dtype, rows=rows)
         out = np.full((rows, sizes[-1]), np.nan, dtype)
-        assert_same(
-            "predict", [out, case.arena(6)], case.X, case.params, case.layers, 6
-        )
+        rest = case.params, case.stats, case.layers, 6
+        assert_same("predict", [out, case.arena(6)], case.X, *rest)
+
+
+EVERYTHING = {"batch_norm": True, "dropout": 0.4, "clip_norm": 0.1}
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("batch_size", [1, 4, 40])
+@pytest.mark.parametrize("settings", [{}, EVERYTHING])
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
-def test_the_arena_carries_nothing(optimizer, batch_size, dtype):
+def test_the_arena_carries_nothing(optimizer, settings, batch_size, dtype):
     """Poisoned with NaN before every step, training gives the same bits."""
     order = np.random.RandomState(8).permutation(13)
-    at_once = Case([7, 33, 4, 3], "relu", ("log_loss", "softmax"), optimizer, dtype)
-    at_once.train(_kernels, order, batch_size, 6)
-    poisoned = Case([7, 33, 4, 3], "relu", ("log_loss", "softmax"), optimizer, dtype)
-    arena = poisoned.arena(6)
+    arguments = [7, 33, 4, 3], "gelu", ("log_loss", "softmax"), optimizer, dtype
+    capacity = 40 if settings else 6
+    at_once = Case(*arguments, **settings)
+    at_once.train(_kernels, order, batch_size, capacity)
+    poisoned = Case(*arguments, **settings)
+    arena = poisoned.arena(capacity)
     for begin in range(0, 13, batch_size):
         arena[:] = np.nan
         poisoned.grads[:] = np.nan
-        poisoned.train(
-            _kernels, order[begin : begin + batch_size], batch_size, 6, arena
-        )
-    for name in ("params", "grads", "slots", "rule"):
+        batch = order[begin : begin + batch_size]
+        poisoned.train(_kernels, batch, batch_size, capacity, arena)
+    for name in ("params", "stats", "grads", "slots", "rule"):
         np.testing.assert_array_equal(getattr(at_once, name), getattr(poisoned, name))
 
 
@@ -315,16 +450,19 @@ def test_the_arena_carries_nothing(optimizer, batch_size, dtype):
 @pytest.mark.parametrize("rows", [1, 7, 13, 100])
 @pytest.mark.parametrize("sizes", [[3, 2], [5, 17, 1], [40, 65, 33, 10]])
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
-def test_threads_leave_the_bits_alone(optimizer, sizes, rows, dtype):
+@pytest.mark.parametrize("settings", [{}, EVERYTHING])
+def test_threads_leave_the_bits_alone(settings, optimizer, sizes, rows, dtype):
     """1, 2, 3 and 4 threads, on two processors or fewer: every buffer the same."""
     order = np.random.RandomState(9).permutation(rows)
     head = ("log_loss", "softmax" if sizes[-1] > 1 else "logistic")
+    capacity = 30 if settings else 25
     results = []
     for n_threads in (1, 2, 3, 4):
-        case = Case(sizes, "tanh", head, optimizer, dtype, rows=rows)
+        case = Case(sizes, "tanh", head, optimizer, dtype, rows=rows, **settings)
         with gather_crew(n_threads) as crew:
-            total, arena = case.train(_kernels, order, 30, 25, crew=crew)
-        results.append([total, arena, case.params, case.grads, case.slots, case.rule])
+            total, arena = case.train(_kernels, order, 30, capacity, crew=crew)
+        buffers = (case.params, case.stats, case.grads, case.slots, case.rule)
+        results.append([total, arena, *buffers])
     for other in results[1:]:
         for mine, expected in zip(other, results[0], strict=True):
             np.testing.assert_array_equal(mine, expected)
@@ -345,24 +483,15 @@ def test_cap_keeps_nan():
     """A capped loss still shows divergence."""
     case = Case([3, 2], "relu", ("log_loss", "softmax"), "sgd", "float64")
     case.params[:] = np.nan
-    arena = case.arena(5)
-    total = _kernels.train(
-        case.params,
-        case.grads,
-        case.slots,
-        case.rule,
-        arena,
-        case.X,
-        case.Y,
-        None,
-        np.arange(5),
-        case.layers,
-        case.loss,
-        36.0,
-        5,
-        5,
-    )
+    case.objective["cap"] = 36.0
+    total, _ = case.train(_kernels, np.arange(5), 5, 5)
     assert np.isnan(total)
+
+
+def test_normalisation_wants_the_whole_batch():
+    case = Case([3, 4, 2], "relu", ALL_HEADS[0], "sgd", "float64", batch_norm=True)
+    with pytest.raises(ValueError, match="whole batch"):
+        case.train(_kernels, np.arange(13), 13, 5)
 
 
 @pytest.mark.parametrize(
@@ -370,15 +499,23 @@ def test_cap_keeps_nan():
     [
         ("weights", 10**6, "outside params"),
         ("biases", -1, "outside params"),
+        ("z", 10**6, "outside the arena"),
+        ("a", -1, "outside the arena"),
         ("outputs", 10**6, "outside the arena"),
         ("deltas", -3, "outside the arena"),
+        ("normalized", 10**6, "gammas outside"),
+        ("gammas", 10**6, "gammas outside"),
+        ("running", 10**6, "running moments outside"),
+        ("dropout", 1.0, "dropout"),
+        ("dropout", np.nan, "dropout"),
         ("n_in", 4, "network takes 4"),
         ("n_out", 0, "size"),
         ("activation", 99, "activation"),
     ],
 )
 def test_no_call_writes_outside(field, value, message):
-    case = Case([3, 2], "relu", ("squared_error", "identity"), "sgd", "float64")
+    normalized = field in ("gammas", "running")
+    case = Case([3, 4, 2], "relu", ALL_HEADS[0], "sgd", "float64", batch_norm=normalized)
     case.layers[field][0] = value
     arena = np.zeros(1000)
     with pytest.raises(ValueError, match=message):
@@ -397,6 +534,7 @@ def test_no_call_writes_outside(field, value, message):
         ({"grads": np.zeros(3)}, "grads"),
         ({"slots": np.zeros((1, 8))}, "slots"),
         ({"arena": np.zeros(40)}, "arena"),
+        ({"numbers": np.zeros(2)}, "numbers"),
     ],
 )
 def test_buffers_are_checked(change, message):

@@ -4,10 +4,12 @@ Float32 results are held against float64, float64 results against long double
 (64 bits of mantissa on x86; elsewhere the test is skipped).
 """
 
+import math
+
 import numpy as np
 import pytest
 
-from fastmlp import _kernels
+from fastmlp import _kernels, _reference
 
 
 def exact_sigmoid(x):
@@ -16,14 +18,40 @@ def exact_sigmoid(x):
     return np.where(x >= 0, 1, e) / (1 + e)
 
 
-RANGES = {"exp": 80, "tanh": 20, "sigmoid": 80}
-LIMITS = {"exp": 2, "log": 2, "log1p": 5, "tanh": 5, "sigmoid": 5}
+def exact_erf(x):
+    """2/√π e^(−x²) Σ 2ⁿ x²ⁿ⁺¹/(2n + 1)!!, whose terms all have the sign of x."""
+    x = np.clip(x, -6.5, 6.5)
+    two_x_squared = 2 * x * x
+    term, total = x.copy(), x.copy()
+    for n in range(1, 160):
+        term *= two_x_squared / (2 * n + 1)
+        total += term
+    return total * np.exp(-x * x) * 2 / np.sqrt(4 * np.arctan(x.dtype.type(1)))
+
+
+def exact_softplus(x):
+    """ln(1 + eˣ), kept relatively exact where it is small."""
+    return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
+
+
+RANGES = {"exp": 80, "tanh": 20, "sigmoid": 80, "erf": 7, "softplus": 80}
+LIMITS = {
+    "exp": 2,
+    "log": 2,
+    "log1p": 5,
+    "tanh": 5,
+    "sigmoid": 5,
+    "erf": 3,
+    "softplus": 3,
+}
 EXACT = {
     "exp": np.exp,
     "log": np.log,
     "log1p": np.log1p,
     "tanh": np.tanh,
     "sigmoid": exact_sigmoid,
+    "erf": exact_erf,
+    "softplus": exact_softplus,
 }
 
 
@@ -38,7 +66,12 @@ def sample(function, dtype):
         return np.concatenate([tiny, random.uniform(0, 1, 100_000)]).astype(dtype)
     wide = random.uniform(-1, 1, 200_000) * RANGES[function]
     small = random.uniform(-1, 1, 100_000) * 2 ** random.uniform(-40, 0, 100_000)
-    return np.concatenate([wide, small]).astype(dtype)
+    subnormal = np.finfo(dtype).smallest_subnormal
+    faint = {
+        "erf": 2 ** random.uniform(np.log2(subnormal), 0, 100_000),
+        "softplus": random.uniform(np.log(subnormal), 0, 100_000),
+    }
+    return np.concatenate([wide, small, faint.get(function, [])]).astype(dtype)
 
 
 def measure_ulp(function, x):
@@ -60,7 +93,7 @@ def test_error_in_ulp(function, dtype):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("function", ["exp", "log", "tanh", "sigmoid"])
+@pytest.mark.parametrize("function", sorted(LIMITS.keys() - {"log1p"}))
 def test_special_values(function, dtype):
     """Infinities, NaN, zeros, and results that overflow, underflow or are subnormal."""
     info = np.finfo(dtype)
@@ -78,3 +111,50 @@ def test_special_values(function, dtype):
     np.testing.assert_array_equal(out[~regular], exact[~regular])
     error = np.abs(out[regular] - exact[regular])
     assert (error <= LIMITS[function] * ulp[regular]).all()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_erf_is_odd_to_the_bit(dtype):
+    x = np.append(np.abs(sample("erf", dtype)), [0, np.inf]).astype(dtype)
+    right, left = np.empty_like(x), np.empty_like(x)
+    _kernels.erf(right, x)
+    _kernels.erf(left, -x)
+    np.testing.assert_array_equal(left, -right)
+    assert np.signbit(left).all()
+    assert not np.signbit(right).any()
+
+
+@pytest.mark.parametrize(("dtype", "limit"), [("float32", 4), ("float64", 6)])
+def test_erf_reaches_one_and_stays(dtype, limit):
+    x = np.append(np.linspace(limit - 1, 2 * limit, 10_000), np.inf).astype(dtype)
+    out = np.empty_like(x)
+    _kernels.erf(out, x)
+    assert out.max() == 1
+    assert (out[x >= limit] == 1).all()
+
+
+@pytest.mark.parametrize("function", ["erf", "softplus"])
+def test_float64_agrees_with_libm(function):
+    x = sample(function, "float64")[::100].copy()
+    libm = {
+        "erf": math.erf,
+        "softplus": lambda x: max(x, 0) + math.log1p(math.exp(-abs(x))),
+    }
+    out = np.empty_like(x)
+    getattr(_kernels, function)(out, x)
+    exact = np.array([libm[function](value) for value in x.tolist()])
+    assert (
+        np.abs(out - exact) <= (LIMITS[function] + 2) * np.spacing(np.abs(exact))
+    ).all()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("function", ["erf", "softplus"])
+def test_agrees_with_reference(function, dtype):
+    x = np.append(sample(function, dtype)[::10], [0, np.inf, -np.inf, np.nan])
+    x = x.astype(dtype)
+    native, reference = np.empty_like(x), np.empty_like(x)
+    getattr(_kernels, function)(native, x)
+    getattr(_reference, function)(reference, x)
+    rtol = 4 * np.finfo(dtype).eps
+    np.testing.assert_allclose(native, reference, rtol, np.finfo(dtype).tiny)

@@ -48,12 +48,13 @@ engine = importlib.import_module(f"fastmlp._kernels.engine_{isa}")
 ACTIVATIONS: dict[str, int] = engine.ACTIVATIONS
 HIDDEN_ACTIVATIONS: tuple[str, ...] = engine.HIDDEN_ACTIVATIONS
 LOSSES: dict[str, int] = engine.LOSSES
+SLOPES_OF_Z: tuple[str, ...] = engine.SLOPES_OF_Z
 HEADS: dict[str, tuple[str, ...]] = engine.HEADS
 OPTIMIZERS: dict[str, int] = engine.OPTIMIZERS
 SLOTS: dict[str, int] = engine.SLOTS
 THREADS: bool = engine.THREADS
 Crew: type = engine.Crew
-count_units: Callable[[np.ndarray], int] = engine.count_units
+count_extras: Callable[[np.ndarray], int] = engine.count_extras
 
 FUNCTIONS = (
     "exp",
@@ -61,19 +62,32 @@ FUNCTIONS = (
     "log1p",
     "tanh",
     "sigmoid",
+    "softplus",
+    "erf",
     "activate",
     "add_bias_and_activate",
     "multiply_slope",
+    "multiply_jacobian",
+    "differentiate_slope",
     "evaluate_head",
+    "differentiate_head",
+    "drop",
+    "compute_moments",
+    "normalize",
+    "scale_and_shift",
+    "normalize_deltas",
     "multiply_nn",
     "multiply_nt",
     "multiply_tn",
     "sum_columns",
     "sum_squares",
+    "sum_magnitudes",
     "update",
     "predict",
+    "input_gradient",
     "compute_loss",
     "compute_loss_and_gradient",
+    "multiply_hessian",
     "train",
 )
 

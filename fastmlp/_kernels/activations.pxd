@@ -1,7 +1,10 @@
-"""Activations: value σ(z), and slope σ'(z) written in terms of the output a = σ(z).
+"""Activations: value σ(z), slope σ'(z) and curvature σ''(z).
 
-Adding one: a code, its value, its slope, a line in each of the dispatches below,
-its name in tables.pxi, and its twin in fastmlp/_reference/activations.py.
+Slope and curvature are written in terms of a = σ(z) where that suffices; those that
+need z are named in SLOPES_OF_Z (tables.pxi), and their layers keep it.
+
+Adding one: a code, its value, slope and curvature, a line in each of the dispatches
+below, its name in tables.pxi, and its twin in fastmlp/_reference/activations.py.
 """
 from fastmlp._kernels cimport math
 from fastmlp._kernels.types cimport real
@@ -11,35 +14,165 @@ cdef enum Activation:
     LOGISTIC = 1
     TANH = 2
     RELU = 3
-    EXP = 4
-    SOFTMAX = 5
+    LEAKY_RELU = 4
+    ELU = 5
+    SELU = 6
+    SOFTPLUS = 7
+    SILU = 8
+    GELU = 9
+    GELU_TANH = 10
+    MISH = 11
+    EXP = 12
+    SOFTMAX = 13
+
+
+# --- Formulas of more than a line.
+
+
+cdef inline real normal_density(real z) noexcept nogil:
+    """φ(z) = e^(−z²/2)/√(2π)."""
+    return <real>0.3989422804014327 * math.exp(<real>-0.5 * z * z)
+
+
+cdef inline real normal_distribution(real z) noexcept nogil:
+    """Φ(z) = ½ (1 + erf(z/√2))."""
+    return <real>0.5 * (1 + math.erf(z * <real>0.7071067811865476))
+
+
+cdef inline real gelu_argument(real z) noexcept nogil:
+    """u = √(2/π) (z + 0.044715 z³); gelu_tanh is ½ z (1 + tanh u)."""
+    return <real>0.7978845608028654 * z * (1 + <real>0.044715 * z * z)
+
+
+cdef inline real gelu_argument_slope(real z) noexcept nogil:
+    return <real>0.7978845608028654 * (1 + <real>0.134145 * z * z)
+
+
+cdef inline real mish_gate(real z, real* complement) noexcept nogil:
+    """t = tanh(softplus(z)) = n/(n + 2), n = eᶻ(eᶻ + 2); complement = 1 − t²."""
+    cdef real e = math.exp(z if z < 20 else <real>20)
+    cdef real n = e * (e + 2)
+    cdef real t = n / (n + 2)
+    complement[0] = 2 / (n + 2) * (1 + t)
+    return t if z == z else z
+
+
+cdef inline real mish_slope(real z) noexcept nogil:
+    """t + z t', t' = (1 − t²) σ(z)."""
+    cdef real complement
+    cdef real t = mish_gate(z, &complement)
+    return t + z * complement * math.sigmoid(z)
+
+
+cdef inline real mish_curvature(real z) noexcept nogil:
+    """2t' + z t'', t'' = t' (1 − σ − 2tσ)."""
+    cdef real complement
+    cdef real t = mish_gate(z, &complement), s = math.sigmoid(z)
+    return complement * s * (2 + z * (1 - s - 2 * t * s))
+
+
+cdef inline real gelu_tanh_curvature(real z) noexcept nogil:
+    """(1 − t²)(u' + ½ z u'' − z t u'²), t = tanh u."""
+    cdef real t = math.tanh(gelu_argument(z)), u = gelu_argument_slope(z)
+    return (1 - t * t) * (
+        u + z * z * <real>(0.7978845608028654 * 0.134145) - z * t * u * u)
+
+
+# --- One number. Called with constant codes, so that the compiler makes the choice.
 
 
 cdef inline real value(real z, Py_ssize_t activation) noexcept nogil:
-    """σ(z). Called with a constant code, so that the choice is made by the compiler."""
+    """σ(z). Comparisons are written so that NaN is kept, and divergence seen."""
+    cdef real complement
     if activation == LOGISTIC:
         return math.sigmoid(z)
     elif activation == TANH:
         return math.tanh(z)
     elif activation == RELU:
-        # NaN compares false: written this way round it is kept, and divergence seen.
         return <real>0 if z < 0 else z
+    elif activation == LEAKY_RELU:
+        return <real>0.01 * z if z < 0 else z
+    elif activation == ELU:
+        return math.expm1_negative(z) if z < 0 else z
+    elif activation == SELU:
+        return (<real>1.7580993408473766 * math.expm1_negative(z) if z < 0
+                else <real>1.0507009873554805 * z)
+    elif activation == SOFTPLUS:
+        return math.softplus(z)
+    elif activation == SILU:
+        return z * math.sigmoid(z)
+    elif activation == GELU:
+        return z * normal_distribution(z)
+    elif activation == GELU_TANH:
+        return <real>0.5 * z * (1 + math.tanh(gelu_argument(z)))
+    elif activation == MISH:
+        return z * mish_gate(z, &complement)
     elif activation == EXP:
         return math.exp(z)
     return z
 
 
-cdef inline real slope(real a, Py_ssize_t activation) noexcept nogil:
-    """σ'(z) from a = σ(z). Called with a constant code."""
+cdef inline real slope(real a, real z, Py_ssize_t activation) noexcept nogil:
+    """σ'(z), with a = σ(z)."""
+    cdef real s
     if activation == LOGISTIC:
         return a * (1 - a)
     elif activation == TANH:
         return 1 - a * a
     elif activation == RELU:
         return <real>0 if a == 0 else <real>1
+    elif activation == LEAKY_RELU:
+        return <real>1 if a > 0 else <real>0.01
+    elif activation == ELU:
+        return <real>1 if a > 0 else a + 1
+    elif activation == SELU:
+        return <real>1.0507009873554805 if a > 0 else a + <real>1.7580993408473766
+    elif activation == SOFTPLUS:
+        return -math.expm1_negative(-a)
+    elif activation == SILU:
+        s = math.sigmoid(z)
+        return s * (1 + z * (1 - s))
+    elif activation == GELU:
+        return normal_distribution(z) + z * normal_density(z)
+    elif activation == GELU_TANH:
+        s = math.tanh(gelu_argument(z))
+        return <real>0.5 * (1 + s + z * (1 - s * s) * gelu_argument_slope(z))
+    elif activation == MISH:
+        return mish_slope(z)
     elif activation == EXP:
         return a
     return 1
+
+
+cdef inline real curvature(real a, real z, Py_ssize_t activation) noexcept nogil:
+    """σ''(z), with a = σ(z)."""
+    cdef real s
+    if activation == LOGISTIC:
+        return a * (1 - a) * (1 - 2 * a)
+    elif activation == TANH:
+        return -2 * a * (1 - a * a)
+    elif activation == ELU:
+        return <real>0 if a > 0 else a + 1
+    elif activation == SELU:
+        return <real>0 if a > 0 else a + <real>1.7580993408473766
+    elif activation == SOFTPLUS:
+        s = -math.expm1_negative(-a)
+        return s * (1 - s)
+    elif activation == SILU:
+        s = math.sigmoid(z)
+        return s * (1 - s) * (2 + z * (1 - 2 * s))
+    elif activation == GELU:
+        return normal_density(z) * (2 - z * z)
+    elif activation == GELU_TANH:
+        return gelu_tanh_curvature(z)
+    elif activation == MISH:
+        return mish_curvature(z)
+    elif activation == EXP:
+        return a
+    return 0
+
+
+# --- Arrays.
 
 
 cdef inline void map_value(
@@ -60,11 +193,21 @@ cdef inline void map_value_unbiased(real* a, Py_ssize_t n, Py_ssize_t activation
 
 
 cdef inline void map_slope(
-    real* delta, const real* a, Py_ssize_t n, Py_ssize_t activation
+    real* delta, const real* a, const real* z, Py_ssize_t n, Py_ssize_t activation
 ) noexcept nogil:
     cdef Py_ssize_t i
     for i in range(n):
-        delta[i] = delta[i] * slope(a[i], activation)
+        delta[i] = delta[i] * slope(a[i], z[i], activation)
+
+
+cdef inline void map_curvature(
+    real* rdelta, const real* delta, const real* rz, const real* a, const real* z,
+    Py_ssize_t n, Py_ssize_t activation,
+) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(n):
+        rdelta[i] = (rdelta[i] * slope(a[i], z[i], activation)
+                     + delta[i] * curvature(a[i], z[i], activation) * rz[i])
 
 
 cdef inline void softmax(real* a, Py_ssize_t rows, Py_ssize_t n) noexcept nogil:
@@ -100,6 +243,22 @@ cdef inline void activate(
         map_value_unbiased(a, rows * n, TANH)
     elif activation == RELU:
         map_value_unbiased(a, rows * n, RELU)
+    elif activation == LEAKY_RELU:
+        map_value_unbiased(a, rows * n, LEAKY_RELU)
+    elif activation == ELU:
+        map_value_unbiased(a, rows * n, ELU)
+    elif activation == SELU:
+        map_value_unbiased(a, rows * n, SELU)
+    elif activation == SOFTPLUS:
+        map_value_unbiased(a, rows * n, SOFTPLUS)
+    elif activation == SILU:
+        map_value_unbiased(a, rows * n, SILU)
+    elif activation == GELU:
+        map_value_unbiased(a, rows * n, GELU)
+    elif activation == GELU_TANH:
+        map_value_unbiased(a, rows * n, GELU_TANH)
+    elif activation == MISH:
+        map_value_unbiased(a, rows * n, MISH)
     elif activation == EXP:
         map_value_unbiased(a, rows * n, EXP)
     elif activation == SOFTMAX:
@@ -109,29 +268,97 @@ cdef inline void activate(
 cdef inline void add_bias_and_activate(
     real* a, const real* b, Py_ssize_t rows, Py_ssize_t n, Py_ssize_t activation
 ) noexcept nogil:
-    """a (rows, n) becomes σ(a + b), in one pass."""
+    """a (rows, n) becomes σ(a + b), for the cheap ones in one pass."""
     if activation == LOGISTIC:
         map_value(a, b, rows, n, LOGISTIC)
     elif activation == TANH:
         map_value(a, b, rows, n, TANH)
     elif activation == RELU:
         map_value(a, b, rows, n, RELU)
-    elif activation == EXP:
-        map_value(a, b, rows, n, EXP)
     else:
         map_value(a, b, rows, n, IDENTITY)
         activate(a, rows, n, activation)
 
 
 cdef inline void multiply_slope(
-    real* delta, const real* a, Py_ssize_t n, Py_ssize_t activation
+    real* delta, const real* a, const real* z, Py_ssize_t n, Py_ssize_t activation
 ) noexcept nogil:
     """delta becomes delta ⊙ σ'(z), with a = σ(z)."""
     if activation == LOGISTIC:
-        map_slope(delta, a, n, LOGISTIC)
+        map_slope(delta, a, z, n, LOGISTIC)
     elif activation == TANH:
-        map_slope(delta, a, n, TANH)
+        map_slope(delta, a, z, n, TANH)
     elif activation == RELU:
-        map_slope(delta, a, n, RELU)
+        map_slope(delta, a, z, n, RELU)
+    elif activation == LEAKY_RELU:
+        map_slope(delta, a, z, n, LEAKY_RELU)
+    elif activation == ELU:
+        map_slope(delta, a, z, n, ELU)
+    elif activation == SELU:
+        map_slope(delta, a, z, n, SELU)
+    elif activation == SOFTPLUS:
+        map_slope(delta, a, z, n, SOFTPLUS)
+    elif activation == SILU:
+        map_slope(delta, a, z, n, SILU)
+    elif activation == GELU:
+        map_slope(delta, a, z, n, GELU)
+    elif activation == GELU_TANH:
+        map_slope(delta, a, z, n, GELU_TANH)
+    elif activation == MISH:
+        map_slope(delta, a, z, n, MISH)
     elif activation == EXP:
-        map_slope(delta, a, n, EXP)
+        map_slope(delta, a, z, n, EXP)
+
+
+cdef inline void differentiate_slope(
+    real* rdelta, const real* delta, const real* rz, const real* a, const real* z,
+    Py_ssize_t n, Py_ssize_t activation,
+) noexcept nogil:
+    """rdelta becomes rdelta ⊙ σ'(z) + delta ⊙ σ''(z) ⊙ rz, with a = σ(z)."""
+    if activation == LOGISTIC:
+        map_curvature(rdelta, delta, rz, a, z, n, LOGISTIC)
+    elif activation == TANH:
+        map_curvature(rdelta, delta, rz, a, z, n, TANH)
+    elif activation == ELU:
+        map_curvature(rdelta, delta, rz, a, z, n, ELU)
+    elif activation == SELU:
+        map_curvature(rdelta, delta, rz, a, z, n, SELU)
+    elif activation == SOFTPLUS:
+        map_curvature(rdelta, delta, rz, a, z, n, SOFTPLUS)
+    elif activation == SILU:
+        map_curvature(rdelta, delta, rz, a, z, n, SILU)
+    elif activation == GELU:
+        map_curvature(rdelta, delta, rz, a, z, n, GELU)
+    elif activation == GELU_TANH:
+        map_curvature(rdelta, delta, rz, a, z, n, GELU_TANH)
+    elif activation == MISH:
+        map_curvature(rdelta, delta, rz, a, z, n, MISH)
+    elif activation == EXP:
+        map_curvature(rdelta, delta, rz, a, z, n, EXP)
+    else:
+        multiply_slope(rdelta, a, z, n, activation)
+
+
+cdef inline void multiply_softmax_jacobian(
+    real* v, const real* p, Py_ssize_t rows, Py_ssize_t n
+) noexcept nogil:
+    """v (rows, n) becomes p ⊙ (v − Σ v p), row by row."""
+    cdef Py_ssize_t i, j
+    cdef real mean
+    for i in range(rows):
+        mean = 0
+        for j in range(n):
+            mean += v[i * n + j] * p[i * n + j]
+        for j in range(n):
+            v[i * n + j] = p[i * n + j] * (v[i * n + j] - mean)
+
+
+cdef inline void multiply_jacobian(
+    real* delta, const real* a, const real* z, Py_ssize_t rows, Py_ssize_t n,
+    Py_ssize_t activation,
+) noexcept nogil:
+    """Each row of delta becomes its product with ∂σ/∂z."""
+    if activation == SOFTMAX:
+        multiply_softmax_jacobian(delta, a, rows, n)
+    else:
+        multiply_slope(delta, a, z, rows * n, activation)

@@ -7,30 +7,60 @@ cdef Py_ssize_t N_LOSSES = len(LOSSES)
 cdef Py_ssize_t N_OPTIMIZERS = len(OPTIMIZERS)
 
 
+cdef bint outside(Py_ssize_t begin, Py_ssize_t n, Py_ssize_t size) noexcept:
+    """Whether n entries from begin on are not all within size."""
+    return begin < 0 or n > size or begin > size - n
+
+
+cdef str parameters_fault(const Layer* layer, Py_ssize_t n_params, Py_ssize_t n_stats):
+    """What is wrong with where a layer's parameters lie: None if all is inside."""
+    if layer.n_in > n_params // layer.n_out:
+        return "weights outside params"
+    if outside(layer.weights, layer.n_in * layer.n_out, n_params):
+        return "weights outside params"
+    if outside(layer.biases, layer.n_out, n_params):
+        return "biases outside params"
+    if layer.normalized >= 0 and outside(layer.gammas, layer.n_out, n_params):
+        return "gammas outside params"
+    if layer.normalized >= 0 and outside(layer.running, 2 * layer.n_out, n_stats):
+        return "running moments outside stats"
+    return None
+
+
+cdef str arena_fault(const Layer* layer, Py_ssize_t n_columns):
+    """What is wrong with a layer's blocks: None if each lies inside the columns."""
+    if layer.normalized >= 0 and outside(layer.normalized, layer.n_out, n_columns):
+        return "normalized outside the arena"
+    if outside(layer.z, layer.n_out, n_columns):
+        return "z outside the arena"
+    if outside(layer.a, layer.n_out, n_columns):
+        return "a outside the arena"
+    if outside(layer.outputs, layer.n_out, n_columns):
+        return "outputs outside the arena"
+    if outside(layer.deltas, layer.n_out, n_columns):
+        return "deltas outside the arena"
+    return None
+
+
 cdef str layer_fault(
-    const Layer* layer, Py_ssize_t n_params, Py_ssize_t n_columns, Py_ssize_t n_in
+    const Layer* layer, Py_ssize_t n_params, Py_ssize_t n_stats, Py_ssize_t n_columns,
+    Py_ssize_t n_in,
 ):
-    """What is wrong with a layer: None if every offset lies inside its buffer."""
+    """What is wrong with a layer: None if it is whole and inside its buffers."""
     if layer.n_in != n_in:
         return "its inputs do not match what it is given"
     if not (0 < layer.n_in <= INT_MAX and 0 < layer.n_out <= INT_MAX):
         return "impossible size"
-    if not (0 <= layer.weights <= n_params and layer.n_in <= (n_params - layer.weights) // layer.n_out):
-        return "weights outside params"
-    if not 0 <= layer.biases <= n_params - layer.n_out:
-        return "biases outside params"
-    if not 0 <= layer.outputs <= n_columns - layer.n_out:
-        return "outputs outside the arena"
-    if not 0 <= layer.deltas <= n_columns - layer.n_out:
-        return "deltas outside the arena"
     if not 0 <= layer.activation < N_ACTIVATIONS:
         return "no such activation"
-    return None
+    if not 0 <= layer.dropout < 1:
+        return "dropout must be in [0, 1)"
+    return (parameters_fault(layer, n_params, n_stats) or arena_fault(layer, n_columns))
 
 
 cdef int check_layers(
-    const Layer[::1] layers, Py_ssize_t n_params, Py_ssize_t arena_size,
-    Py_ssize_t capacity,
+    const Layer[::1] layers, Py_ssize_t n_params, Py_ssize_t n_stats,
+    Py_ssize_t arena_size, Py_ssize_t capacity,
 ) except -1:
     cdef Py_ssize_t l, n_in
     cdef str fault
@@ -40,23 +70,34 @@ cdef int check_layers(
         raise ValueError("capacity must be positive and fit a C int")
     n_in = layers[0].n_in
     for l in range(layers.shape[0]):
-        fault = layer_fault(&layers[l], n_params, arena_size // capacity, n_in)
+        fault = layer_fault(&layers[l], n_params, n_stats, arena_size // capacity, n_in)
         if fault is not None:
             raise ValueError(f"layer {l}: {fault}")
         n_in = layers[l].n_out
     return 0
 
 
+cdef int check_head(const Layer[::1] layers, const Objective[::1] objective, n_numbers) except -1:
+    cdef const Layer* last = &layers[layers.shape[0] - 1]
+    if objective.shape[0] != 1 or not 0 <= objective[0].loss < N_LOSSES:
+        raise ValueError("no such loss")
+    if n_numbers != last.n_out:
+        raise ValueError("numbers must have one entry an output")
+    if last.normalized >= 0 or last.dropout > 0:
+        raise ValueError("the last layer takes neither normalisation nor dropout")
+    if not last.z == last.a == last.outputs:
+        raise ValueError("the last layer's z, a and outputs must be one block")
+    return 0
+
+
 cdef int check_targets(
     const real[:, ::1] Y, const real[::1] sample_weight, Py_ssize_t n_rows,
-    const Layer[::1] layers, Py_ssize_t loss, Py_ssize_t arena_size, Py_ssize_t capacity,
+    const Layer[::1] layers, Py_ssize_t arena_size, Py_ssize_t capacity,
 ) except -1:
     cdef Py_ssize_t i
     cdef const Layer* last = &layers[layers.shape[0] - 1]
     cdef bint indices = last.activation == activations.SOFTMAX
     cdef bint inside = True
-    if not 0 <= loss < N_LOSSES:
-        raise ValueError("no such loss")
     if Y.shape[0] != n_rows:
         raise ValueError("X and Y have different numbers of rows")
     if Y.shape[1] != (1 if indices else last.n_out):
@@ -90,6 +131,8 @@ cdef int check_optimizer(
         raise ValueError("grads and params have different sizes")
     if rule.shape[0] != 1 or not 0 <= rule[0].optimizer < N_OPTIMIZERS:
         raise ValueError("no such optimizer")
+    if rule[0].seed < 0:
+        raise ValueError("seed must not be negative")
     if slots.shape[0] != list(SLOTS.values())[rule[0].optimizer] or slots.shape[1] != n_params:
         raise ValueError("slots have the wrong shape")
     return 0
@@ -136,8 +179,8 @@ cdef Rows sparse_rows(
 
 
 cdef Job describe(
-    const real[::1] params, const real[::1] arena, X, const Layer[::1] layers,
-    Py_ssize_t capacity,
+    const real[::1] params, const real[::1] stats, const real[::1] arena, X,
+    const Layer[::1] layers, Py_ssize_t capacity,
 ) except *:
     """What every job has, checked; the rest is nothing until it is set."""
     cdef Job job
@@ -146,7 +189,7 @@ cdef Job describe(
     cdef const int[::1] indices
     cdef const Py_ssize_t[::1] indptr
     memset(&job, 0, sizeof(Job))
-    check_layers(layers, params.shape[0], arena.shape[0], capacity)
+    check_layers(layers, params.shape[0], stats.shape[0], arena.shape[0], capacity)
     if isinstance(X, tuple):
         data, indices, indptr = X
         job.X = sparse_rows(data, indices, indptr, layers)
@@ -156,102 +199,146 @@ cdef Job describe(
         job.X = dense_rows(dense, layers)
         job.n_rows = dense.shape[0]
     job.params = <void*>&params[0]
+    job.stats = <void*>pointer(stats)
     job.arena = <void*>&arena[0]
     job.layers = &layers[0]
     job.n_layers = layers.shape[0]
     job.n_params = params.shape[0]
     job.capacity = capacity
     job.n_threads = 1
+    if arena.shape[0] < count_columns(&job) * capacity + count_extras(layers):
+        raise ValueError("the arena is too small")
     return job
 
 
 cdef Job describe_supervised(
-    const real[::1] params, const real[::1] arena, X,
+    const real[::1] params, const real[::1] stats, const real[::1] arena, X,
     const real[:, ::1] Y, const real[::1] sample_weight, const Layer[::1] layers,
-    Py_ssize_t loss, Py_ssize_t capacity,
+    const Objective[::1] objective, const real[::1] numbers, Py_ssize_t capacity,
 ) except *:
     """A job with targets, its buffers checked."""
-    cdef Job job = describe(params, arena, X, layers, capacity)
-    check_targets(Y, sample_weight, job.n_rows, layers, loss, arena.shape[0], capacity)
+    cdef Job job = describe(params, stats, arena, X, layers, capacity)
+    check_head(layers, objective, numbers.shape[0])
+    check_targets(Y, sample_weight, job.n_rows, layers, arena.shape[0], capacity)
     job.Y = <const void*>matrix_pointer(Y)
     job.n_targets = Y.shape[1]
     job.sample_weight = <const void*>pointer(sample_weight)
-    job.loss = loss
+    job.objective = objective[0]
+    job.numbers = <const void*>&numbers[0]
     return job
 
 
-def count_units(const Layer[::1] layers):
-    """Units of update of all layers: entries that the arena needs behind its columns."""
-    return sum(units_of(&layers[l]) for l in range(layers.shape[0]))
+def count_extras(const Layer[::1] layers):
+    """Entries that the arena needs behind its columns: two for each unit of update, one
+    a layer, and the moments of normalised layers."""
+    cdef Py_ssize_t l, n = layers.shape[0]
+    for l in range(layers.shape[0]):
+        n += 2 * units_of(&layers[l])
+        if layers[l].normalized >= 0:
+            n += 2 * layers[l].n_out
+    return n
 
 
 def predict(
-    real[:, ::1] out, real[::1] arena, X, const real[::1] params,
+    real[:, ::1] out, real[::1] arena, X, const real[::1] params, const real[::1] stats,
     const Layer[::1] layers, Py_ssize_t capacity,
 ):
     """Write the network's output for every row of X into out (rows, n_out)."""
-    cdef Job job = describe(params, arena, X, layers, capacity)
-    cdef const Layer* last = &layers[layers.shape[0] - 1]
-    cdef Py_ssize_t begin = 0, rows
-    cdef Rows block_rows
-    if out.shape[0] != job.n_rows or out.shape[1] != last.n_out:
+    cdef Job job = describe(params, stats, arena, X, layers, capacity)
+    if out.shape[0] != job.n_rows or out.shape[1] != layers[layers.shape[0] - 1].n_out:
         raise ValueError("out has the wrong shape")
-    with nogil:
-        while begin < job.n_rows:
-            rows = min(capacity, job.n_rows - begin)
-            block_rows = rows_from(&arena[0], &job, begin)
-            forward(&out[begin, 0], &arena[0], &block_rows, &job, 0, rows)
-            activations.activate(&out[begin, 0], rows, last.n_out, last.activation)
-            begin += rows
+    if job.n_rows > 0:
+        with nogil:
+            predict_rows(&out[0, 0], &arena[0], &job)
+
+
+def input_gradient(
+    real[:, ::1] out, real[::1] arena, X, const real[:, ::1] V, const real[::1] params,
+    const real[::1] stats, const Layer[::1] layers, Py_ssize_t capacity,
+):
+    """out[i] = Σₖ V[i, k] ∂outputₖ/∂xᵢ, out (rows, n_in) and V (rows, n_out)."""
+    cdef Job job = describe(params, stats, arena, X, layers, capacity)
+    if out.shape[0] != job.n_rows or out.shape[1] != layers[0].n_in:
+        raise ValueError("out has the wrong shape")
+    if V.shape[0] != job.n_rows or V.shape[1] != layers[layers.shape[0] - 1].n_out:
+        raise ValueError("V has the wrong shape")
+    if job.n_rows > 0:
+        with nogil:
+            differentiate_inputs(&out[0, 0], &V[0, 0], &arena[0], &job)
 
 
 def compute_loss(
     real[::1] arena, X, const real[:, ::1] Y, const real[::1] sample_weight,
-    const real[::1] params, const Layer[::1] layers,
-    Py_ssize_t loss, double alpha, Py_ssize_t capacity,
+    const real[::1] params, const real[::1] stats, const Layer[::1] layers,
+    const Objective[::1] objective, const real[::1] numbers, Py_ssize_t capacity,
 ):
     """J over all rows of X."""
     cdef Job job = describe_supervised(
-        params, arena, X, Y, sample_weight, layers, loss, capacity)
+        params, stats, arena, X, Y, sample_weight, layers, objective, numbers, capacity)
     cdef double result
     with nogil:
-        result = objective(<real*>NULL, &arena[0], &job, alpha)
+        result = compute_objective(&arena[0], &job)
     return result
 
 
 def compute_loss_and_gradient(
     real[::1] grads, real[::1] arena, X, const real[:, ::1] Y,
-    const real[::1] sample_weight, const real[::1] params, const Layer[::1] layers,
-    Py_ssize_t loss, double alpha, Py_ssize_t capacity,
+    const real[::1] sample_weight, const real[::1] params, const real[::1] stats,
+    const Layer[::1] layers, const Objective[::1] objective, const real[::1] numbers,
+    Py_ssize_t capacity,
 ):
     """J over all rows of X, and ∂J/∂params into grads."""
     cdef Job job = describe_supervised(
-        params, arena, X, Y, sample_weight, layers, loss, capacity)
+        params, stats, arena, X, Y, sample_weight, layers, objective, numbers, capacity)
+    cdef double result
     if grads.shape[0] != params.shape[0]:
         raise ValueError("grads and params have different sizes")
-    cdef double result
+    job.grads = &grads[0]
     with nogil:
-        result = objective(&grads[0], &arena[0], &job, alpha)
+        result = compute_objective(&arena[0], &job)
     return result
 
 
-def train(
-    real[::1] params, real[::1] grads, real[:, ::1] slots, Rule[::1] rule, real[::1] arena,
-    X, const real[:, ::1] Y, const real[::1] sample_weight,
-    const Py_ssize_t[::1] order, const Layer[::1] layers,
-    Py_ssize_t loss, double cap, Py_ssize_t batch_size, Py_ssize_t capacity,
-    Crew crew=None,
+def multiply_hessian(
+    real[::1] out, real[::1] arena, real[::1] r_arena, X, const real[:, ::1] Y,
+    const real[::1] sample_weight, const real[::1] params, const real[::1] direction,
+    const Layer[::1] layers, const Objective[::1] objective, const real[::1] numbers,
+    Py_ssize_t capacity,
 ):
-    """One optimizer step for each batch of order; returns Σ of J × rows, with no
-    share of a row's loss counted for more than cap. A crew shares the work."""
+    """out = H direction, H the Hessian of J over all rows of X."""
+    cdef Py_ssize_t l
     cdef Job job = describe_supervised(
-        params, arena, X, Y, sample_weight, layers, loss, capacity)
+        params, params[:0], arena, X, Y, sample_weight, layers, objective, numbers, capacity)
+    if out.shape[0] != params.shape[0] or direction.shape[0] != params.shape[0]:
+        raise ValueError("out, params and direction have different sizes")
+    if r_arena.shape[0] != arena.shape[0]:
+        raise ValueError("arena and r_arena have different sizes")
+    for l in range(layers.shape[0] - 1):
+        if layers[l].normalized >= 0 or layers[l].z == layers[l].a:
+            raise ValueError("every hidden layer must keep z and a apart, and normalise nothing")
+    with nogil:
+        hessian_product(&out[0], &arena[0], &r_arena[0], &job, &direction[0])
+
+
+def train(
+    real[::1] params, real[::1] stats, real[::1] grads, real[:, ::1] slots, Rule[::1] rule,
+    real[::1] arena, X, const real[:, ::1] Y, const real[::1] sample_weight,
+    const Py_ssize_t[::1] order, const Layer[::1] layers, const Objective[::1] objective,
+    const real[::1] numbers, Py_ssize_t batch_size, Py_ssize_t capacity, Crew crew=None,
+):
+    """One optimizer step for each batch of order; returns Σ of J × rows, with no share
+    of a row's loss counted for more than the objective's cap. A crew shares the work."""
+    cdef Job job = describe_supervised(
+        params, stats, arena, X, Y, sample_weight, layers, objective, numbers, capacity)
+    cdef Py_ssize_t l, n_gathered = 0 if job.X.indptr != NULL else layers[0].n_in
     check_optimizer(rule, slots, params.shape[0], grads.shape[0])
     check_order(order, job.n_rows)
     if batch_size < 1:
         raise ValueError("batch_size must be positive")
-    cdef Py_ssize_t n_gathered = 0 if job.X.indptr != NULL else layers[0].n_in
-    if arena.shape[0] < (count_columns(&job) + n_gathered) * capacity + count_units(layers):
+    for l in range(layers.shape[0]):
+        if layers[l].normalized >= 0 and batch_size > capacity:
+            raise ValueError("a normalised layer needs the whole batch in the arena")
+    if arena.shape[0] < (count_columns(&job) + n_gathered) * capacity + count_extras(layers):
         raise ValueError("the arena is too small")
     if order.shape[0] == 0:
         return 0.0
@@ -261,7 +348,6 @@ def train(
     job.rule = &rule[0]
     job.order = &order[0]
     job.n_rows = order.shape[0]
-    job.cap = cap
     job.batch_size = batch_size
     if crew is not None:
         crew.share(&job, sizeof(real) == sizeof(double))

@@ -4,22 +4,25 @@
 #     itself. Parameters: the gradient of every layer over all rows, then the
 #     update. δ therefore always goes through the weights of the forward pass, and
 #     the threads of a crew share each phase: rows in the first, rows of W in the
-#     second, one barrier after either.
+#     second, one barrier after either. Where a layer is normalised, or the gradient
+#     clipped, a sum over the whole phase stands between two more barriers.
 # (b) The bits do not depend on the number of threads: an entry of a product is one
-#     chain whoever computes it, and sums over threads are made of parts (units) that
-#     the layer's shape alone decides, added up by thread 0.
+#     chain whoever computes it, and sums over threads are made of parts (units,
+#     columns) that the layer's shape alone decides, added up in one order.
 # (c) Nothing here allocates or takes the GIL. Every buffer comes from the caller:
-#     docs/contracts.md says what lies where.
+#     docs/contracts.md says what lies where, layout.pxi finds it.
 # (d) A formula never stands here; it stands in its room (activations.pxd,
-#     losses.pxd, optimizers.pxd, regularizers.pxd).
+#     losses.pxd, optimizers.pxd, regularizers.pxd, batch_norm.pxd, random.pxd).
 from libc.limits cimport INT_MAX
-from libc.math cimport INFINITY
+from libc.math cimport INFINITY, sqrt
 from libc.string cimport memcpy, memset
 
-from fastmlp._kernels cimport activations, math, optimizers, products, regularizers
+from fastmlp._kernels cimport (
+    activations, batch_norm, math, optimizers, products, random, regularizers, sparse,
+)
 from fastmlp._kernels cimport losses as heads
-from fastmlp._kernels cimport sparse
-from fastmlp._kernels.types cimport Layer, Rows, Rule, real
+from fastmlp._kernels.optimizers cimport Coefficients
+from fastmlp._kernels.types cimport Layer, Objective, Rows, Rule, real
 
 include "tables.pxi"
 
@@ -31,196 +34,177 @@ cdef extern from "threads.h":
     void barrier_open(barrier_t* barrier) nogil
     void barrier_wait(barrier_t* barrier, int n) nogil
 
-cdef enum:
-    # Parameters of a unit of update, about: with gradient and two slots 8 KiB of
-    # float32, so the penalty's pass and the update's find them in the nearest cache.
-    UNIT = 512
-    # Rows that threads are given whole multiples of: the height of a tile.
-    TILE_ROWS = 6
+include "layout.pxi"
 
 
-cdef struct Job:
-    # One call's buffers, all of one number type, and what to do with them.
-    void* params
-    void* grads
-    void* slots
-    void* arena
-    Rows X
-    const void* Y
-    const void* sample_weight
-    const Py_ssize_t* order
-    const Layer* layers
-    Rule* rule
-    Py_ssize_t n_layers
-    Py_ssize_t n_params
-    Py_ssize_t n_slots
-    Py_ssize_t n_targets
-    Py_ssize_t n_rows
-    Py_ssize_t batch_size
-    Py_ssize_t capacity
-    Py_ssize_t loss
-    double cap
-    double result
-    int n_threads
-    barrier_t* barrier
+# --- Rows: forward, head, backward.
 
 
-cdef struct Step:
-    # What is the same for every parameter of one step: η and α/m, in double.
-    const Rule* rule
-    double rate
-    double l2
-
-
-cdef struct Share:
-    Py_ssize_t begin
-    Py_ssize_t end
-
-
-cdef inline Share share_out(Py_ssize_t n, Py_ssize_t unit, int thread, int n_threads) noexcept nogil:
-    """Thread's part of 0 … n, in whole units but for the last; none of less than one."""
-    cdef Share share
-    cdef Py_ssize_t sharers = min(<Py_ssize_t>n_threads, max(<Py_ssize_t>1, n // unit))
-    share.begin = n * thread // sharers // unit * unit
-    share.end = n if thread == sharers - 1 else n * (thread + 1) // sharers // unit * unit
-    if thread >= sharers:
-        share.begin = share.end = n
-    return share
-
-
-# --- Where things lie.
-
-
-cdef inline real* block(
-    real* arena, const Job* job, Py_ssize_t column, Py_ssize_t width, Py_ssize_t row
+cdef inline void multiply_inputs(
+    real* out, real* arena, const Job* job, const Span* span, Py_ssize_t l,
+    const real* w, bint accumulate,
 ) noexcept nogil:
-    """Row `row` of the arena's block of `width` columns that begins at `column`."""
-    return arena + column * job.capacity + row * width
+    """out (rows, n_out) = inputs (rows, n_in) w (+ out)."""
+    cdef const Layer* layer = &job.layers[l]
+    if l == 0 and span.X.indptr != NULL:
+        sparse.multiply(
+            out, span.X, <const real*>span.X.data, span.first, span.rows, w, layer.n_out,
+            accumulate)
+    else:
+        products.multiply_nn(
+            out, inputs_of(arena, span.X, job, l, span.first, span.step != NULL), w,
+            span.rows, layer.n_out, layer.n_in, accumulate)
 
 
-cdef inline real* outputs_of(real* arena, const Job* job, Py_ssize_t l, Py_ssize_t row) noexcept nogil:
-    return block(arena, job, job.layers[l].outputs, job.layers[l].n_out, row)
-
-
-cdef inline real* deltas_of(real* arena, const Job* job, Py_ssize_t l, Py_ssize_t row) noexcept nogil:
-    return block(arena, job, job.layers[l].deltas, job.layers[l].n_out, row)
-
-
-cdef inline real* targets_of(real* arena, const Job* job, Py_ssize_t row) noexcept nogil:
-    return block(arena, job, 0, job.n_targets, row)
-
-
-cdef inline real* scales_of(real* arena, const Job* job, Py_ssize_t row) noexcept nogil:
-    return block(arena, job, job.n_targets, 1, row)
-
-
-cdef inline real* losses_of(real* arena, const Job* job, Py_ssize_t row) noexcept nogil:
-    cdef Py_ssize_t n_out = job.layers[job.n_layers - 1].n_out
-    return block(arena, job, job.n_targets + 1, n_out, row)
-
-
-cdef inline const real* inputs_of(
-    real* arena, const Rows* X, const Job* job, Py_ssize_t l, Py_ssize_t row
+cdef void find_moments(
+    real* arena, const Job* job, const Span* span, Py_ssize_t l
 ) noexcept nogil:
-    """What layer l is given: the batch's dense inputs, or the outputs of the layer below."""
-    if l == 0:
-        return <const real*>X.dense + row * job.layers[0].n_in
-    return outputs_of(arena, job, l - 1, row)
+    """The batch's moments of layer l, each thread some columns; or the running ones."""
+    cdef const Layer* layer = &job.layers[l]
+    cdef Py_ssize_t n = layer.n_out
+    cdef real* moments = moments_of(arena, job, l)
+    cdef real* running = <real*>job.stats + layer.running
+    cdef Share mine
+    if span.step == NULL:
+        memcpy(moments, running, 2 * n * sizeof(real))
+        return
+    mine = share_out(n, LINE, span.step.thread, job.n_threads)
+    barrier_wait(job.barrier, job.n_threads)
+    batch_norm.compute_moments(
+        moments, moments + n, normalized_of(arena, job, l, 0), scales_of(arena, job, 0),
+        span.block, n, mine.begin, mine.end)
+    batch_norm.update_running(running, moments, mine.begin, mine.end)
+    batch_norm.update_running(running + n, moments + n, mine.begin, mine.end)
+    barrier_wait(job.barrier, job.n_threads)
 
 
-cdef inline Py_ssize_t count_columns(const Job* job) noexcept nogil:
-    return job.layers[job.n_layers - 1].deltas + job.layers[job.n_layers - 1].n_out
-
-
-cdef inline Py_ssize_t unit_rows(const Layer* layer) noexcept nogil:
-    """Rows of W in a unit of update."""
-    return max(<Py_ssize_t>1, UNIT // layer.n_out)
-
-
-cdef inline Py_ssize_t units_of(const Layer* layer) noexcept nogil:
-    return (layer.n_in - 1) // unit_rows(layer) + 1
-
-
-cdef inline Py_ssize_t units_before(const Job* job, Py_ssize_t l) noexcept nogil:
-    cdef Py_ssize_t below, n = 0
-    for below in range(l):
-        n += units_of(&job.layers[below])
-    return n
-
-
-cdef inline real* squares_of(real* arena, const Job* job, Py_ssize_t l) noexcept nogil:
-    """Σ w² of each of layer l's units."""
-    return block(arena, job, count_columns(job), 0, 0) + units_before(job, l)
-
-
-cdef inline real* gathered_inputs(real* arena, const Job* job, Py_ssize_t row) noexcept nogil:
-    """The dense rows of a training batch, side by side."""
-    return squares_of(arena, job, job.n_layers) + row * job.layers[0].n_in
-
-
-cdef inline Py_ssize_t count_weights(const Job* job) noexcept nogil:
-    """Weights stand before biases: the penalised prefix of the parameters."""
-    return job.layers[0].biases
-
-
-# --- Rows: forward, head, backward. `first` is the first row, `rows` how many.
+cdef void normalize_layer(
+    real* z, real* arena, const Job* job, const Span* span, Py_ssize_t l
+) noexcept nogil:
+    """z = γ x̂ + b, x̂ the normalised inputs W."""
+    cdef const Layer* layer = &job.layers[l]
+    cdef const real* params = <const real*>job.params
+    cdef real* moments = moments_of(arena, job, l)
+    cdef real* x = normalized_of(arena, job, l, span.first)
+    multiply_inputs(x, arena, job, span, l, params + layer.weights, False)
+    find_moments(arena, job, span, l)
+    batch_norm.normalize(x, moments, moments + layer.n_out, span.rows, layer.n_out)
+    batch_norm.scale_and_shift(
+        z, x, params + layer.gammas, params + layer.biases, span.rows, layer.n_out)
 
 
 cdef inline void forward_layer(
-    real* out, real* arena, const Rows* X, const Job* job, Py_ssize_t l,
-    Py_ssize_t first, Py_ssize_t rows, Py_ssize_t activation,
+    real* out, real* arena, const Job* job, const Span* span, Py_ssize_t l,
+    Py_ssize_t activation,
 ) noexcept nogil:
-    """out (rows, n_out) = σ(inputs (rows, n_in) W + b)."""
+    """out (rows, n_out) = σ(inputs W + b), normalised where the layer is."""
     cdef const Layer* layer = &job.layers[l]
-    cdef const real* w = <const real*>job.params + layer.weights
-    if l == 0 and X.indptr != NULL:
-        sparse.multiply(out, X, <const real*>X.data, first, rows, w, layer.n_out)
+    cdef const real* params = <const real*>job.params
+    if layer.normalized < 0:
+        multiply_inputs(out, arena, job, span, l, params + layer.weights, False)
+        activations.add_bias_and_activate(
+            out, params + layer.biases, span.rows, layer.n_out, activation)
     else:
-        products.multiply_nn(
-            out, inputs_of(arena, X, job, l, first), w, rows, layer.n_out, layer.n_in)
-    activations.add_bias_and_activate(
-        out, <const real*>job.params + layer.biases, rows, layer.n_out, activation)
+        normalize_layer(out, arena, job, span, l)
+        activations.activate(out, span.rows, layer.n_out, activation)
 
 
-cdef void forward(
-    real* out, real* arena, const Rows* X, const Job* job, Py_ssize_t first, Py_ssize_t rows
+cdef inline void drop_units(
+    real* a, const Job* job, const Span* span, Py_ssize_t l
 ) noexcept nogil:
-    """Hidden layers into the arena; z of the last layer, bias added, into out."""
+    """The step's mask of layer l on a (rows, n_out)."""
+    cdef const Layer* layer = &job.layers[l]
+    random.drop(
+        a, layer.dropout, span.step.rule.seed, span.step.rule.t, l,
+        (span.step.position + span.first) * layer.n_out, span.rows * layer.n_out)
+
+
+cdef void forward_hidden(
+    real* arena, const Job* job, const Span* span, Py_ssize_t l
+) noexcept nogil:
+    """z, σ(z) and outputs of a hidden layer, apart where the layer table says so."""
+    cdef const Layer* layer = &job.layers[l]
+    cdef Py_ssize_t n = span.rows * layer.n_out
+    cdef real* z = z_of(arena, job, l, span.first)
+    cdef real* a = a_of(arena, job, l, span.first)
+    if z == a:
+        forward_layer(a, arena, job, span, l, layer.activation)
+    else:
+        forward_layer(z, arena, job, span, l, activations.IDENTITY)
+        memcpy(a, z, n * sizeof(real))
+        activations.activate(a, span.rows, layer.n_out, layer.activation)
+    if span.step != NULL and layer.dropout > 0:
+        memcpy(outputs_of(arena, job, l, span.first), a, n * sizeof(real))
+        drop_units(outputs_of(arena, job, l, span.first), job, span, l)
+
+
+cdef void forward(real* out, real* arena, const Job* job, const Span* span) noexcept nogil:
+    """Hidden layers into the arena; z of the last layer into out."""
     cdef Py_ssize_t l, last = job.n_layers - 1
     for l in range(last):
-        forward_layer(
-            outputs_of(arena, job, l, first), arena, X, job, l, first, rows,
-            job.layers[l].activation)
-    forward_layer(out, arena, X, job, last, first, rows, activations.IDENTITY)
+        forward_hidden(arena, job, span, l)
+    forward_layer(out, arena, job, span, last, activations.IDENTITY)
 
 
 cdef void evaluate(
-    real* arena, const Rows* X, const real* targets, const Job* job,
-    Py_ssize_t first, Py_ssize_t rows,
+    real* arena, const real* targets, const Job* job, const Span* span
 ) noexcept nogil:
     """Forward and head: z, δ and losses of the last layer. targets begin at row first."""
-    cdef Py_ssize_t last = job.n_layers - 1
-    forward(outputs_of(arena, job, last, first), arena, X, job, first, rows)
+    cdef Py_ssize_t last = job.n_layers - 1, first = span.first
+    forward(outputs_of(arena, job, last, first), arena, job, span)
     heads.evaluate_head(
         deltas_of(arena, job, last, first), losses_of(arena, job, first),
         outputs_of(arena, job, last, first), targets, scales_of(arena, job, first),
-        rows, job.layers[last].n_out, job.loss, job.layers[last].activation)
+        <const real*>job.numbers, span.rows, job.layers[last].n_out, job.objective.loss,
+        job.layers[last].activation)
 
 
-cdef void backward(real* arena, const Job* job, Py_ssize_t first, Py_ssize_t rows) noexcept nogil:
+cdef void backward_normalized(
+    real* delta, real* arena, const Job* job, const Span* span, Py_ssize_t l
+) noexcept nogil:
+    """From ∂J/∂z of a normalised layer to ∂J/∂(inputs W); ∂J/∂γ and ∂J/∂b on the way."""
+    cdef const Layer* layer = &job.layers[l]
+    cdef Py_ssize_t n = layer.n_out
+    cdef real* grads = <real*>job.grads
+    cdef const real* gammas = <const real*>job.params + layer.gammas
+    cdef const real* variance = moments_of(arena, job, l) + n
+    cdef bint training = span.step != NULL
+    cdef Share mine = share_out(n, LINE, span.step.thread if training else 0, job.n_threads)
+    barrier_wait(job.barrier, job.n_threads)
+    if grads != NULL:
+        batch_norm.sum_gradients(
+            grads + layer.biases, grads + layer.gammas, deltas_of(arena, job, l, 0),
+            normalized_of(arena, job, l, 0), span.block, n, mine.begin, mine.end,
+            span.accumulate)
+    barrier_wait(job.barrier, job.n_threads)
+    if training:
+        batch_norm.multiply_slope_of_batch(
+            delta, grads + layer.biases, grads + layer.gammas,
+            normalized_of(arena, job, l, span.first), scales_of(arena, job, span.first),
+            gammas, variance, span.rows, n)
+    else:
+        batch_norm.multiply_slope_of_running(delta, gammas, variance, span.rows, n)
+
+
+cdef void backward(real* arena, const Job* job, const Span* span) noexcept nogil:
     """δ of every hidden layer from δ of the last: δˡ = (δˡ⁺¹ Wˡ⁺¹ᵀ) ⊙ σ'(zˡ)."""
-    cdef Py_ssize_t l
+    cdef Py_ssize_t l, first = span.first
     cdef const Layer* layer
     cdef real* delta
-    for l in range(job.n_layers - 1, 0, -1):
+    for l in range(job.n_layers - 2, -1, -1):
         layer = &job.layers[l]
-        delta = deltas_of(arena, job, l - 1, first)
+        delta = deltas_of(arena, job, l, first)
         products.multiply_nt(
-            delta, deltas_of(arena, job, l, first), <const real*>job.params + layer.weights,
-            rows, layer.n_in, layer.n_out)
+            delta, deltas_of(arena, job, l + 1, first),
+            weights_of(<const real*>job.params, job, l + 1), span.rows, layer.n_out,
+            job.layers[l + 1].n_out, False)
+        if span.step != NULL and layer.dropout > 0:
+            drop_units(delta, job, span, l)
         activations.multiply_slope(
-            delta, outputs_of(arena, job, l - 1, first),
-            rows * layer.n_in, job.layers[l - 1].activation)
+            delta, a_of(arena, job, l, first), z_of(arena, job, l, first),
+            span.rows * layer.n_out, layer.activation)
+        if layer.normalized >= 0:
+            backward_normalized(delta, arena, job, span, l)
 
 
 cdef double weighted_sum(
@@ -246,93 +230,157 @@ cdef double sum_losses(real* arena, const Job* job, Py_ssize_t rows, double cap)
         job.layers[job.n_layers - 1].n_out, <real>cap)
 
 
-# --- Parameters: gradient and update.
+# --- Parameters: gradient and update. The span is here the whole block.
 
 
 cdef inline void weight_gradient(
-    real* grads, real* arena, const Rows* X, const Job* job, Py_ssize_t l,
-    Py_ssize_t begin, Py_ssize_t end, Py_ssize_t rows, bint accumulate,
+    real* grads, real* arena, const Job* job, const Span* span, Py_ssize_t l,
+    Py_ssize_t begin, Py_ssize_t end,
 ) noexcept nogil:
     """∂J/∂W = Aᵀ δ, rows begin … end of layer l's W."""
     cdef const Layer* layer = &job.layers[l]
     cdef real* out = grads + layer.weights + begin * layer.n_out
     cdef const real* delta = deltas_of(arena, job, l, 0)
-    if l == 0 and X.indptr != NULL:
+    if l == 0 and span.X.indptr != NULL:
         sparse.multiply_transposed(
-            out, X, <const real*>X.data, rows, delta, layer.n_out, begin, end, accumulate)
+            out, span.X, <const real*>span.X.data, span.block, delta, layer.n_out, begin,
+            end, span.accumulate)
     else:
         products.multiply_tn(
-            out, inputs_of(arena, X, job, l, 0) + begin, delta,
-            end - begin, layer.n_out, rows, layer.n_in, accumulate)
+            out, inputs_of(arena, span.X, job, l, 0, span.step != NULL) + begin, delta,
+            end - begin, layer.n_out, span.block, layer.n_in, span.accumulate)
 
 
 cdef inline void bias_gradient(
-    real* grads, real* arena, const Job* job, Py_ssize_t l, Py_ssize_t rows, bint accumulate
+    real* grads, real* arena, const Job* job, const Span* span, Py_ssize_t l
 ) noexcept nogil:
-    """∂J/∂b = Σ δ over rows."""
-    products.sum_columns(
-        grads + job.layers[l].biases, deltas_of(arena, job, l, 0),
-        rows, job.layers[l].n_out, accumulate)
+    """∂J/∂b = Σ δ over rows; a normalised layer's has been found with its δ."""
+    if job.layers[l].normalized < 0:
+        products.sum_columns(
+            grads + job.layers[l].biases, deltas_of(arena, job, l, 0), span.block,
+            job.layers[l].n_out, span.accumulate)
 
 
 cdef inline void update_range(
-    real* params, const Job* job, Py_ssize_t begin, Py_ssize_t n, const Step* step, double l2
+    real* params, const Job* job, Py_ssize_t begin, Py_ssize_t n, const Coefficients* step
 ) noexcept nogil:
     """One step of n parameters from begin on."""
     cdef real* slots = <real*>job.slots + begin
     cdef real* second = slots + (job.n_params if job.n_slots > 1 else 0)
-    optimizers.update(
-        params + begin, <const real*>job.grads + begin, slots, second, n, step.rule,
-        <real>step.rate, <real>l2)
+    optimizers.update(params + begin, <const real*>job.grads + begin, slots, second, n, step)
 
 
-cdef void update_weights(
-    real* params, real* squares, const Job* job, Py_ssize_t l, Share units, const Step* step
+cdef inline Share unit_range(const Layer* layer, Py_ssize_t unit) noexcept nogil:
+    """Offsets in params of one of a layer's units."""
+    cdef Share span
+    cdef Py_ssize_t size = unit_rows(layer) * layer.n_out
+    span.begin = layer.weights + unit * size
+    span.end = min(span.begin + size, layer.weights + layer.n_in * layer.n_out)
+    return span
+
+
+cdef inline bint owns_biases(const Job* job, const Step* step, Py_ssize_t l) noexcept nogil:
+    """Whether this thread works on layer l's biases and γ."""
+    return l % job.n_threads == step.thread
+
+
+cdef inline Share share_units(const Job* job, const Step* step, Py_ssize_t l) noexcept nogil:
+    return share_out(units_of(&job.layers[l]), 1, step.thread, job.n_threads)
+
+
+cdef void find_gradient(
+    real* grads, real* arena, const Job* job, const Span* span, Py_ssize_t l
 ) noexcept nogil:
-    """One step of some of layer l's units; squares[u] = Σ w² of unit u before it."""
+    """∂J/∂W and ∂J/∂b of layer l over the block, this thread's part."""
     cdef const Layer* layer = &job.layers[l]
-    cdef Py_ssize_t unit, begin, end, size = unit_rows(layer) * layer.n_out
+    cdef Share units = share_units(job, span.step, l)
+    cdef Py_ssize_t begin = units.begin * unit_rows(layer)
+    cdef Py_ssize_t end = min(units.end * unit_rows(layer), layer.n_in)
+    if begin < end:
+        weight_gradient(grads, arena, job, span, l, begin, end)
+    if owns_biases(job, span.step, l):
+        bias_gradient(grads, arena, job, span, l)
+
+
+cdef void update_layer(
+    real* params, real* arena, const Job* job, const Step* step, Py_ssize_t l
+) noexcept nogil:
+    """One step of this thread's part of layer l; the penalty of its units before it."""
+    cdef const Layer* layer = &job.layers[l]
+    cdef Share units = share_units(job, step, l), unit_span
+    cdef Py_ssize_t unit
+    cdef real* penalties = penalties_of(arena, job, l)
     for unit in range(units.begin, units.end):
-        begin = layer.weights + unit * size
-        end = min(begin + size, layer.weights + layer.n_in * layer.n_out)
-        if step.l2 != 0:
-            squares[unit] = <real>regularizers.sum_squares(params + begin, end - begin)
-        update_range(params, job, begin, end - begin, step, step.l2)
+        unit_span = unit_range(layer, unit)
+        penalties[unit] = <real>regularizers.penalty(
+            params + unit_span.begin, unit_span.end - unit_span.begin, step.weights.l1,
+            step.weights.l2)
+        update_range(
+            params, job, unit_span.begin, unit_span.end - unit_span.begin, &step.weights)
+    if owns_biases(job, step, l):
+        update_range(params, job, layer.biases, layer.n_out, &step.others)
+        if layer.normalized >= 0:
+            update_range(params, job, layer.gammas, layer.n_out, &step.others)
+
+
+cdef void measure_gradient(
+    real* norms, const Job* job, const Step* step, Py_ssize_t l
+) noexcept nogil:
+    """Σ g² of this thread's units of layer l, and of its biases and γ."""
+    cdef const Layer* layer = &job.layers[l]
+    cdef const real* grads = <const real*>job.grads
+    cdef const real* params = <const real*>job.params
+    cdef Share units = share_units(job, step, l), unit_span
+    cdef Py_ssize_t unit
+    cdef double total
+    for unit in range(units.begin, units.end):
+        unit_span = unit_range(layer, unit)
+        norms[unit] = <real>regularizers.sum_squared_gradient(
+            grads + unit_span.begin, params + unit_span.begin,
+            unit_span.end - unit_span.begin, <real>step.weights.l1, <real>step.weights.l2)
+    if owns_biases(job, step, l):
+        total = regularizers.sum_squares(grads + layer.biases, layer.n_out)
+        if layer.normalized >= 0:
+            total += regularizers.sum_squares(grads + layer.gammas, layer.n_out)
+        norms[units_of(layer)] = <real>total
+
+
+cdef inline double sum_entries(const real* entries, Py_ssize_t n) noexcept nogil:
+    """Σ, in order."""
+    cdef Py_ssize_t i
+    cdef double total = 0
+    for i in range(n):
+        total += entries[i]
+    return total
+
+
+cdef void clip_gradient(real* arena, const Job* job, Step* step) noexcept nogil:
+    """Scale the step down where ‖g‖ > clip_norm (Pascanu, Mikolov, Bengio 2013)."""
+    cdef Py_ssize_t l
+    cdef double norm
+    for l in range(job.n_layers):
+        measure_gradient(norms_of(arena, job, l), job, step, l)
+    barrier_wait(job.barrier, job.n_threads)
+    norm = sqrt(sum_entries(
+        norms_of(arena, job, 0), units_before(job, job.n_layers) + job.n_layers))
+    if norm > step.rule.clip_norm:
+        step.weights.scale = step.others.scale = step.rule.clip_norm / norm
 
 
 cdef void process_parameters(
-    real* arena, const Rows* X, const Job* job, const Step* step, Py_ssize_t rows,
-    bint accumulate, bint finish, int thread,
+    real* arena, const Job* job, const Span* span, Step* step, bint finish
 ) noexcept nogil:
     """Gradient of this thread's parameters over the block, and their step to finish."""
-    cdef Py_ssize_t l, begin, end
-    cdef Share units
-    cdef const Layer* layer
-    cdef real* grads = <real*>job.grads
+    cdef Py_ssize_t l
+    cdef bint at_once = finish and step.rule.clip_norm == INFINITY
     for l in range(job.n_layers):
-        layer = &job.layers[l]
-        units = share_out(units_of(layer), 1, thread, job.n_threads)
-        begin = units.begin * unit_rows(layer)
-        end = min(units.end * unit_rows(layer), layer.n_in)
-        if begin < end:
-            weight_gradient(grads, arena, X, job, l, begin, end, rows, accumulate)
-            if finish:
-                update_weights(
-                    <real*>job.params, squares_of(arena, job, l), job, l, units, step)
-        if l % job.n_threads == thread:
-            bias_gradient(grads, arena, job, l, rows, accumulate)
-            if finish:
-                update_range(<real*>job.params, job, layer.biases, layer.n_out, step, 0)
-
-
-cdef double sum_units(real* arena, const Job* job) noexcept nogil:
-    """Σ w² of all weights before the step, from its units."""
-    cdef Py_ssize_t unit
-    cdef const real* squares = squares_of(arena, job, 0)
-    cdef double total = 0
-    for unit in range(units_before(job, job.n_layers)):
-        total += squares[unit]
-    return total
+        find_gradient(<real*>job.grads, arena, job, span, l)
+        if at_once:
+            update_layer(<real*>job.params, arena, job, step, l)
+    if finish and not at_once:
+        clip_gradient(arena, job, step)
+        for l in range(job.n_layers):
+            update_layer(<real*>job.params, arena, job, step, l)
 
 
 # --- Steps and epochs.
@@ -373,69 +421,81 @@ cdef void gather_rows(
         memcpy(out + i * n, source + order[i] * n, n * sizeof(real))
 
 
-cdef void gather(
-    real* arena, const Job* job, const Py_ssize_t* order, Py_ssize_t first, Py_ssize_t rows,
-    double weight,
-) noexcept nogil:
-    """Targets, scales and dense inputs of rows order[first:first + rows] into the arena."""
-    cdef real* scales = scales_of(arena, job, first)
+cdef void gather(real* arena, const Job* job, const Span* span, double weight) noexcept nogil:
+    """Targets, scales and dense inputs of the span's rows into the arena."""
+    cdef real* scales = scales_of(arena, job, span.first)
     cdef const real* sample_weight = <const real*>job.sample_weight
-    cdef Py_ssize_t n_in = job.layers[0].n_in
+    cdef const Py_ssize_t* order = span.X.order + span.first
     if job.X.indptr == NULL:
         gather_rows(
-            gathered_inputs(arena, job, first), <const real*>job.X.dense, order + first,
-            rows, n_in)
+            gathered_inputs(arena, job, span.first), <const real*>job.X.dense, order,
+            span.rows, job.layers[0].n_in)
     gather_rows(
-        targets_of(arena, job, first), <const real*>job.Y, order + first, rows, job.n_targets)
+        targets_of(arena, job, span.first), <const real*>job.Y, order, span.rows,
+        job.n_targets)
     if sample_weight != NULL:
-        gather_rows(scales, sample_weight, order + first, rows, 1)
-    set_scales(scales, scales if sample_weight != NULL else NULL, rows, weight)
+        gather_rows(scales, sample_weight, order, span.rows, 1)
+    set_scales(scales, scales if sample_weight != NULL else NULL, span.rows, weight)
 
 
 cdef void process_rows(
-    real* arena, const Rows* X, const Job* job, Py_ssize_t first, Py_ssize_t rows, double weight
+    real* arena, const Job* job, const Span* span, double weight
 ) noexcept nogil:
-    """Everything that a row of the block needs of itself alone."""
-    gather(arena, job, X.order, first, rows, weight)
-    evaluate(arena, X, targets_of(arena, job, first), job, first, rows)
-    backward(arena, job, first, rows)
+    """Everything that a row of the block needs of itself."""
+    gather(arena, job, span, weight)
+    evaluate(arena, targets_of(arena, job, span.first), job, span)
+    backward(arena, job, span)
 
 
 cdef double take_step(
-    real* arena, const Job* job, const Step* step, const Py_ssize_t* order, Py_ssize_t size,
-    double weight, int thread,
+    real* arena, const Job* job, Step* step, const Py_ssize_t* order, Py_ssize_t size,
+    double weight,
 ) noexcept nogil:
     """One batch, in blocks of the arena's capacity; thread 0 returns J before the step."""
-    cdef Py_ssize_t begin = 0, rows
     cdef double total = 0
     cdef Share mine
     cdef Rows X = job.X
+    cdef Span span
     X.dense = gathered_inputs(arena, job, 0)
-    while begin < size:
-        rows = min(job.capacity, size - begin)
-        X.order = order + begin
-        mine = share_out(rows, TILE_ROWS, thread, job.n_threads)
-        if mine.begin < mine.end:
-            process_rows(arena, &X, job, mine.begin, mine.end - mine.begin, weight)
+    span.X, span.step = &X, step
+    step.position = 0
+    while step.position < size:
+        X.order = order + step.position
+        span.block = min(job.capacity, size - step.position)
+        span.accumulate = step.position > 0
+        mine = share_out(span.block, TILE_ROWS, step.thread, job.n_threads)
+        span.first, span.rows = mine.begin, mine.end - mine.begin
+        process_rows(arena, job, &span, weight)
         barrier_wait(job.barrier, job.n_threads)
-        if thread == 0:
-            total += sum_losses(arena, job, rows, job.cap)
-        process_parameters(
-            arena, &X, job, step, rows, begin > 0, begin + rows == size, thread)
+        if step.thread == 0:
+            total += sum_losses(arena, job, span.block, job.objective.cap)
+        process_parameters(arena, job, &span, step, step.position + span.block == size)
         barrier_wait(job.barrier, job.n_threads)
-        begin += rows
-    if thread == 0 and step.l2 != 0:
-        total += 0.5 * step.l2 * sum_units(arena, job)
+        step.position += span.block
+    if step.thread == 0:
+        total += sum_entries(penalties_of(arena, job, 0), units_before(job, job.n_layers))
     return total
 
 
+cdef void begin_step(Step* step, const Job* job, double weight) noexcept nogil:
+    """The coefficients of the rule's next step, of a batch of that total weight."""
+    cdef double strength = job.objective.alpha / weight
+    step.others = optimizers.begin_step(step.rule)
+    step.weights = step.others
+    step.weights.l1 = strength * job.objective.l1_ratio
+    step.weights.l2 = strength * (1 - job.objective.l1_ratio)
+    step.weights.shrink = 1 - step.rule.learning_rate * step.rule.weight_decay
+
+
 cdef void run_epoch(real* arena, Job* job, int thread) noexcept nogil:
-    """This thread's part of one step for each batch of the order."""
+    """Steps over successive batches of the order. Thread 0 leaves the rule after the
+    last step in job.rule and Σ of J × rows in job.result."""
     cdef Py_ssize_t batch, begin, size
     cdef double weight, result = 0
     cdef Rule rule = job.rule[0]
     cdef Step step
     step.rule = &rule
+    step.thread = thread
     for batch in range((job.n_rows - 1) // job.batch_size + 1):
         begin = batch * job.batch_size
         size = min(job.batch_size, job.n_rows - begin)
@@ -443,9 +503,8 @@ cdef void run_epoch(real* arena, Job* job, int thread) noexcept nogil:
         if weight == 0:
             continue
         rule.t += 1
-        step.rate = optimizers.step_rate(&rule)
-        step.l2 = rule.alpha / weight
-        result += size * take_step(arena, job, &step, job.order + begin, size, weight, thread)
+        begin_step(&step, job, weight)
+        result += size * take_step(arena, job, &step, job.order + begin, size, weight)
     # The job lives until every thread has read it for the last time.
     barrier_wait(job.barrier, job.n_threads)
     if thread == 0:
@@ -453,49 +512,111 @@ cdef void run_epoch(real* arena, Job* job, int thread) noexcept nogil:
         job.result = result
 
 
-cdef inline Rows rows_from(const real* arena, const Job* job, Py_ssize_t begin) noexcept nogil:
-    """X's rows from begin on, in place. The arena only says of which type they are."""
-    cdef Rows X = job.X
+# --- All rows in place: prediction, objective and gradient. Nothing is learnt.
+
+
+cdef inline Span span_from(
+    const real* arena, const Job* job, Rows* X, Py_ssize_t begin
+) noexcept nogil:
+    """The block of X's rows from begin on. The arena only says of which type they are."""
+    cdef Span span
+    X[0] = job.X
     X.begin = begin
     X.dense = <const real*>job.X.dense + begin * job.layers[0].n_in
-    return X
+    span.X, span.step, span.first, span.accumulate = X, NULL, 0, begin > 0
+    span.rows = span.block = min(job.capacity, job.n_rows - begin)
+    return span
 
 
-cdef double objective(real* grads, real* arena, const Job* job, double alpha) noexcept nogil:
-    """J over all rows, read in place; with grads also ∂J/∂params, penalty included."""
-    cdef Py_ssize_t begin = 0, rows, l
+cdef void evaluate_in_place(
+    real* arena, const Job* job, const Span* span, Py_ssize_t begin, double weight
+) noexcept nogil:
+    """Forward and head of the block of rows that begins at row begin of X."""
     cdef const real* weights = <const real*>job.sample_weight
+    set_scales(
+        scales_of(arena, job, 0), weights + begin if weights != NULL else NULL, span.rows,
+        weight)
+    evaluate(arena, <const real*>job.Y + begin * job.n_targets, job, span)
+
+
+cdef double compute_objective(real* arena, const Job* job) noexcept nogil:
+    """J over all rows; where the job has grads also ∂J/∂params."""
+    cdef Py_ssize_t begin = 0, l
     cdef Rows X
-    cdef double total = 0, weight = sum_weights(weights, NULL, job.n_rows)
+    cdef Span span
+    cdef real* grads = <real*>job.grads
+    cdef double total = 0, weight = sum_weights(<const real*>job.sample_weight, NULL, job.n_rows)
     if weight == 0:
         if grads != NULL:
             memset(grads, 0, job.n_params * sizeof(real))
         return 0
     while begin < job.n_rows:
-        rows = min(job.capacity, job.n_rows - begin)
-        X = rows_from(arena, job, begin)
-        set_scales(
-            scales_of(arena, job, 0), weights + begin if weights != NULL else NULL, rows, weight)
-        evaluate(arena, &X, <const real*>job.Y + begin * job.n_targets, job, 0, rows)
-        total += sum_losses(arena, job, rows, INFINITY)
+        span = span_from(arena, job, &X, begin)
+        evaluate_in_place(arena, job, &span, begin, weight)
+        total += sum_losses(arena, job, span.rows, INFINITY)
         if grads != NULL:
-            backward(arena, job, 0, rows)
+            backward(arena, job, &span)
             for l in range(job.n_layers):
-                weight_gradient(
-                    grads, arena, &X, job, l, 0, job.layers[l].n_in, rows, begin > 0)
-                bias_gradient(grads, arena, job, l, rows, begin > 0)
-        begin += rows
-    return total + penalty(grads, <const real*>job.params, count_weights(job), alpha / weight)
+                weight_gradient(grads, arena, job, &span, l, 0, job.layers[l].n_in)
+                bias_gradient(grads, arena, job, &span, l)
+        begin += span.rows
+    return total + penalty(grads, <const real*>job.params, job, weight)
 
 
-cdef double penalty(real* grads, const real* params, Py_ssize_t n, double l2) noexcept nogil:
-    """½ l2 ‖W‖², and with grads its gradient added to them."""
-    if l2 == 0:
-        return 0
-    if grads != NULL:
-        regularizers.add_penalty_gradient(grads, params, n, <real>l2)
-    return 0.5 * l2 * regularizers.sum_squares(params, n)
+cdef double penalty(
+    real* grads, const real* params, const Job* job, double weight
+) noexcept nogil:
+    """The penalty's part of J, and where there are grads its gradient added to them."""
+    cdef double strength = job.objective.alpha / weight
+    cdef double l1 = strength * job.objective.l1_ratio, l2 = strength - l1
+    cdef Py_ssize_t n = count_weights(job)
+    if grads != NULL and strength != 0:
+        regularizers.add_penalty_gradient(grads, params, n, <real>l1, <real>l2)
+    return regularizers.penalty(params, n, l1, l2)
 
 
+cdef void predict_rows(real* out, real* arena, const Job* job) noexcept nogil:
+    """The network's output for every row into out."""
+    cdef Py_ssize_t begin = 0
+    cdef const Layer* last = &job.layers[job.n_layers - 1]
+    cdef Rows X
+    cdef Span span
+    while begin < job.n_rows:
+        span = span_from(arena, job, &X, begin)
+        forward(out + begin * last.n_out, arena, job, &span)
+        activations.activate(
+            out + begin * last.n_out, span.rows, last.n_out, last.activation)
+        begin += span.rows
+
+
+cdef void differentiate_inputs(
+    real* out, const real* V, real* arena, const Job* job
+) noexcept nogil:
+    """out[i] = Σₖ V[i, k] ∂outputₖ/∂xᵢ for every row."""
+    cdef Py_ssize_t begin = 0, n, last = job.n_layers - 1
+    cdef const Layer* layer = &job.layers[last]
+    cdef real* z = outputs_of(arena, job, last, 0)
+    cdef real* a = losses_of(arena, job, 0)
+    cdef real* delta = deltas_of(arena, job, last, 0)
+    cdef Rows X
+    cdef Span span
+    while begin < job.n_rows:
+        span = span_from(arena, job, &X, begin)
+        n = span.rows * layer.n_out
+        forward(z, arena, job, &span)
+        memcpy(a, z, n * sizeof(real))
+        activations.activate(a, span.rows, layer.n_out, layer.activation)
+        memcpy(delta, V + begin * layer.n_out, n * sizeof(real))
+        activations.multiply_jacobian(
+            delta, a, z, span.rows, layer.n_out, layer.activation)
+        backward(arena, job, &span)
+        products.multiply_nt(
+            out + begin * job.layers[0].n_in, deltas_of(arena, job, 0, 0),
+            weights_of(<const real*>job.params, job, 0), span.rows, job.layers[0].n_in,
+            job.layers[0].n_out, False)
+        begin += span.rows
+
+
+include "hessian.pxi"
 include "calls.pxi"
 include "rooms.pxi"

@@ -1,10 +1,12 @@
 """Heads: a loss with its output activation.
 
 Each reads z and writes ∂ℓ/∂z into delta and output k's share of ℓ into losses;
-evaluate_head then multiplies delta by the rows' scales, wᵢ/m.
+evaluate_head then multiplies delta by the rows' scales, wᵢ/m. differentiate_head
+multiplies by the second derivative, ∂²ℓ/∂z².
 
-Adding a loss: a code, its formula, a line in evaluate_head, its name and its
-valid output activations in tables.pxi, and its twin in fastmlp/_reference/losses.py.
+Adding a loss: a code, its formula, a line in evaluate_head and in differentiate_head,
+its name and its valid output activations in tables.pxi, and its twin in
+fastmlp/_reference/losses.py.
 """
 from libc.string cimport memcpy
 
@@ -14,7 +16,10 @@ from fastmlp._kernels.types cimport real
 cdef enum Loss:
     SQUARED_ERROR = 0
     LOG_LOSS = 1
-    POISSON = 2
+    ABSOLUTE_ERROR = 2
+    HUBER = 3
+    QUANTILE = 4
+    POISSON = 5
 
 
 cdef inline void squared_error(
@@ -28,7 +33,7 @@ cdef inline void squared_error(
     activations.activate(a, n, 1, activation)
     for i in range(n):
         delta[i] = a[i] - y[i]
-    activations.multiply_slope(delta, a, n, activation)
+    activations.multiply_slope(delta, a, z, n, activation)
     for i in range(n):
         losses[i] = <real>0.5 * (a[i] - y[i]) * (a[i] - y[i])
 
@@ -42,6 +47,51 @@ cdef inline void log_loss_logistic(
         delta[i] = math.sigmoid(z[i]) - y[i]
         losses[i] = ((z[i] if z[i] > 0 else <real>0) - z[i] * y[i]
                      + math.log1p(math.exp(-math.absolute(z[i]))))
+
+
+cdef inline void absolute_error(
+    real* delta, real* losses, const real* z, const real* y, Py_ssize_t n
+) noexcept nogil:
+    """|z − y|; δ = sign(z − y)."""
+    cdef Py_ssize_t i
+    cdef real r
+    for i in range(n):
+        r = z[i] - y[i]
+        losses[i] = math.absolute(r)
+        delta[i] = <real>1 if r > 0 else (<real>-1 if r < 0 else r)
+
+
+cdef inline void huber(
+    real* delta, real* losses, const real* z, const real* y, const real* kappas,
+    Py_ssize_t rows, Py_ssize_t n,
+) noexcept nogil:
+    """½c² + κ(|r| − c), c = min(|r|, κ), r = z − y; δ = r within ±κ, else ±κ (Huber 1964)."""
+    cdef Py_ssize_t i, j, at
+    cdef real r, size, clipped
+    for i in range(rows):
+        for j in range(n):
+            at = i * n + j
+            r = z[at] - y[at]
+            size = math.absolute(r)
+            clipped = kappas[j] if size > kappas[j] else size
+            losses[at] = <real>0.5 * clipped * clipped + kappas[j] * (size - clipped)
+            delta[at] = math.with_sign_of(clipped, r)
+
+
+cdef inline void quantile(
+    real* delta, real* losses, const real* z, const real* y, const real* levels,
+    Py_ssize_t rows, Py_ssize_t n,
+) noexcept nogil:
+    """q r where r = y − z ≥ 0, else (q − 1) r; δ = −q below y, 1 − q above
+    (Koenker, Bassett 1978)."""
+    cdef Py_ssize_t i, j, at
+    cdef real r
+    for i in range(rows):
+        for j in range(n):
+            at = i * n + j
+            r = y[at] - z[at]
+            losses[at] = r * (levels[j] if r > 0 else levels[j] - 1)
+            delta[at] = -levels[j] if r > 0 else (1 - levels[j] if r < 0 else r)
 
 
 cdef inline void poisson(
@@ -97,11 +147,18 @@ cdef inline void scale_rows(
 
 cdef inline void evaluate_head(
     real* delta, real* losses, const real* z, const real* y, const real* scales,
-    Py_ssize_t rows, Py_ssize_t n, Py_ssize_t loss, Py_ssize_t activation,
+    const real* numbers, Py_ssize_t rows, Py_ssize_t n, Py_ssize_t loss,
+    Py_ssize_t activation,
 ) noexcept nogil:
     """delta = scales ⊙ ∂ℓ/∂z and the shares of ℓ, both (rows, n)."""
     if loss == SQUARED_ERROR:
         squared_error(delta, losses, z, y, rows * n, activation)
+    elif loss == ABSOLUTE_ERROR:
+        absolute_error(delta, losses, z, y, rows * n)
+    elif loss == HUBER:
+        huber(delta, losses, z, y, numbers, rows, n)
+    elif loss == QUANTILE:
+        quantile(delta, losses, z, y, numbers, rows, n)
     elif loss == POISSON:
         poisson(delta, losses, z, y, rows * n)
     elif activation == activations.SOFTMAX:
@@ -109,3 +166,61 @@ cdef inline void evaluate_head(
     else:
         log_loss_logistic(delta, losses, z, y, rows * n)
     scale_rows(delta, scales, rows, n)
+
+
+cdef inline void differentiate_squared_error(
+    real* rdelta, const real* rz, const real* z, const real* y, Py_ssize_t n,
+    Py_ssize_t activation,
+) noexcept nogil:
+    """(σ'² + (a − y) σ'') rz, entry by entry: a sum over few, never the bottleneck."""
+    cdef Py_ssize_t i
+    cdef real a, slope
+    for i in range(n):
+        a = activations.value(z[i], activation)
+        slope = activations.slope(a, z[i], activation)
+        rdelta[i] = rz[i] * (
+            slope * slope + (a - y[i]) * activations.curvature(a, z[i], activation))
+
+
+cdef inline void differentiate_softmax(
+    real* rdelta, const real* rz, const real* z, Py_ssize_t rows, Py_ssize_t n
+) noexcept nogil:
+    """p ⊙ (rz − Σ p rz), p = softmax(z); z and rz stay as they are."""
+    cdef Py_ssize_t i, j
+    cdef real mean
+    memcpy(rdelta, z, rows * n * sizeof(real))
+    activations.softmax(rdelta, rows, n)
+    for i in range(rows):
+        mean = 0
+        for j in range(n):
+            mean += rdelta[i * n + j] * rz[i * n + j]
+        for j in range(n):
+            rdelta[i * n + j] *= rz[i * n + j] - mean
+
+
+cdef inline void differentiate_head(
+    real* rdelta, const real* rz, const real* z, const real* y, const real* scales,
+    const real* numbers, Py_ssize_t rows, Py_ssize_t n, Py_ssize_t loss,
+    Py_ssize_t activation,
+) noexcept nogil:
+    """rdelta = scales ⊙ (∂²ℓ/∂z²) rz, (rows, n)."""
+    cdef Py_ssize_t i
+    cdef real p
+    if loss == SQUARED_ERROR:
+        differentiate_squared_error(rdelta, rz, z, y, rows * n, activation)
+    elif loss == HUBER:
+        for i in range(rows * n):
+            rdelta[i] = rz[i] if math.absolute(z[i] - y[i]) <= numbers[i % n] else <real>0
+    elif loss == POISSON:
+        for i in range(rows * n):
+            rdelta[i] = math.exp(z[i]) * rz[i]
+    elif loss == LOG_LOSS and activation == activations.SOFTMAX:
+        differentiate_softmax(rdelta, rz, z, rows, n)
+    elif loss == LOG_LOSS:
+        for i in range(rows * n):
+            p = math.sigmoid(z[i])
+            rdelta[i] = p * (1 - p) * rz[i]
+    else:
+        for i in range(rows * n):
+            rdelta[i] = 0
+    scale_rows(rdelta, scales, rows, n)

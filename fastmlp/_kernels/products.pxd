@@ -78,6 +78,8 @@ cdef inline void multiply(
     bint accumulate,
 ) noexcept nogil:
     """c (m, n) = a (m, k) b (k, n) (+ c), c packed."""
+    if m == 0:
+        return
     if not TILES_PAY:
         blas.multiply(c, a, b, m, n, k, a_row, a_column, b_row, b_column, accumulate)
     elif a_column == 1 and (n == 1 or (b_row == 1 and m < FEW_ROWS)):
@@ -89,17 +91,19 @@ cdef inline void multiply(
 
 
 cdef inline void multiply_nn(
-    real* c, const real* a, const real* b, Py_ssize_t m, Py_ssize_t n, Py_ssize_t k
+    real* c, const real* a, const real* b, Py_ssize_t m, Py_ssize_t n, Py_ssize_t k,
+    bint accumulate,
 ) noexcept nogil:
-    """c (m, n) = a (m, k) b (k, n)."""
-    multiply(c, a, b, m, n, k, k, 1, n, 1, False)
+    """c (m, n) = a (m, k) b (k, n) (+ c)."""
+    multiply(c, a, b, m, n, k, k, 1, n, 1, accumulate)
 
 
 cdef inline void multiply_nt(
-    real* c, const real* a, const real* b, Py_ssize_t m, Py_ssize_t n, Py_ssize_t k
+    real* c, const real* a, const real* b, Py_ssize_t m, Py_ssize_t n, Py_ssize_t k,
+    bint accumulate,
 ) noexcept nogil:
-    """c (m, n) = a (m, k) bᵀ, with b (n, k)."""
-    multiply(c, a, b, m, n, k, k, 1, 1, k, False)
+    """c (m, n) = a (m, k) bᵀ (+ c), with b (n, k)."""
+    multiply(c, a, b, m, n, k, k, 1, 1, k, accumulate)
 
 
 cdef inline void multiply_tn(

@@ -6,25 +6,42 @@ ACTIVATIONS = {
     "logistic": activations.LOGISTIC,
     "tanh": activations.TANH,
     "relu": activations.RELU,
+    "leaky_relu": activations.LEAKY_RELU,
+    "elu": activations.ELU,
+    "selu": activations.SELU,
+    "softplus": activations.SOFTPLUS,
+    "silu": activations.SILU,
+    "gelu": activations.GELU,
+    "gelu_tanh": activations.GELU_TANH,
+    "mish": activations.MISH,
     "exp": activations.EXP,
     "softmax": activations.SOFTMAX,
 }
 
+# Those that a hidden layer may have: with an elementwise slope, and no explosion.
+HIDDEN_ACTIVATIONS = tuple(name for name in ACTIVATIONS if name not in ("exp", "softmax"))
+
+# Activations whose slope cannot be had from σ(z) alone: their layers keep z as well.
+SLOPES_OF_Z = ("silu", "gelu", "gelu_tanh", "mish")
+
 LOSSES = {
     "squared_error": heads.SQUARED_ERROR,
     "log_loss": heads.LOG_LOSS,
+    "absolute_error": heads.ABSOLUTE_ERROR,
+    "huber": heads.HUBER,
+    "quantile": heads.QUANTILE,
     "poisson": heads.POISSON,
 }
 
 # The output activations that a loss may stand on; the first is its default.
 HEADS = {
-    "squared_error": ("identity", "logistic", "tanh"),
+    "squared_error": ("identity", "logistic", "tanh", "relu", "softplus", "exp"),
     "log_loss": ("softmax", "logistic"),
+    "absolute_error": ("identity",),
+    "huber": ("identity",),
+    "quantile": ("identity",),
     "poisson": ("exp",),
 }
-
-# Activations with an elementwise slope: those a hidden layer may have.
-HIDDEN_ACTIVATIONS = ("identity", "logistic", "tanh", "relu")
 
 OPTIMIZERS = {
     "sgd": optimizers.SGD,
@@ -33,7 +50,10 @@ OPTIMIZERS = {
     "adagrad": optimizers.ADAGRAD,
     "rmsprop": optimizers.RMSPROP,
     "adam": optimizers.ADAM,
+    "adamw": optimizers.ADAMW,
 }
 
 # State vectors per parameter.
-SLOTS = {"sgd": 0, "momentum": 1, "nesterov": 1, "adagrad": 1, "rmsprop": 1, "adam": 2}
+SLOTS = {
+    "sgd": 0, "momentum": 1, "nesterov": 1, "adagrad": 1, "rmsprop": 1, "adam": 2, "adamw": 2,
+}

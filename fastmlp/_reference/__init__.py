@@ -9,19 +9,35 @@ tables by name; the codes of the names are those of ``fastmlp._kernels``.
 from fastmlp._kernels import ACTIVATIONS, LOSSES, OPTIMIZERS
 from fastmlp._reference.activations import (
     ACTIVATION_FUNCTIONS,
+    CURVATURE_FUNCTIONS,
     SLOPE_FUNCTIONS,
     activate,
     add_bias_and_activate,
+    differentiate_slope,
+    multiply_jacobian,
     multiply_slope,
+)
+from fastmlp._reference.batch_norm import (
+    compute_moments,
+    normalize,
+    normalize_deltas,
+    scale_and_shift,
 )
 from fastmlp._reference.engine import (
     compute_loss,
     compute_loss_and_gradient,
+    input_gradient,
     predict,
     train,
 )
-from fastmlp._reference.losses import HEAD_FUNCTIONS, evaluate_head
-from fastmlp._reference.math import exp, log, log1p, sigmoid, tanh
+from fastmlp._reference.hessian import multiply_hessian
+from fastmlp._reference.losses import (
+    HEAD_CURVATURE_FUNCTIONS,
+    HEAD_FUNCTIONS,
+    differentiate_head,
+    evaluate_head,
+)
+from fastmlp._reference.math import erf, exp, log, log1p, sigmoid, softplus, tanh
 from fastmlp._reference.optimizers import OPTIMIZER_FUNCTIONS, update
 from fastmlp._reference.products import (
     multiply_nn,
@@ -29,11 +45,14 @@ from fastmlp._reference.products import (
     multiply_tn,
     sum_columns,
 )
-from fastmlp._reference.regularizers import sum_squares
+from fastmlp._reference.random import drop, mix32, mix64
+from fastmlp._reference.regularizers import sum_magnitudes, sum_squares
 
 __all__ = [
     "ACTIVATIONS",
     "ACTIVATION_FUNCTIONS",
+    "CURVATURE_FUNCTIONS",
+    "HEAD_CURVATURE_FUNCTIONS",
     "HEAD_FUNCTIONS",
     "LOSSES",
     "OPTIMIZERS",
@@ -43,17 +62,32 @@ __all__ = [
     "add_bias_and_activate",
     "compute_loss",
     "compute_loss_and_gradient",
+    "compute_moments",
+    "differentiate_head",
+    "differentiate_slope",
+    "drop",
+    "erf",
     "evaluate_head",
     "exp",
+    "input_gradient",
     "log",
     "log1p",
+    "mix32",
+    "mix64",
+    "multiply_hessian",
+    "multiply_jacobian",
     "multiply_nn",
     "multiply_nt",
     "multiply_slope",
     "multiply_tn",
+    "normalize",
+    "normalize_deltas",
     "predict",
+    "scale_and_shift",
     "sigmoid",
+    "softplus",
     "sum_columns",
+    "sum_magnitudes",
     "sum_squares",
     "tanh",
     "train",

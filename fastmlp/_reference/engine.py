@@ -1,69 +1,126 @@
 """The network, its objective and its training, on the buffers of docs/contracts.md.
 
-J = (1/m) Σᵢ wᵢ ℓᵢ + α/(2m) ‖W‖²,   m = Σᵢ wᵢ
+J = (1/m) Σᵢ wᵢ ℓᵢ + l1 ‖W‖₁ + ½ l2 ‖W‖²,   m = Σᵢ wᵢ, l1 = αr/m, l2 = α(1 − r)/m
 """
 
-from typing import NamedTuple
+import math
 
 import numpy as np
-from scipy.sparse import csr_array
 
-from fastmlp._kernels import ACTIVATIONS, count_units
-from fastmlp._reference.activations import compute_activation, compute_slope
-from fastmlp._reference.losses import evaluate_head
+from fastmlp._reference.activations import (
+    activate,
+    compute_activation,
+    multiply_jacobian,
+)
+from fastmlp._reference.batch_norm import move_running_moments
+from fastmlp._reference.layout import (
+    split,
+    take_rows,
+    view_batch,
+    view_layers,
+    view_parameters,
+    view_running_moments,
+    view_weights,
+)
 from fastmlp._reference.optimizers import update
-from fastmlp._reference.products import multiply_tn, sum_columns
-from fastmlp._reference.regularizers import sum_squares
+from fastmlp._reference.passes import Step, backward, evaluate, forward
+from fastmlp._reference.products import multiply_nt
+from fastmlp._reference.regularizers import (
+    compute_penalty,
+    differentiate_penalty,
+    sum_squares,
+)
 
 
-def predict(out, arena, X, params, layers, capacity):
+def predict(out, arena, X, params, stats, layers, capacity):
     """Set out (n, n_out) = the network's output for each row of X."""
-    for rows in _split(len(out), capacity):
-        X_rows, out_rows = take_rows(X, rows, layers), out[rows]
-        hidden = view_layers(arena, layers[:-1], "outputs", len(X_rows), capacity)
-        _forward([*hidden, out_rows], X_rows, params, layers)
-
-
-def compute_loss(arena, X, Y, sample_weight, params, layers, loss, alpha, capacity):
-    """J over all rows of X; 0 if they weigh nothing."""
-    w = _weigh_rows(sample_weight, len(Y))
-    m = float(w.sum())
-    if m == 0:
-        return 0.0
-    value = _compute_penalty(params, layers, alpha / m)
-    for rows in _split(len(Y), capacity):
+    moments = view_running_moments(stats, layers)
+    for rows in split(len(out), capacity):
         inputs = take_rows(X, rows, layers)
-        blocks = view_arena(arena, layers, Y.shape[1], len(inputs), capacity)
-        blocks.scales[:] = w[rows] / m
-        _evaluate(blocks, inputs, Y[rows], params, layers, loss)
-        value += _sum_losses(blocks, np.inf)
-    return value
+        network = view_layers(arena, layers, params, moments, len(inputs), capacity)
+        network[-1] = network[-1]._replace(z=out[rows])
+        forward(network, inputs)
+        activate(out[rows], layers["activation"][-1])
+
+
+def input_gradient(out, arena, X, V, params, stats, layers, capacity):
+    """Set out (n, n_in) = Σₖ V[i, k] ∂outputₖ/∂xᵢ for each row of X."""
+    moments = view_running_moments(stats, layers)
+    unused = view_parameters(np.zeros_like(params), layers)
+    for rows in split(len(out), capacity):
+        inputs = take_rows(X, rows, layers)
+        network = view_layers(arena, layers, params, moments, len(inputs), capacity)
+        forward(network, inputs)
+        last = network[-1]
+        a = compute_activation(last.z, last.activation)
+        last.deltas[...] = V[rows]
+        multiply_jacobian(last.deltas, a, last.z, last.activation)
+        backward(unused, network, inputs)
+        multiply_nt(out[rows], network[0].deltas, network[0].W, False)
+
+
+def compute_loss(
+    arena, X, Y, sample_weight, params, stats, layers, objective, numbers, capacity
+):
+    """J over all rows of X; 0 if they weigh nothing."""
+    return compute_loss_and_gradient(
+        None,
+        arena,
+        X,
+        Y,
+        sample_weight,
+        params,
+        stats,
+        layers,
+        objective,
+        numbers,
+        capacity,
+    )
 
 
 def compute_loss_and_gradient(
-    grads, arena, X, Y, sample_weight, params, layers, loss, alpha, capacity
+    grads,
+    arena,
+    X,
+    Y,
+    sample_weight,
+    params,
+    stats,
+    layers,
+    objective,
+    numbers,
+    capacity,
 ):
-    """J over all rows of X, and grads = ∂J/∂params; both 0 if they weigh nothing."""
-    w = _weigh_rows(sample_weight, len(Y))
+    """J over all rows of X, and grads, unless None, = ∂J/∂params; both 0 if the rows
+    weigh nothing.
+    """
+    w = weigh_rows(sample_weight, len(Y))
     m = float(w.sum())
-    grads[:] = 0
+    if grads is not None:
+        grads[:] = 0
     if m == 0:
         return 0.0
-    value = _compute_penalty(params, layers, alpha / m)
-    for rows in _split(len(Y), capacity):
+    moments = view_running_moments(stats, layers)
+    W, penalty = view_weights(params, layers), weigh_penalty(objective, m)
+    value = compute_penalty(W, *penalty)
+    for rows in split(len(Y), capacity):
         inputs = take_rows(X, rows, layers)
-        blocks = view_arena(arena, layers, Y.shape[1], len(inputs), capacity)
-        blocks.scales[:] = w[rows] / m
-        _evaluate(blocks, inputs, Y[rows], params, layers, loss)
-        value += _sum_losses(blocks, np.inf)
-        _add_gradient(grads, blocks, inputs, params, layers)
-    W = slice(layers["biases"][0])
-    grads[W] += alpha / m * params[W]
+        batch = view_batch(
+            arena, layers, params, moments, Y.shape[1], len(inputs), capacity
+        )
+        batch.scales[:] = w[rows] / m
+        evaluate(batch, inputs, Y[rows], objective, numbers)
+        value += _sum_losses(batch, np.inf)
+        if grads is not None:
+            backward(view_parameters(grads, layers), batch.layers, inputs)
+    if grads is not None:
+        view_weights(grads, layers)[:] += differentiate_penalty(W, *penalty)
     return value
 
 
 def train(
     params,
+    stats,
     grads,
     slots,
     rule,
@@ -73,8 +130,8 @@ def train(
     sample_weight,
     order,
     layers,
-    loss,
-    cap,
+    objective,
+    numbers,
     batch_size,
     capacity,
     crew=None,
@@ -82,154 +139,73 @@ def train(
     """One step for each successive batch_size rows of order; returns Σ of J × rows,
     each J before its step, and no losses[i, k] counted for more than cap in it.
     """
-    w = _weigh_rows(sample_weight, len(Y))
-    W, b = slice(layers["biases"][0]), slice(layers["biases"][0], None)
+    if len(stats) and min(batch_size, len(order)) > capacity:
+        raise ValueError("batch normalisation needs the whole batch in the arena")
+    w = weigh_rows(sample_weight, len(Y))
+    W, gradients = view_weights(params, layers), view_parameters(grads, layers)
+    batch_stats = np.empty_like(stats)
+    moments = view_running_moments(batch_stats, layers)
     total = 0.0
-    for batch in _split(len(order), batch_size):
-        rows = order[batch]
+    for batch_rows in split(len(order), batch_size):
+        rows = order[batch_rows]
         m = float(w[rows].sum())
         if m == 0:
             continue
-        l2 = float(rule["alpha"][0]) / m
-        value = _compute_penalty(params, layers, l2)
-        value += _compute_batch_gradient(
-            grads, arena, X, Y, w / m, rows, params, layers, loss, cap, capacity
-        )
         rule["t"] += 1
-        update(params[W], grads[W], slots[:, W], rule, l2)
-        update(params[b], grads[b], slots[:, b], rule, 0)
+        penalty = weigh_penalty(objective, m)
+        value = compute_penalty(W, *penalty)
+        grads[:] = 0
+        for part in split(len(rows), capacity):
+            step = Step(rule["seed"][0], rule["t"][0], part.start)
+            batch, inputs = _gather(
+                arena, X, Y, w / m, rows[part], params, moments, layers, capacity
+            )
+            evaluate(batch, inputs, batch.targets, objective, numbers, step)
+            value += _sum_losses(batch, objective["cap"][0])
+            backward(gradients, batch.layers, inputs, batch.scales, step)
+        move_running_moments(stats, batch_stats)
+        _take_step(params, grads, slots, rule, layers, penalty)
         total += value * len(rows)
     return total
 
 
-def _compute_batch_gradient(
-    grads, arena, X, Y, scales, batch, params, layers, loss, cap, capacity
-):
-    """Gather the rows; set grads = their data gradient and return their data loss."""
-    value = 0.0
-    grads[:] = 0
-    for part in _split(len(batch), capacity):
-        rows = batch[part]
-        blocks = view_arena(arena, layers, Y.shape[1], len(rows), capacity)
-        inputs = take_rows(X, rows, layers)
-        if not isinstance(X, tuple):
-            blocks.inputs[...] = inputs
-        blocks.targets[...] = Y[rows]
-        blocks.scales[:] = scales[rows]
-        _evaluate(blocks, inputs, blocks.targets, params, layers, loss)
-        value += _sum_losses(blocks, cap)
-        _add_gradient(grads, blocks, inputs, params, layers)
-    return value
-
-
-def take_rows(X, rows, layers):
-    """Those rows of X, dense; X may be compressed sparse rows."""
-    if isinstance(X, tuple):
-        data, indices, indptr = X
-        shape = (len(indptr) - 1, layers["n_in"][0])
-        return csr_array((data, indices, indptr), shape)[rows].toarray()
-    return X[rows]
-
-
-class Blocks(NamedTuple):
-    """Views of an arena's blocks; outputs and deltas have one a layer."""
-
-    targets: np.ndarray
-    scales: np.ndarray
-    losses: np.ndarray
-    inputs: np.ndarray
-    outputs: list[np.ndarray]
-    deltas: list[np.ndarray]
-
-
-def view_arena(arena, layers, n_targets, rows, capacity):
-    """The arena's blocks, for a batch of that many rows."""
-    n_in, n_out = layers["n_in"][0], layers["n_out"][-1]
-    n_columns = layers["deltas"][-1] + n_out
-    inputs = arena[n_columns * capacity + count_units(layers) :][: rows * n_in]
-    return Blocks(
-        targets=_view_block(arena, 0, n_targets, rows, capacity),
-        scales=_view_block(arena, n_targets, 1, rows, capacity)[:, 0],
-        losses=_view_block(arena, n_targets + 1, n_out, rows, capacity),
-        inputs=inputs.reshape(-1, n_in),
-        outputs=view_layers(arena, layers, "outputs", rows, capacity),
-        deltas=view_layers(arena, layers, "deltas", rows, capacity),
-    )
-
-
-def view_layers(arena, layers, field, rows, capacity):
-    """The blocks of 'outputs' or 'deltas', (rows, n_out) for each layer."""
-    return [
-        _view_block(arena, layer[field], layer["n_out"], rows, capacity)
-        for layer in layers
-    ]
-
-
-def view_weights(vector, layer):
-    """The layer's W (n_in, n_out) in params, or in a vector laid out like it."""
-    n_in, n_out = layer["n_in"], layer["n_out"]
-    return vector[layer["weights"] :][: n_in * n_out].reshape(n_in, n_out)
-
-
-def view_biases(vector, layer):
-    """The layer's b (n_out,) in params, or in a vector laid out like it."""
-    return vector[layer["biases"] :][: layer["n_out"]]
-
-
-def _view_block(arena, column, n_columns, rows, capacity):
-    block = arena[column * capacity :][: rows * n_columns]
-    return block.reshape(rows, n_columns)
-
-
-def _split(n, size):
-    """Slices of n rows, size at a time; the last may be short."""
-    return [slice(begin, begin + size) for begin in range(0, n, size)]
-
-
-def _weigh_rows(sample_weight, n):
+def weigh_rows(sample_weight, n):
     """The weights in double: ones for None."""
     return np.ones(n) if sample_weight is None else sample_weight.astype(float)
 
 
-def _compute_penalty(params, layers, l2):
-    """½ l2 ‖W‖², with l2 = α/m; all weights stand before the first bias."""
-    return l2 / 2 * sum_squares(params[: layers["biases"][0]])
+def weigh_penalty(objective, m):
+    """l1 = αr/m and l2 = α(1 − r)/m."""
+    alpha, r = float(objective["alpha"][0]), float(objective["l1_ratio"][0])
+    return alpha * r / m, alpha * (1 - r) / m
 
 
-def _forward(outputs, X, params, layers):
-    """A⁰ = X; Aˡ = σ(Aˡ⁻¹ Wˡ + bˡ)."""
-    a = X
-    for out, layer in zip(outputs, layers, strict=True):
-        z = np.matmul(a, view_weights(params, layer), dtype=float)
-        out[...] = compute_activation(
-            z + view_biases(params, layer), layer["activation"]
-        )
-        a = out
+def _gather(arena, X, Y, scales, rows, params, moments, layers, capacity):
+    """Those rows of X, Y and scales put into the arena; its blocks, and X's rows."""
+    n_targets = Y.shape[1]
+    batch = view_batch(arena, layers, params, moments, n_targets, len(rows), capacity)
+    inputs = take_rows(X, rows, layers)
+    if not isinstance(X, tuple):
+        batch.inputs[...] = inputs
+    batch.targets[...] = Y[rows]
+    batch.scales[:] = scales[rows]
+    return batch, inputs
 
 
-def _evaluate(blocks, X, Y, params, layers, loss):
-    """Forward pass and head for a block of rows, its scales given."""
-    linear_on_top = layers.copy()
-    linear_on_top["activation"][-1] = ACTIVATIONS["identity"]
-    _forward(blocks.outputs, X, params, linear_on_top)
-    z, delta = blocks.outputs[-1], blocks.deltas[-1]
-    activation = layers["activation"][-1]
-    evaluate_head(delta, blocks.losses, z, Y, blocks.scales, loss, activation)
-
-
-def _sum_losses(blocks, cap):
+def _sum_losses(batch, cap):
     """The data term of J: Σ scales[i] · min(losses[i, k], cap)."""
-    losses = np.minimum(blocks.losses.astype(float), cap).sum(axis=1)
-    return float(blocks.scales.astype(float) @ losses)
+    losses = np.minimum(batch.losses.astype(float), cap).sum(axis=1)
+    return float(batch.scales.astype(float) @ losses)
 
 
-def _add_gradient(grads, blocks, X, params, layers):
-    """δˡ = (δˡ⁺¹ Wˡ⁺¹ᵀ) ⊙ σ'(Zˡ); grads += (Aˡ⁻¹ᵀ δˡ, column sums of δˡ)."""
-    outputs, deltas = blocks.outputs, blocks.deltas
-    for i in reversed(range(len(layers) - 1)):
-        W = view_weights(params, layers[i + 1])
-        slope = compute_slope(outputs[i], layers["activation"][i])
-        deltas[i][...] = np.matmul(deltas[i + 1], W.T, dtype=float) * slope
-    for a, delta, layer in zip([X, *outputs[:-1]], deltas, layers, strict=True):
-        multiply_tn(view_weights(grads, layer), a, delta, True)
-        sum_columns(view_biases(grads, layer), delta, True)
+def _take_step(params, grads, slots, rule, layers, penalty):
+    """One step along the clipped gradient; the weights, and only they, decay."""
+    W = view_weights(params, layers)
+    g = grads.astype(float)
+    g[: len(W)] += differentiate_penalty(W, *penalty)
+    norm, clip_norm = math.sqrt(sum_squares(g)), rule["clip_norm"][0]
+    scale = clip_norm / norm if norm > clip_norm else 1.0
+    shrink = 1 - rule["learning_rate"][0] * rule["weight_decay"][0]
+    w, b = slice(len(W)), slice(len(W), None)
+    update(params[w], grads[w], slots[:, w], rule, *penalty, shrink, scale)
+    update(params[b], grads[b], slots[:, b], rule, 0, 0, 1, scale)

@@ -1,6 +1,9 @@
 """Elementary functions on vectors. Poles and overflow give inf and nan, silently."""
 
+from functools import partial
+
 import numpy as np
+from scipy import special
 
 
 def exp(out, x):
@@ -26,6 +29,16 @@ def tanh(out, x):
 def sigmoid(out, x):
     """Set out = 1/(1 + e⁻ˣ)."""
     _write(out, logistic, x)
+
+
+def erf(out, x):
+    """Set out = erf x."""
+    _write(out, special.erf, x)
+
+
+def softplus(out, x):
+    """Set out = ln(1 + eˣ)."""
+    _write(out, partial(np.logaddexp, 0), x)
 
 
 @np.errstate(over="ignore")

@@ -7,6 +7,7 @@ are called in the rule is said at each formula. Slots begin at zero.
 import numpy as np
 
 from fastmlp._kernels import OPTIMIZERS
+from fastmlp._reference.regularizers import differentiate_penalty
 
 
 def sgd(theta, g, slots, rule):
@@ -49,12 +50,29 @@ def adam(theta, g, slots, rule):
     v ← β₁v + (1 − β₁)g; s ← β₂s + (1 − β₂)g²;
     θ ← θ − η √(1 − β₂ᵗ)/(1 − β₁ᵗ) v/(√s + ε).
     """
-    v, s = slots
-    beta_1, beta_2, t = rule["decay_1"], rule["decay_2"], rule["t"]
-    v = beta_1 * v + (1 - beta_1) * g
-    s = beta_2 * s + (1 - beta_2) * g**2
-    eta = rule["learning_rate"] * np.sqrt(1 - beta_2**t) / (1 - beta_1**t)
+    v, s = average_moments(g, slots, rule)
+    t = rule["t"]
+    correction = np.sqrt(1 - rule["decay_2"] ** t) / (1 - rule["decay_1"] ** t)
+    eta = rule["learning_rate"] * correction
     return theta - eta * v / (np.sqrt(s) + rule["epsilon"]), v, s
+
+
+def adamw(theta, g, slots, rule):
+    """Kingma, Ba 2015 as printed: v and s as in adam, v̂ = v/(1 − β₁ᵗ),
+    ŝ = s/(1 − β₂ᵗ); θ ← θ − η v̂/(√ŝ + ε). What Loshchilov, Hutter 2019 add, a decay of
+    the weights that is no part of g, is update's shrink.
+    """
+    v, s = average_moments(g, slots, rule)
+    t, eta = rule["t"], rule["learning_rate"]
+    v_hat, s_hat = v / (1 - rule["decay_1"] ** t), s / (1 - rule["decay_2"] ** t)
+    return theta - eta * v_hat / (np.sqrt(s_hat) + rule["epsilon"]), v, s
+
+
+def average_moments(g, slots, rule):
+    """Set v ← β₁v + (1 − β₁)g; s ← β₂s + (1 − β₂)g²."""
+    v, s = slots
+    beta_1, beta_2 = rule["decay_1"], rule["decay_2"]
+    return beta_1 * v + (1 - beta_1) * g, beta_2 * s + (1 - beta_2) * g**2
 
 
 OPTIMIZER_FUNCTIONS = {
@@ -64,16 +82,19 @@ OPTIMIZER_FUNCTIONS = {
     "adagrad": adagrad,
     "rmsprop": rmsprop,
     "adam": adam,
+    "adamw": adamw,
 }
 
 _BY_CODE = {OPTIMIZERS[name]: step for name, step in OPTIMIZER_FUNCTIONS.items()}
 
 
-def update(params, grads, slots, rule, l2):
-    """One step in place, with g = grads + l2 · params; rule is a one-record array."""
-    theta = params.astype(float)
-    g = grads + l2 * theta
+def update(params, grads, slots, rule, l1, l2, shrink, scale):
+    """One step in place, from shrink · params and with g = scale · (grads + the
+    penalty's gradient); rule is a one-record array.
+    """
+    g = scale * (grads + differentiate_penalty(params, l1, l2))
     step = _BY_CODE[rule["optimizer"][0]]
-    params[:], *new_slots = step(theta, g, slots.astype(float), rule[0])
+    shrunk = shrink * params.astype(float)
+    params[:], *new_slots = step(shrunk, g, slots.astype(float), rule[0])
     for slot, new_slot in zip(slots, new_slots, strict=True):
         slot[:] = new_slot

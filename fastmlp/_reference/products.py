@@ -3,14 +3,14 @@
 import numpy as np
 
 
-def multiply_nn(c, a, b):
-    """Set c = a b."""
-    c[...] = np.matmul(a, b, dtype=float)
+def multiply_nn(c, a, b, accumulate):
+    """Set c = a b, or add it to c."""
+    _set(c, np.matmul(a, b, dtype=float), accumulate)
 
 
-def multiply_nt(c, a, b):
-    """Set c = a bᵀ."""
-    c[...] = np.matmul(a, b.T, dtype=float)
+def multiply_nt(c, a, b, accumulate):
+    """Set c = a bᵀ, or add it to c."""
+    _set(c, np.matmul(a, b.T, dtype=float), accumulate)
 
 
 def multiply_tn(c, a, b, accumulate):

@@ -2,121 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import ClassifierMixin, _fit_context
-from sklearn.utils import Tags, column_or_1d
+from sklearn.utils import Tags
+from sklearn.utils._param_validation import StrOptions
+from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import (
     _check_partial_fit_first_call,
     type_of_target,
     unique_labels,
 )
-from sklearn.utils.validation import validate_data
+from sklearn.utils.validation import check_is_fitted
 
-from fastmlp.estimators._base import BaseMLP, Data, checked_sample_weight
+from fastmlp.estimators._base import BaseMLP
+from fastmlp.estimators._docs import fill_docstring
 from fastmlp.estimators._labels import Labels
+from fastmlp.estimators._model import Data
 from fastmlp.scores import accuracy
+
+# Output activations of each loss, those whose outputs are read as probabilities.
+OUTPUTS = {
+    "log_loss": ("softmax", "logistic"),
+    "squared_error": ("logistic", "identity"),
+}
 
 
 class MLPClassifier(ClassifierMixin, BaseMLP):
     """Multilayer perceptron classifier, trained natively.
 
-    Minimises the mean log-loss plus an L2 penalty. A drop-in for
+    Minimises a mean loss plus a penalty on the weights. A drop-in for
     :class:`sklearn.neural_network.MLPClassifier`: with the same data, parameters and
     integer ``random_state`` it ends at the same model, to rounding.
 
     Parameters
     ----------
-    hidden_layer_sizes : array-like of int or int, default=(100,)
-        Units of each hidden layer; empty for none.
-    activation : {'identity', 'logistic', 'tanh', 'relu'}, default='relu'
-        Activation of the hidden layers.
-    solver : {'lbfgs', 'sgd', 'adam', 'adagrad', 'rmsprop'}, default='adam'
-        The optimizer. 'sgd' has momentum, Nesterov's by default.
-    alpha : float, default=0.0001
-        Strength of the L2 penalty on the weights, divided by the batch's size.
-    batch_size : int or 'auto', default='auto'
-        Rows of one step; 'auto' is min(200, n_samples). Not used by 'lbfgs'.
-    learning_rate : {'constant', 'invscaling', 'adaptive'}, default='constant'
-        Schedule, for every solver but 'lbfgs'. 'invscaling': learning_rate_init /
-        (t + 1)**power_t after each epoch, t the samples seen. 'adaptive': divided by
-        5 whenever training stalls, until it is at most 1e-6.
-    learning_rate_init : float, default=0.001
-        Initial learning rate.
-    power_t : float, default=0.5
-        Exponent of 'invscaling'.
-    max_iter : int, default=200
-        Epochs; iterations of 'lbfgs'.
-    shuffle : bool, default=True
-        Whether each epoch takes the rows in a new order.
-    random_state : int, RandomState instance or None, default=None
-        Draws the initial parameters, the validation split and the shuffles, in
-        scikit-learn's order: the same integer gives the same model in both.
-    tol : float, default=1e-4
-        Improvement of loss or score that counts; 'lbfgs' stops where no entry of the
-        gradient is larger.
-    verbose : bool, default=False
-        Whether to print a line of progress each epoch.
-    warm_start : bool, default=False
-        Whether fit goes on from the previous solution, optimizer state included.
-    momentum : float, default=0.9
-        Momentum of 'sgd', in [0, 1].
-    nesterovs_momentum : bool, default=True
-        Whether that momentum is Nesterov's.
-    early_stopping : bool, default=False
-        Whether to hold out rows, stop when their score no longer improves, and keep
-        the parameters of the best score.
-    validation_fraction : float, default=0.1
-        Share of the rows held out, in [0, 1).
-    beta_1, beta_2 : float, default=0.9, 0.999
-        Decay rates of 'adam', in [0, 1).
-    epsilon : float, default=1e-8
-        Keeps the divisor of 'adam', 'adagrad' and 'rmsprop' from zero.
-    n_iter_no_change : int or inf, default=10
-        Epochs without improvement by tol that are borne.
-    max_fun : int, default=15000
-        Evaluations of the objective that 'lbfgs' may take.
-    rho : float, default=0.9
-        Decay rate of 'rmsprop', in [0, 1).
+    %(parameters)s
+    loss : {'log_loss', 'squared_error'}, default='log_loss'
+        What is minimised. 'log_loss' has outputs 'softmax' or, for two classes and
+        for labels that can be had together, 'logistic'. 'squared_error' is half the
+        squared distance from the 0 and 1 of the classes (the delta rule), of outputs
+        'logistic' or 'identity'.
+    class_weight : dict, 'balanced' or None, default=None
+        What the rows of each class count for, {label: weight}; 'balanced': inversely
+        to how often the class occurs. Multiplied with sample_weight in training.
 
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
         Class labels.
-    coefs_ : list of ndarray of shape (n_in, n_out)
-        Weights of each layer, views of one vector.
-    intercepts_ : list of ndarray of shape (n_out,)
-        Biases of each layer, views of the same vector.
-    loss_ : float
-        Objective of the last epoch.
-    loss_curve_ : list of float
-        Objective of each epoch. Not set by 'lbfgs'.
-    best_loss_ : float or None
-        Least objective; None with early stopping. Not set by 'lbfgs'.
-    validation_scores_ : list of float or None
-        Accuracy on the held-out rows after each epoch; None without early stopping.
-    best_validation_score_ : float or None
-        The highest of them.
-    n_iter_ : int
-        Epochs, or iterations of 'lbfgs', of the last fit.
-    t_ : int
-        Samples trained on, over all fits that went on from each other.
-    stop_reason_ : {'max_iter', 'tol', 'interrupted', 'diverged'}
-        Why training ended.
-    n_layers_ : int
-        Layers, the inputs counted.
-    n_outputs_ : int
-        Units of the last layer.
-    out_activation_ : str
-        Activation of the last layer.
-    n_features_in_ : int
-        Features seen during fit.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
-        Their names, where X had names that are all strings.
+    %(attributes)s
 
     References
     ----------
@@ -132,15 +71,21 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     True
     """
 
+    _parameter_constraints: ClassVar[dict] = {
+        **BaseMLP._parameter_constraints,
+        "loss": [StrOptions(set(OUTPUTS))],
+        "class_weight": [dict, list, StrOptions({"balanced"}), None],
+    }
+
     def __init__(
         self,
         hidden_layer_sizes: Sequence[int] | int = (100,),
-        activation: str = "relu",
+        activation: str | Sequence[str] = "relu",
         *,
         solver: str = "adam",
         alpha: float = 0.0001,
         batch_size: int | str = "auto",
-        learning_rate: str = "constant",
+        learning_rate: str | Callable[[int], float] = "constant",
         learning_rate_init: float = 0.001,
         power_t: float = 0.5,
         max_iter: int = 200,
@@ -159,49 +104,86 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         n_iter_no_change: float = 10,
         max_fun: int = 15000,
         rho: float = 0.9,
+        loss: str = "log_loss",
+        class_weight: dict | str | None = None,
+        output_activation: str | None = None,
+        l1_ratio: float = 0.0,
+        weight_decay: float | None = None,
+        grad_clip_norm: float | None = None,
+        dropout: float | Sequence[float] = 0.0,
+        batch_norm: bool = False,
+        init: str | float = "glorot_uniform",
+        decay_rate: float = 0.5,
+        decay_epochs: int = 10,
+        restart_epochs: int | None = None,
+        warmup_epochs: int = 0,
+        param_tol: float | None = None,
+        scoring: str | Callable | None = None,
+        stop_on_overfit: bool = False,
+        callbacks: Sequence[Callable[[int, dict[str, float]], object]] | None = None,
+        dtype: str | type | np.dtype | None = None,
+        n_threads: int | None = None,
     ) -> None:
-        super().__init__(
-            hidden_layer_sizes=hidden_layer_sizes,
-            activation=activation,
-            solver=solver,
-            alpha=alpha,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-            learning_rate_init=learning_rate_init,
-            power_t=power_t,
-            max_iter=max_iter,
-            shuffle=shuffle,
-            random_state=random_state,
-            tol=tol,
-            verbose=verbose,
-            warm_start=warm_start,
-            momentum=momentum,
-            nesterovs_momentum=nesterovs_momentum,
-            early_stopping=early_stopping,
-            validation_fraction=validation_fraction,
-            beta_1=beta_1,
-            beta_2=beta_2,
-            epsilon=epsilon,
-            n_iter_no_change=n_iter_no_change,
-            max_fun=max_fun,
-            rho=rho,
-        )
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.solver = solver
+        self.alpha = alpha
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.learning_rate_init = learning_rate_init
+        self.power_t = power_t
+        self.max_iter = max_iter
+        self.shuffle = shuffle
+        self.random_state = random_state
+        self.tol = tol
+        self.verbose = verbose
+        self.warm_start = warm_start
+        self.momentum = momentum
+        self.nesterovs_momentum = nesterovs_momentum
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+        self.epsilon = epsilon
+        self.n_iter_no_change = n_iter_no_change
+        self.max_fun = max_fun
+        self.rho = rho
+        self.loss = loss
+        self.class_weight = class_weight
+        self.output_activation = output_activation
+        self.l1_ratio = l1_ratio
+        self.weight_decay = weight_decay
+        self.grad_clip_norm = grad_clip_norm
+        self.dropout = dropout
+        self.batch_norm = batch_norm
+        self.init = init
+        self.decay_rate = decay_rate
+        self.decay_epochs = decay_epochs
+        self.restart_epochs = restart_epochs
+        self.warmup_epochs = warmup_epochs
+        self.param_tol = param_tol
+        self.scoring = scoring
+        self.stop_on_overfit = stop_on_overfit
+        self.callbacks = callbacks
+        self.dtype = dtype
+        self.n_threads = n_threads
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(
-        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        X_val: ArrayLike | None = None,
+        y_val: ArrayLike | None = None,
+        sample_weight_val: ArrayLike | None = None,
     ) -> MLPClassifier:
         """Fit the network to X and y.
 
         Parameters
         ----------
-        X : array-like or sparse matrix of shape (n_samples, n_features)
-            Inputs. C-contiguous float32 or float64 arrays are not copied, and sparse
-            matrices never made dense; the network takes their type.
-        y : array-like of shape (n_samples,) or (n_samples, n_labels)
-            Class labels, or an indicator matrix of labels that can be had together.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative weights of the rows.
+        %(fit_parameters)s
 
         Returns
         -------
@@ -213,7 +195,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             If the data are not fit for training, or training diverges. The
             estimator is then as it was before.
         """
-        self._fit(X, y, sample_weight, incremental=False)
+        self._fit(X, y, sample_weight, validation=(X_val, y_val, sample_weight_val))
         return self
 
     @available_if(lambda estimator: estimator._check_solver())
@@ -225,7 +207,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         sample_weight: ArrayLike | None = None,
         classes: ArrayLike | None = None,
     ) -> MLPClassifier:
-        """Go on training for one epoch over X and y. Not for solver 'lbfgs'.
+        """Go on training for one epoch over X and y. First-order solvers only.
 
         Parameters
         ----------
@@ -238,6 +220,13 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         -------
         self : MLPClassifier
         """
+        if self.class_weight == "balanced":
+            raise ValueError(
+                "class_weight 'balanced' is not supported for partial_fit, which sees "
+                "a part of the data only. Compute the weights with "
+                "sklearn.utils.class_weight.compute_class_weight('balanced', ...) and "
+                "pass them as a dict"
+            )
         with self._unchanged_on_failure():
             if _check_partial_fit_first_call(self, classes):
                 multilabel = type_of_target(y).startswith("multilabel")
@@ -263,6 +252,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     def predict_proba(self, X: ArrayLike) -> np.ndarray:
         """Probability of each class, in the order of ``classes_``.
 
+        Outputs that need not add up to 1 are divided by their sum, and those of
+        'identity' first cut off at 0 and 1.
+
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
@@ -272,10 +264,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         -------
         ndarray of shape (n_samples, n_classes)
         """
-        outputs = self._outputs(X)
-        if self.n_outputs_ == 1:
-            return np.hstack([1 - outputs, outputs])
-        return outputs
+        return self._probabilities(self._outputs(X))
 
     def predict_log_proba(self, X: ArrayLike) -> np.ndarray:
         """Logarithm of :meth:`predict_proba`.
@@ -292,69 +281,129 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         probabilities = self.predict_proba(X)
         return np.log(probabilities, out=probabilities)
 
-    def _validate_input(
-        self,
-        X: Any,
-        y: Any,
-        sample_weight: ArrayLike | None,
-        incremental: bool,
-        reset: bool,
-    ) -> Data:
-        X, y = validate_data(
-            self,
-            X,
-            y,
-            accept_sparse=["csr", "csc"],
-            multi_output=True,
-            dtype=(np.float64, np.float32),
-            order="C",
-            reset=reset,
+    def input_gradients(self, X: ArrayLike) -> np.ndarray:
+        """Derivatives of :meth:`predict_proba` with respect to the features, exact.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+            Inputs.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes, n_features)
+        """
+        check_is_fitted(self)
+        network, inputs = self._current_network(), self._checked_inputs(X)
+        gradients = network.input_gradients(inputs)
+        if self.out_activation_ == "softmax":
+            return gradients
+        outputs = network.predict(inputs)
+        if self.out_activation_ == "identity":
+            gradients[(outputs < 0) | (outputs > 1)] = 0
+        if outputs.shape[1] == 1:
+            return np.concatenate([-gradients, gradients], axis=1)
+        if not self._labels.exclusive:
+            return gradients
+        probabilities = self._probabilities(outputs)[:, :, np.newaxis]
+        totals = outputs.clip(0, 1).sum(axis=1)[:, np.newaxis, np.newaxis]
+        shared = probabilities * gradients.sum(axis=1, keepdims=True)
+        return np.divide(
+            gradients - shared, totals, out=np.zeros_like(gradients), where=totals > 0
         )
-        if y.ndim == 2 and y.shape[1] == 1:
-            y = column_or_1d(y, warn=True)
+
+    def _probabilities(self, outputs: np.ndarray) -> np.ndarray:
+        if self.out_activation_ == "identity":
+            outputs = outputs.clip(0, 1)
+        if outputs.shape[1] == 1:
+            return np.hstack([1 - outputs, outputs])
+        if self.out_activation_ == "softmax" or not self._labels.exclusive:
+            return outputs
+        totals = outputs.sum(axis=1, keepdims=True)
+        even = np.full_like(outputs, 1 / outputs.shape[1])
+        return np.divide(outputs, totals, out=even, where=totals > 0)
+
+    def _check_targets(self, y: np.ndarray, incremental: bool) -> None:
         if not hasattr(self, "classes_") or not (self.warm_start or incremental):
             self._labels = Labels(y)
             self.classes_ = self._labels.classes_
-        else:
-            self._check_classes(y)
-        return Data(
-            X, self._labels.encode(y, X.dtype), checked_sample_weight(sample_weight, X)
-        )
+            return
+        if self.warm_start and set(unique_labels(y)) != set(self.classes_):
+            raise ValueError(
+                "warm_start can only be used where `y` has the same classes as in "
+                f"the previous call to fit. Previously got {self.classes_}, `y` "
+                f"has {unique_labels(y)}"
+            )
+        self._check_validation_targets(y)
 
-    def _check_classes(self, y: np.ndarray) -> None:
+    def _check_validation_targets(self, y: np.ndarray) -> None:
         classes = unique_labels(y)
-        if self.warm_start:
-            if set(classes) != set(self.classes_):
-                raise ValueError(
-                    "warm_start can only be used where `y` has the same classes as in "
-                    f"the previous call to fit. Previously got {self.classes_}, `y` "
-                    f"has {classes}"
-                )
-        elif len(np.setdiff1d(classes, self.classes_, assume_unique=True)):
+        if len(np.setdiff1d(classes, self.classes_, assume_unique=True)):
             raise ValueError(
                 "`y` has classes not in `self.classes_`. `self.classes_` has "
                 f"{self.classes_}. 'y' has {classes}."
             )
 
+    def _encode(self, y: np.ndarray, dtype: np.dtype) -> np.ndarray:
+        return self._labels.encode(y, dtype, self._head()["output_activation"])
+
     def _count_outputs(self, Y: np.ndarray) -> int:
-        return self._labels.n_outputs
+        if self._head()["output_activation"] == "softmax":
+            return len(self.classes_)
+        return Y.shape[1]
 
-    def _head(self) -> tuple[str, str]:
-        several = self._labels.kind == "multiclass"
-        return "log_loss", "softmax" if several else "logistic"
+    def _head(self) -> dict[str, Any]:
+        possible = OUTPUTS[self.loss]
+        if self._labels.kind != "multiclass" and self.loss == "log_loss":
+            possible = ("logistic", "softmax")
+        activation = self.output_activation or possible[0]
+        if activation not in possible:
+            raise ValueError(
+                f"output_activation of loss={self.loss!r} must be one of "
+                f"{sorted(possible)}, got {activation!r}"
+            )
+        if activation == "softmax" and not self._labels.exclusive:
+            raise ValueError(
+                "output_activation='softmax' is for classes that exclude each other, "
+                "not for labels that can be had together"
+            )
+        return {
+            "loss": self.loss,
+            "output_activation": activation,
+            "huber_delta": 1.0,
+            "quantile": 0.5,
+        }
 
-    def _stratify_by(self, Y: np.ndarray) -> np.ndarray | None:
+    def _stratify_by(self, data: Data) -> np.ndarray | None:
         # scikit-learn stratifies the single column of two classes, and no other.
         if self._labels.kind != "binary":
             return None
-        return np.where(Y[:, 0] == 1, "True", "False")
+        return np.where(data.Y[:, 0] == 1, "True", "False")
 
     def _validation_score(
         self, outputs: np.ndarray, Y: np.ndarray, sample_weight: np.ndarray | None
     ) -> float:
-        return accuracy(outputs, Y, sample_weight)
+        return accuracy(outputs, Y, sample_weight, self._labels.exclusive)
+
+    def _training_weight(self, data: Data) -> np.ndarray | None:
+        if self.class_weight is None:
+            return data.sample_weight
+        weights = compute_sample_weight(self.class_weight, data.y)
+        if not np.isfinite(weights).all() or (weights < 0).any():
+            raise ValueError("class_weight must be finite and non-negative")
+        if data.sample_weight is not None:
+            weights = weights * data.sample_weight
+        return weights.astype(data.Y.dtype)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
         return tags
+
+
+fill_docstring(MLPClassifier, score="accuracy")
+fill_docstring(
+    MLPClassifier.fit,
+    shape="(n_samples,) or (n_samples, n_labels)",
+    targets="Class labels, or an indicator matrix of labels that can be had together.",
+)

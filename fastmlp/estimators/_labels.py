@@ -10,8 +10,9 @@ from sklearn.preprocessing import LabelBinarizer
 class Labels:
     """The classes of a target, and how they are encoded for the network.
 
-    Several classes become one column of class indices, two classes one column of
-    0 and 1, labels that can be had together a column each.
+    Under softmax classes become one column of class indices. Else two classes become
+    one column of 0 and 1, and several classes, or labels that can be had together, a
+    column each.
 
     Parameters
     ----------
@@ -36,22 +37,26 @@ class Labels:
         self.kind = self._binarizer.y_type_
 
     @property
-    def n_outputs(self) -> int:
-        """Units of the last layer."""
-        return 1 if self.kind == "binary" else len(self.classes_)
+    def exclusive(self) -> bool:
+        """Whether a row has one class, and not several labels."""
+        return self.kind != "multilabel-indicator"
 
-    def encode(self, y: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    def encode(
+        self, y: np.ndarray, dtype: np.dtype, output_activation: str
+    ) -> np.ndarray:
         """Encoded targets of shape (n_samples, n_target_columns)."""
-        if self.kind == "multilabel-indicator":
+        if not self.exclusive:
             return self._binarizer.transform(y).astype(dtype)
         indices = np.searchsorted(self.classes_, y)
-        return indices.astype(dtype).reshape(-1, 1)
+        if output_activation == "softmax" or self.kind == "binary":
+            return indices.astype(dtype).reshape(-1, 1)
+        return np.eye(len(self.classes_), dtype=dtype)[indices]
 
     def decode(self, outputs: np.ndarray) -> np.ndarray:
-        """The likeliest labels for probabilities of shape (n_samples, n_outputs)."""
-        if self.kind == "multilabel-indicator":
+        """The likeliest labels for outputs of shape (n_samples, n_outputs)."""
+        if not self.exclusive:
             return self._binarizer.inverse_transform(outputs)
-        if self.kind == "multiclass":
+        if outputs.shape[1] > 1:
             return self.classes_[outputs.argmax(axis=1)]
         indices = (outputs[:, 0] > 0.5).astype(np.intp)
         return self.classes_.take(indices, mode="clip")

@@ -1,0 +1,103 @@
+"""Batch normalisation: x̂ = (x − μ)/√(s² + ε), z = γ x̂ + b (Ioffe, Szegedy 2015).
+
+μ and s² are weighted by the rows' scales wᵢ/m, so that a row of weight 2 counts as two.
+Matrices are `width` wide. Sums over rows are made for columns begin … end, which the
+threads of a crew share out; everything else is done row by row.
+"""
+from libc.math cimport sqrt
+
+from fastmlp._kernels.types cimport real
+
+
+cdef inline real inverse_deviation(real variance) noexcept nogil:
+    """1/√(s² + ε)."""
+    return <real>(1 / sqrt(<double>variance + 1e-5))
+
+
+cdef inline void compute_moments(
+    real* mean, real* variance, const real* x, const real* scales, Py_ssize_t rows,
+    Py_ssize_t width, Py_ssize_t begin, Py_ssize_t end,
+) noexcept nogil:
+    """μ = Σ scalesᵢ xᵢ, s² = Σ scalesᵢ (xᵢ − μ)²."""
+    cdef Py_ssize_t i, j
+    cdef real difference
+    for j in range(begin, end):
+        mean[j] = 0
+        variance[j] = 0
+    for i in range(rows):
+        for j in range(begin, end):
+            mean[j] += scales[i] * x[i * width + j]
+    for i in range(rows):
+        for j in range(begin, end):
+            difference = x[i * width + j] - mean[j]
+            variance[j] += scales[i] * difference * difference
+
+
+cdef inline void update_running(
+    real* running, const real* batch, Py_ssize_t begin, Py_ssize_t end
+) noexcept nogil:
+    """Running averages move a tenth of the way to the batch's moments."""
+    cdef Py_ssize_t j
+    for j in range(begin, end):
+        running[j] += <real>0.1 * (batch[j] - running[j])
+
+
+cdef inline void normalize(
+    real* x, const real* mean, const real* variance, Py_ssize_t rows, Py_ssize_t width
+) noexcept nogil:
+    """x becomes x̂."""
+    cdef Py_ssize_t i, j
+    for i in range(rows):
+        for j in range(width):
+            x[i * width + j] = (x[i * width + j] - mean[j]) * inverse_deviation(variance[j])
+
+
+cdef inline void scale_and_shift(
+    real* z, const real* x, const real* gammas, const real* biases, Py_ssize_t rows,
+    Py_ssize_t width,
+) noexcept nogil:
+    """z = γ x̂ + b."""
+    cdef Py_ssize_t i, j
+    for i in range(rows):
+        for j in range(width):
+            z[i * width + j] = gammas[j] * x[i * width + j] + biases[j]
+
+
+cdef inline void sum_gradients(
+    real* bias_grads, real* gamma_grads, const real* delta, const real* x, Py_ssize_t rows,
+    Py_ssize_t width, Py_ssize_t begin, Py_ssize_t end, bint accumulate,
+) noexcept nogil:
+    """∂J/∂b = Σ δ, ∂J/∂γ = Σ δ ⊙ x̂ over rows (+ what is there)."""
+    cdef Py_ssize_t i, j
+    if not accumulate:
+        for j in range(begin, end):
+            bias_grads[j] = 0
+            gamma_grads[j] = 0
+    for i in range(rows):
+        for j in range(begin, end):
+            bias_grads[j] += delta[i * width + j]
+            gamma_grads[j] += delta[i * width + j] * x[i * width + j]
+
+
+cdef inline void multiply_slope_of_running(
+    real* delta, const real* gammas, const real* variance, Py_ssize_t rows, Py_ssize_t width
+) noexcept nogil:
+    """δ ⊙ γ/√(s² + ε): running moments do not depend on the rows."""
+    cdef Py_ssize_t i, j
+    for i in range(rows):
+        for j in range(width):
+            delta[i * width + j] *= gammas[j] * inverse_deviation(variance[j])
+
+
+cdef inline void multiply_slope_of_batch(
+    real* delta, const real* bias_grads, const real* gamma_grads, const real* x,
+    const real* scales, const real* gammas, const real* variance, Py_ssize_t rows,
+    Py_ssize_t width,
+) noexcept nogil:
+    """γ/√(s² + ε) (δ − scalesᵢ (Σδ + x̂ Σ δx̂)): the batch's moments do."""
+    cdef Py_ssize_t i, j
+    for i in range(rows):
+        for j in range(width):
+            delta[i * width + j] = gammas[j] * inverse_deviation(variance[j]) * (
+                delta[i * width + j]
+                - scales[i] * (bias_grads[j] + x[i * width + j] * gamma_grads[j]))

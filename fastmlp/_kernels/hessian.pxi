@@ -1,0 +1,121 @@
+# Products of the Hessian of J with a direction v, exactly: Pearlmutter's operator
+# R{f} = ∂f(params + r v)/∂r at r = 0, applied to every line of forward and backward pass
+# (B. A. Pearlmutter, "Fast exact multiplication by the Hessian", 1994). A second arena
+# holds R{·} of every block of the first.
+
+
+cdef void multiply_inputs_r(
+    real* rz, real* arena, real* r_arena, const Job* job, const Span* span,
+    const real* direction, Py_ssize_t l,
+) noexcept nogil:
+    """R{z} = A V + R{A} W + v_b."""
+    cdef const Layer* layer = &job.layers[l]
+    multiply_inputs(rz, arena, job, span, l, weights_of(direction, job, l), False)
+    if l > 0:
+        products.multiply_nn(
+            rz, a_of(r_arena, job, l - 1, 0), weights_of(<const real*>job.params, job, l),
+            span.rows, layer.n_out, layer.n_in, True)
+    activations.add_bias_and_activate(
+        rz, direction + layer.biases, span.rows, layer.n_out, activations.IDENTITY)
+
+
+cdef void forward_r(
+    real* arena, real* r_arena, const Job* job, const Span* span, const real* direction
+) noexcept nogil:
+    """R{z} and R{σ(z)} of every layer, R{δ} of the last."""
+    cdef Py_ssize_t l, n, last = job.n_layers - 1
+    cdef const Layer* layer
+    for l in range(last):
+        layer = &job.layers[l]
+        n = span.rows * layer.n_out
+        multiply_inputs_r(z_of(r_arena, job, l, 0), arena, r_arena, job, span, direction, l)
+        memcpy(a_of(r_arena, job, l, 0), z_of(r_arena, job, l, 0), n * sizeof(real))
+        activations.multiply_slope(
+            a_of(r_arena, job, l, 0), a_of(arena, job, l, 0), z_of(arena, job, l, 0), n,
+            layer.activation)
+    multiply_inputs_r(
+        z_of(r_arena, job, last, 0), arena, r_arena, job, span, direction, last)
+
+
+cdef void backward_r(
+    real* arena, real* r_arena, const Job* job, const Span* span, const real* direction
+) noexcept nogil:
+    """δ and R{δ} of every hidden layer from those of the last."""
+    cdef Py_ssize_t l, n
+    cdef const Layer* layer
+    cdef const Layer* above
+    cdef const real* params = <const real*>job.params
+    cdef real* delta
+    cdef real* rdelta
+    for l in range(job.n_layers - 2, -1, -1):
+        layer, above = &job.layers[l], &job.layers[l + 1]
+        n = span.rows * layer.n_out
+        delta, rdelta = deltas_of(arena, job, l, 0), deltas_of(r_arena, job, l, 0)
+        products.multiply_nt(
+            delta, deltas_of(arena, job, l + 1, 0), weights_of(params, job, l + 1),
+            span.rows, layer.n_out, above.n_out, False)
+        products.multiply_nt(
+            rdelta, deltas_of(r_arena, job, l + 1, 0), weights_of(params, job, l + 1),
+            span.rows, layer.n_out, above.n_out, False)
+        products.multiply_nt(
+            rdelta, deltas_of(arena, job, l + 1, 0), weights_of(direction, job, l + 1),
+            span.rows, layer.n_out, above.n_out, True)
+        activations.differentiate_slope(
+            rdelta, delta, z_of(r_arena, job, l, 0), a_of(arena, job, l, 0),
+            z_of(arena, job, l, 0), n, layer.activation)
+        activations.multiply_slope(
+            delta, a_of(arena, job, l, 0), z_of(arena, job, l, 0), n, layer.activation)
+
+
+cdef void gradient_r(
+    real* out, real* arena, real* r_arena, const Job* job, const Span* span
+) noexcept nogil:
+    """R{∂J/∂W} = Aᵀ R{δ} + R{A}ᵀ δ, R{∂J/∂b} = Σ R{δ}, added up over blocks."""
+    cdef Py_ssize_t l
+    cdef const Layer* layer
+    for l in range(job.n_layers):
+        layer = &job.layers[l]
+        if l == 0 and span.X.indptr != NULL:
+            sparse.multiply_transposed(
+                out + layer.weights, span.X, <const real*>span.X.data, span.rows,
+                deltas_of(r_arena, job, l, 0), layer.n_out, 0, layer.n_in, span.accumulate)
+        else:
+            products.multiply_tn(
+                out + layer.weights, inputs_of(arena, span.X, job, l, 0, False),
+                deltas_of(r_arena, job, l, 0), layer.n_in, layer.n_out, span.rows,
+                layer.n_in, span.accumulate)
+        if l > 0:
+            products.multiply_tn(
+                out + layer.weights, a_of(r_arena, job, l - 1, 0), deltas_of(arena, job, l, 0),
+                layer.n_in, layer.n_out, span.rows, layer.n_in, True)
+        products.sum_columns(
+            out + layer.biases, deltas_of(r_arena, job, l, 0), span.rows, layer.n_out,
+            span.accumulate)
+
+
+cdef void hessian_product(
+    real* out, real* arena, real* r_arena, const Job* job, const real* direction
+) noexcept nogil:
+    """out = H direction over all rows, the penalty's l2 direction included."""
+    cdef Py_ssize_t begin = 0, last = job.n_layers - 1
+    cdef Rows X
+    cdef Span span
+    cdef double weight = sum_weights(<const real*>job.sample_weight, NULL, job.n_rows)
+    memset(out, 0, job.n_params * sizeof(real))
+    if weight == 0:
+        return
+    while begin < job.n_rows:
+        span = span_from(arena, job, &X, begin)
+        evaluate_in_place(arena, job, &span, begin, weight)
+        forward_r(arena, r_arena, job, &span, direction)
+        heads.differentiate_head(
+            deltas_of(r_arena, job, last, 0), z_of(r_arena, job, last, 0),
+            z_of(arena, job, last, 0), <const real*>job.Y + begin * job.n_targets,
+            scales_of(arena, job, 0), <const real*>job.numbers, span.rows,
+            job.layers[last].n_out, job.objective.loss, job.layers[last].activation)
+        backward_r(arena, r_arena, job, &span, direction)
+        gradient_r(out, arena, r_arena, job, &span)
+        begin += span.rows
+    regularizers.add_penalty_gradient(
+        out, direction, count_weights(job), <real>0,
+        <real>(job.objective.alpha / weight * (1 - job.objective.l1_ratio)))

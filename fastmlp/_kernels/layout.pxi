@@ -1,0 +1,179 @@
+# Where things lie: a job's buffers, and the blocks of its arena (docs/contracts.md).
+
+cdef enum:
+    # Parameters of a unit of update, about: with gradient and two slots 8 KiB of
+    # float32, so the penalty's pass and the update's find them in the nearest cache.
+    UNIT = 512
+    # Rows that threads are given whole multiples of: the height of a tile.
+    TILE_ROWS = 6
+    # Columns that threads are given whole multiples of: a cache line of float32.
+    LINE = 16
+
+
+cdef struct Job:
+    # One call's buffers, all of one number type, and what to do with them.
+    void* params
+    void* stats
+    void* grads
+    void* slots
+    void* arena
+    Rows X
+    const void* Y
+    const void* sample_weight
+    const void* numbers
+    const Py_ssize_t* order
+    const Layer* layers
+    Rule* rule
+    Objective objective
+    Py_ssize_t n_layers
+    Py_ssize_t n_params
+    Py_ssize_t n_slots
+    Py_ssize_t n_targets
+    Py_ssize_t n_rows
+    Py_ssize_t batch_size
+    Py_ssize_t capacity
+    double result
+    int n_threads
+    barrier_t* barrier
+
+
+cdef struct Step:
+    # One step of training, as one thread sees it.
+    const Rule* rule
+    Coefficients weights
+    Coefficients others
+    Py_ssize_t position  # of the block's first row in its batch
+    int thread
+
+
+cdef struct Span:
+    # Rows of the block in the arena, to be worked on by one thread.
+    const Rows* X
+    const Step* step  # NULL: nothing is learnt
+    Py_ssize_t first
+    Py_ssize_t rows
+    Py_ssize_t block  # rows of all threads' spans together
+    bint accumulate  # the gradients of earlier blocks are there
+
+
+cdef struct Share:
+    Py_ssize_t begin
+    Py_ssize_t end
+
+
+cdef inline Share share_out(Py_ssize_t n, Py_ssize_t unit, int thread, int n_threads) noexcept nogil:
+    """Thread's part of 0 … n, in whole units but for the last; none of less than one."""
+    cdef Share share
+    cdef Py_ssize_t sharers = min(<Py_ssize_t>n_threads, max(<Py_ssize_t>1, n // unit))
+    share.begin = n * thread // sharers // unit * unit
+    share.end = n if thread == sharers - 1 else n * (thread + 1) // sharers // unit * unit
+    if thread >= sharers:
+        share.begin = share.end = n
+    return share
+
+
+cdef inline const real* weights_of(const real* params, const Job* job, Py_ssize_t l) noexcept nogil:
+    """W of layer l, in params or in a vector laid out like them."""
+    return params + job.layers[l].weights
+
+
+cdef inline real* block(
+    real* arena, const Job* job, Py_ssize_t column, Py_ssize_t width, Py_ssize_t row
+) noexcept nogil:
+    """Row `row` of the arena's block of `width` columns that begins at `column`."""
+    return arena + column * job.capacity + row * width
+
+
+cdef inline real* normalized_of(real* arena, const Job* job, Py_ssize_t l, Py_ssize_t row) noexcept nogil:
+    return block(arena, job, job.layers[l].normalized, job.layers[l].n_out, row)
+
+
+cdef inline real* z_of(real* arena, const Job* job, Py_ssize_t l, Py_ssize_t row) noexcept nogil:
+    return block(arena, job, job.layers[l].z, job.layers[l].n_out, row)
+
+
+cdef inline real* a_of(real* arena, const Job* job, Py_ssize_t l, Py_ssize_t row) noexcept nogil:
+    return block(arena, job, job.layers[l].a, job.layers[l].n_out, row)
+
+
+cdef inline real* outputs_of(real* arena, const Job* job, Py_ssize_t l, Py_ssize_t row) noexcept nogil:
+    return block(arena, job, job.layers[l].outputs, job.layers[l].n_out, row)
+
+
+cdef inline real* deltas_of(real* arena, const Job* job, Py_ssize_t l, Py_ssize_t row) noexcept nogil:
+    return block(arena, job, job.layers[l].deltas, job.layers[l].n_out, row)
+
+
+cdef inline real* targets_of(real* arena, const Job* job, Py_ssize_t row) noexcept nogil:
+    return block(arena, job, 0, job.n_targets, row)
+
+
+cdef inline real* scales_of(real* arena, const Job* job, Py_ssize_t row) noexcept nogil:
+    return block(arena, job, job.n_targets, 1, row)
+
+
+cdef inline real* losses_of(real* arena, const Job* job, Py_ssize_t row) noexcept nogil:
+    cdef Py_ssize_t n_out = job.layers[job.n_layers - 1].n_out
+    return block(arena, job, job.n_targets + 1, n_out, row)
+
+
+cdef inline const real* inputs_of(
+    real* arena, const Rows* X, const Job* job, Py_ssize_t l, Py_ssize_t row, bint training
+) noexcept nogil:
+    """What layer l is given: the batch's dense inputs, or the outputs of the layer below,
+    from which nothing is dropped but in training."""
+    if l == 0:
+        return <const real*>X.dense + row * job.layers[0].n_in
+    if training:
+        return outputs_of(arena, job, l - 1, row)
+    return a_of(arena, job, l - 1, row)
+
+
+cdef inline Py_ssize_t count_columns(const Job* job) noexcept nogil:
+    return job.layers[job.n_layers - 1].deltas + job.layers[job.n_layers - 1].n_out
+
+
+cdef inline Py_ssize_t unit_rows(const Layer* layer) noexcept nogil:
+    """Rows of W in a unit of update."""
+    return max(<Py_ssize_t>1, UNIT // layer.n_out)
+
+
+cdef inline Py_ssize_t units_of(const Layer* layer) noexcept nogil:
+    return (layer.n_in - 1) // unit_rows(layer) + 1
+
+
+cdef inline Py_ssize_t units_before(const Job* job, Py_ssize_t l) noexcept nogil:
+    cdef Py_ssize_t below, n = 0
+    for below in range(l):
+        n += units_of(&job.layers[below])
+    return n
+
+
+cdef inline real* penalties_of(real* arena, const Job* job, Py_ssize_t l) noexcept nogil:
+    """The penalty of each of layer l's units."""
+    return block(arena, job, count_columns(job), 0, 0) + units_before(job, l)
+
+
+cdef inline real* norms_of(real* arena, const Job* job, Py_ssize_t l) noexcept nogil:
+    """Σ g² of each of layer l's units, then that of its biases and γ."""
+    return penalties_of(arena, job, job.n_layers) + units_before(job, l) + l
+
+
+cdef inline real* moments_of(real* arena, const Job* job, Py_ssize_t l) noexcept nogil:
+    """Means, then variances, of a normalised layer's units."""
+    cdef Py_ssize_t below
+    cdef real* moments = norms_of(arena, job, job.n_layers)
+    for below in range(l):
+        if job.layers[below].normalized >= 0:
+            moments += 2 * job.layers[below].n_out
+    return moments
+
+
+cdef inline real* gathered_inputs(real* arena, const Job* job, Py_ssize_t row) noexcept nogil:
+    """The dense rows of a training batch, side by side."""
+    return moments_of(arena, job, job.n_layers) + row * job.layers[0].n_in
+
+
+cdef inline Py_ssize_t count_weights(const Job* job) noexcept nogil:
+    """Weights stand before biases: the penalised prefix of the parameters."""
+    return job.layers[0].biases

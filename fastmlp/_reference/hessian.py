@@ -1,0 +1,117 @@
+"""The Hessian of J times a direction, without the Hessian.
+
+B. A. Pearlmutter, "Fast exact multiplication by the Hessian", 1994: R{·}, the
+derivative along the direction, is taken of every equation of both passes.
+"""
+
+import numpy as np
+
+from fastmlp._reference.activations import differentiate_slope, multiply_slope
+from fastmlp._reference.engine import weigh_penalty, weigh_rows
+from fastmlp._reference.layout import (
+    split,
+    take_rows,
+    view_batch,
+    view_parameters,
+    view_weights,
+)
+from fastmlp._reference.losses import differentiate_head
+from fastmlp._reference.passes import evaluate
+from fastmlp._reference.products import multiply_nt, multiply_tn, sum_columns
+
+
+def multiply_hessian(
+    out,
+    arena,
+    r_arena,
+    X,
+    Y,
+    sample_weight,
+    params,
+    direction,
+    layers,
+    objective,
+    numbers,
+    capacity,
+):
+    """Set out = H direction, H = ∂²J/∂params²; 0 if the rows weigh nothing."""
+    w = weigh_rows(sample_weight, len(Y))
+    m = float(w.sum())
+    out[:] = 0
+    if m == 0:
+        return
+    no_moments = [None] * len(layers)
+    for rows in split(len(Y), capacity):
+        inputs = take_rows(X, rows, layers)
+        batch, r_batch = (
+            view_batch(
+                memory,
+                layers,
+                vector,
+                no_moments,
+                Y.shape[1],
+                len(inputs),
+                capacity,
+            )
+            for memory, vector in ((arena, params), (r_arena, direction))
+        )
+        batch.scales[:] = w[rows] / m
+        evaluate(batch, inputs, Y[rows], objective, numbers)
+        _differentiate_forward(r_batch.layers, batch.layers, inputs)
+        _differentiate_head(r_batch, batch, Y[rows], objective, numbers)
+        _differentiate_backward(
+            view_parameters(out, layers), r_batch.layers, batch.layers, inputs
+        )
+    _, l2 = weigh_penalty(objective, m)
+    view_weights(out, layers)[:] += l2 * view_weights(direction, layers)
+
+
+def _differentiate_forward(r_network, network, X):
+    """R{Z} = R{A} W + A R{W} + R{b}; R{A'} = σ'(Z) ⊙ R{Z}; R{X} = 0."""
+    a, r_a = X, np.zeros_like(X)
+    for layer, r in zip(network, r_network, strict=True):
+        r.z[...] = (
+            np.matmul(r_a, layer.W, dtype=float) + np.matmul(a, r.W, dtype=float) + r.b
+        )
+        if layer is not network[-1]:
+            r.a[...] = r.z
+            multiply_slope(r.a, layer.a, layer.z, layer.activation)
+            r.outputs[...] = r.a
+            a, r_a = layer.outputs, r.outputs
+
+
+def _differentiate_head(r_batch, batch, Y, objective, numbers):
+    """R{δ} = scales ⊙ (∂²ℓ/∂z²) R{Z} of the last layer."""
+    last, r_last = batch.layers[-1], r_batch.layers[-1]
+    differentiate_head(
+        r_last.deltas,
+        r_last.z,
+        last.z,
+        Y,
+        batch.scales,
+        numbers,
+        objective["loss"][0],
+        last.activation,
+    )
+
+
+def _differentiate_backward(out, r_network, network, X):
+    """With D = δ' W'ᵀ: δ = D ⊙ σ'(Z), R{D} = R{δ'} W'ᵀ + δ' R{W'}ᵀ,
+    R{δ} = R{D} ⊙ σ'(Z) + D ⊙ σ''(Z) ⊙ R{Z}. Adds R{Aᵀ δ} = R{A}ᵀ δ + Aᵀ R{δ} and
+    Σ R{δ} to out.
+    """
+    for i in reversed(range(len(network))):
+        layer, r = network[i], r_network[i]
+        if layer is not network[-1]:
+            above, r_above = network[i + 1], r_network[i + 1]
+            multiply_nt(layer.deltas, above.deltas, above.W, False)
+            multiply_nt(r.deltas, r_above.deltas, above.W, False)
+            multiply_nt(r.deltas, above.deltas, r_above.W, True)
+            z, a = layer.z, layer.a
+            differentiate_slope(r.deltas, layer.deltas, r.z, a, z, layer.activation)
+            multiply_slope(layer.deltas, a, z, layer.activation)
+        a = network[i - 1].outputs if i > 0 else X
+        multiply_tn(out[i].W, a, r.deltas, True)
+        if i > 0:
+            multiply_tn(out[i].W, r_network[i - 1].outputs, layer.deltas, True)
+        sum_columns(out[i].b, r.deltas, True)

@@ -1,0 +1,115 @@
+"""The passes over the network's layers, forward to the loss and backward from it.
+
+Without a step they are those of inference: running moments and no dropout.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from fastmlp._reference.activations import compute_activation, multiply_slope
+from fastmlp._reference.batch_norm import (
+    compute_moments,
+    normalize,
+    normalize_deltas,
+    scale_and_shift,
+)
+from fastmlp._reference.losses import evaluate_head
+from fastmlp._reference.products import (
+    multiply_nn,
+    multiply_nt,
+    multiply_tn,
+    sum_columns,
+)
+from fastmlp._reference.random import drop
+
+
+class Step(NamedTuple):
+    """What draws the masks in training: seed, number of the step, and where in its
+    batch the first of the rows at work stands.
+    """
+
+    seed: int
+    t: int
+    first: int
+
+
+def forward(network, X, scales=None, step=None):
+    """Z = A W + b, or γ X̂ + b; A' = σ(Z). Of the last layer only Z. With a step as in
+    training, where the rows' moments, weighted by scales, are put in the layers' own.
+    """
+    a = X
+    for i, layer in enumerate(network):
+        if layer.gammas is None:
+            layer.z[...] = np.matmul(a, layer.W, dtype=float) + layer.b
+        else:
+            multiply_nn(layer.normalized, a, layer.W, False)
+            if step is not None:
+                compute_moments(layer.moments, layer.normalized, scales)
+            normalize(layer.normalized, layer.moments)
+            scale_and_shift(layer.z, layer.normalized, layer.gammas, layer.b)
+        if layer is not network[-1]:
+            layer.a[...] = compute_activation(layer.z, layer.activation)
+            _drop(layer.outputs, layer.a, layer, i, step)
+            a = layer.outputs
+
+
+def evaluate(batch, X, Y, objective, numbers, step=None):
+    """Forward pass and head for a block of rows, its scales given."""
+    forward(batch.layers, X, batch.scales, step)
+    last = batch.layers[-1]
+    evaluate_head(
+        last.deltas,
+        batch.losses,
+        last.z,
+        Y,
+        batch.scales,
+        numbers,
+        objective["loss"][0],
+        last.activation,
+    )
+
+
+def backward(gradients, network, X, scales=None, step=None):
+    """From the last layer's δ, those below: δ = (δ' W'ᵀ) ⊙ mask/(1 − p) ⊙ σ'(Z), and
+    on through the normalisation. Adds (Aᵀ δ, Σ δ, Σ δ ⊙ X̂) to the gradients.
+    """
+    for i in reversed(range(len(network))):
+        layer, gradient = network[i], gradients[i]
+        if layer is not network[-1]:
+            above = network[i + 1]
+            multiply_nt(layer.deltas, above.deltas, above.W, False)
+            _drop(layer.deltas, layer.deltas, layer, i, step)
+            multiply_slope(layer.deltas, layer.a, layer.z, layer.activation)
+        if layer.gammas is None:
+            sum_columns(gradient.b, layer.deltas, True)
+        else:
+            # Running moments are constants: as if no row weighed anything in them.
+            weights = np.zeros(len(X)) if step is None else scales
+            _propagate_through_moments(gradient, layer, weights)
+        a = network[i - 1].outputs if i > 0 else X
+        multiply_tn(gradient.W, a, layer.deltas, True)
+
+
+def _propagate_through_moments(gradient, layer, scales):
+    """δ = ∂J/∂Z becomes ∂J/∂(A W); adds ∂J/∂b and ∂J/∂γ to the gradient."""
+    db, dgamma = np.empty((2, len(layer.b)))
+    normalize_deltas(
+        layer.deltas,
+        db,
+        dgamma,
+        layer.normalized,
+        scales,
+        layer.gammas,
+        layer.moments,
+    )
+    gradient.b[:] += db
+    gradient.gammas[:] += dgamma
+
+
+def _drop(out, a, layer, i, step):
+    """Set out = a, with the layer's dropout in training."""
+    if step is None:
+        out[...] = a
+    else:
+        drop(out, a, layer.dropout, step.seed, step.t, i, step.first)

@@ -1,0 +1,80 @@
+"""What a fit works on and what it makes: validated data, and the model."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fastmlp.network import Network
+from fastmlp.optimizers import Optimizer
+from fastmlp.training import Loop, Run
+
+
+@dataclass
+class Data:
+    """A validated data set: X, a matrix or sparse rows; targets as they were given and
+    encoded; weights."""
+
+    X: Any
+    y: np.ndarray
+    Y: np.ndarray
+    sample_weight: np.ndarray | None
+
+    def astype(self, dtype: np.dtype) -> Data:
+        """The same data for a network of that type; not copied if they have it."""
+        weights = self.sample_weight
+        return Data(
+            self.X.astype(dtype, copy=False),
+            self.y,
+            self.Y.astype(dtype, copy=False),
+            None if weights is None else weights.astype(dtype, copy=False),
+        )
+
+    def take(self, rows: np.ndarray) -> Data:
+        """Those rows."""
+        weights = self.sample_weight
+        return Data(
+            self.X[rows],
+            self.y[rows],
+            self.Y[rows],
+            None if weights is None else weights[rows],
+        )
+
+
+@dataclass
+class Model:
+    """All that a fit makes and a later one goes on from."""
+
+    network: Network
+    random_state: np.random.RandomState
+    optimizer: Optimizer | None = None
+    learning_rate: object = None
+    best: float = -np.inf
+    best_is_score: bool = False
+    n_stalled: int = 0
+    n_samples_seen: int = 0
+    n_epochs_seen: int = 0
+    order: np.ndarray | None = None
+
+    def copy(self) -> Model:
+        """A model to go on with, so that a failed fit leaves the old one alone; the
+        network is still the same."""
+        twin = copy.copy(self)
+        twin.optimizer = self.optimizer and self.optimizer.copy()
+        return twin
+
+    def judge_by(self, score: bool) -> None:
+        """Forget the best value if it was of another kind, a loss or a score."""
+        if self.best_is_score != score:
+            self.best, self.n_stalled = -np.inf, 0
+        self.best_is_score = score
+
+    def take_in(self, loop: Loop, run: Run) -> None:
+        """Where a run has ended is where the next one begins."""
+        self.best, self.n_stalled = loop.plateau.best, loop.plateau.count
+        self.n_samples_seen = loop.n_samples_seen
+        self.n_epochs_seen = loop.n_epochs_seen
+        self.order = None if loop.early_stopping else run.order
