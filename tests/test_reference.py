@@ -1239,13 +1239,6 @@ def test_normalised_training_needs_its_batch_at_once():
     problem.start("sgd", [0, 1, 2], 4).train()
 
 
-def as_single(problem):
-    """The same problem, every array rounded to float32."""
-    names = ("params", "stats", "X", "Y", "sample_weight", "numbers")
-    arrays = {name: getattr(problem, name).astype(np.float32) for name in names}
-    return replace(problem, **arrays)
-
-
 def as_double(problem):
     """The same numbers in float64."""
     names = ("params", "stats", "X", "Y", "sample_weight", "numbers")
@@ -1256,9 +1249,8 @@ def as_double(problem):
 @pytest.mark.parametrize("shape", ["plain", "both"])
 @pytest.mark.parametrize(("loss", "output"), HEAD_PAIRS)
 def test_single_precision_is_rounded_double(loss, output, shape):
-    single = as_single(
-        make_problem((3, 5, 4, 2), loss, output, **PENALTY, **SHAPES[shape])
-    )
+    how = {"dtype": np.float32, **PENALTY, **SHAPES[shape]}
+    single = make_problem((3, 5, 4, 2), loss, output, **how)
     double = as_double(single)
     value, grads = single.compute_loss_and_gradient()
     double_value, double_grads = double.compute_loss_and_gradient()
