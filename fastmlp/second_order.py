@@ -44,6 +44,9 @@ CG_STEPS_PER_PARAMETER = 10
 # J's reduction is judged by its gradients where it is smaller than so many units in
 # J's last place.
 LOST_UNITS = 1000
+GROWTH=2.0
+F0=0.5
+F1=0.5
 
 
 @dataclass
@@ -465,7 +468,7 @@ def _run_newton_cg(run: _Descent) -> tuple[str, str]:
     while (reason := run.reason_to_stop()) is None:
         point = run.point
         norm = float(np.linalg.norm(point.gradient))
-        forcing = run.eps if quadratic else min(0.5, math.sqrt(norm))
+        forcing = run.eps if quadratic else min(F0, norm**F1)
         step = _solve_model(run, radius, forcing * norm)
         length = float(np.linalg.norm(step.step))
         if length <= run.eps * np.linalg.norm(point.params):
@@ -476,7 +479,7 @@ def _run_newton_cg(run: _Descent) -> tuple[str, str]:
         if ratio < POOR:
             radius = length / 4
         elif ratio > GOOD and step.on_boundary:
-            radius = 2 * radius
+            radius = GROWTH * radius
         run.finish_iteration(trial if ratio >= REFUSED else point)
     return reason, MESSAGES[reason]
 

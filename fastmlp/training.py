@@ -233,6 +233,10 @@ class Loop:
     callbacks : sequence of callable, default=()
         Each is called as ``f(epoch, logs)`` after an epoch, counted from 0; True ends
         training.
+    before_epoch : callable, default=None
+        Called at the beginning of each epoch.
+    after_epoch : callable, default=None
+        Called with the run at the end of each epoch; True ends training.
     report : callable, default=None
         Takes each line of progress.
     """
@@ -250,6 +254,8 @@ class Loop:
     n_samples_seen: int = 0
     n_epochs_seen: int = 0
     callbacks: Sequence[Callable[[int, dict[str, float]], object]] = ()
+    before_epoch: Callable[[], None] | None = None
+    after_epoch: Callable[[Run], bool] | None = None
     report: Callable[[str], None] | None = None
 
 
@@ -295,6 +301,8 @@ def fit_first_order(trainer: Trainer, loop: Loop, rows: np.ndarray) -> Run:
 def _run_epochs(trainer: Trainer, loop: Loop, rows: np.ndarray, run: Run) -> None:
     optimizer, params = trainer.optimizer, trainer.network.params
     for epoch in range(loop.max_iter):
+        if loop.before_epoch is not None:
+            loop.before_epoch()
         optimizer.learning_rate = loop.schedule.before_epoch(
             loop.n_epochs_seen, optimizer.learning_rate, loop.n_samples_seen
         )
@@ -309,6 +317,8 @@ def _run_epochs(trainer: Trainer, loop: Loop, rows: np.ndarray, run: Run) -> Non
         optimizer.learning_rate = loop.schedule.after_fit(
             optimizer.learning_rate, loop.n_samples_seen
         )
+        if loop.after_epoch is not None:
+            asked.append(loop.after_epoch(run))
         if reason is not None or any(asked):
             run.stop_reason = reason or "callback"
             return

@@ -272,9 +272,11 @@ def make_data(network, n_rows):
     return X, Y, random.uniform(0.5, 1.5, n_rows).astype(network.dtype)
 
 
-def count_training(network, optimizer, batch_size, form=np.asarray):
+def count_training(network, optimizer, batch_size, form=np.asarray, clip_norm=None):
     """Allocations of one native call, for few batches and for many."""
-    optimizer = Optimizer(optimizer, network.params.size, network.dtype)
+    optimizer = Optimizer(
+        optimizer, network.params.size, network.dtype, clip_norm=clip_norm
+    )
     X, *targets = make_data(network, N_ROWS)
     inputs = as_inputs(form(X), N_IN, network.dtype)
     trainer = Trainer(network, optimizer, inputs, *targets, batch_size=batch_size)
@@ -288,6 +290,7 @@ def count_training(network, optimizer, batch_size, form=np.asarray):
 def train(trainer, order):
     _kernels.train(
         trainer.network.params,
+        trainer.network.stats,
         trainer._grads,
         trainer.optimizer.slots,
         trainer.optimizer.rule,
@@ -295,14 +298,16 @@ def train(trainer, order):
         *trainer._data,
         order,
         trainer.network.layers,
-        _kernels.LOSSES[trainer.network.loss_name],
-        trainer._cap,
+        trainer._objective,
+        trainer.network.numbers,
         trainer.batch_size,
         trainer._capacity,
     )
 
 
-def make_network(dtype, loss="log_loss", output="softmax", activation="relu"):
+def make_network(
+    dtype, loss="log_loss", output="softmax", activation="relu", **settings
+):
     return Network(
         [N_IN, 60, 7, N_OUT],
         activation=activation,
@@ -311,6 +316,7 @@ def make_network(dtype, loss="log_loss", output="softmax", activation="relu"):
         alpha=0.1,
         dtype=dtype,
         random_state=0,
+        **settings,
     )
 
 
@@ -325,6 +331,9 @@ def count_trainings(dtype):
     for activation in _kernels.HIDDEN_ACTIVATIONS:
         network = make_network(dtype, activation=activation)
         yield f"train {activation} {dtype}", count_training(network, "adam", 32)
+    network = make_network(dtype, batch_norm=True, dropout=0.5, l1_ratio=0.5)
+    counted = count_training(network, "adam", 32, clip_norm=0.1)
+    yield f"train with everything {dtype}", counted
     counted = count_training(make_network(dtype), "adam", 32, scipy.sparse.csr_array)
     yield f"train sparse {dtype}", counted
 

@@ -387,7 +387,7 @@ def test_divergence_is_noticed_within_an_epoch(monkeypatch):
 
     def count(*arguments):
         nonlocal rows
-        rows += len(arguments[8])
+        rows += len(arguments[9])
         return train(*arguments)
 
     monkeypatch.setattr(_kernels, "train", count)

@@ -345,7 +345,9 @@ def test_naive_log_loss_cancels_where_outputs_saturate():
     delta, losses = np.empty((2, len(z), 1))
     codes = _kernels.LOSSES["log_loss"], _kernels.ACTIVATIONS["logistic"]
     zeros, ones = np.zeros((len(z), 1)), np.ones(len(z))
-    _kernels.evaluate_head(delta, losses, z.reshape(-1, 1), zeros, ones, *codes)
+    _kernels.evaluate_head(
+        delta, losses, z.reshape(-1, 1), zeros, ones, np.zeros(1), *codes
+    )
     np.testing.assert_allclose(losses[:, 0], exact, rtol=1e-15)
 
 

@@ -42,15 +42,15 @@ def train(module, X, n_columns, dtype, crew=None):
     rule = build_rule(
         "adam", learning_rate=0.01, decay_1=0.9, decay_2=0.99, epsilon=1e-3
     )
-    rule["alpha"] = 0.1
+    objective = build_objective("log_loss", alpha=0.1)
     rows = count_rows(X)
     Y = (np.arange(rows) % 3).reshape(-1, 1).astype(dtype)
     weights = np.linspace(0.5, 2, rows).astype(dtype)
     order = np.random.RandomState(2).permutation(rows)
     arena = build_arena(layers, 1, 7, dtype)
-    state = (params, grads, slots, rule, arena)
-    data = (X, Y, weights, order, layers)
-    total = module.train(*state, *data, 1, np.inf, 9, 7, crew)
+    state = (params, params[:0], grads, slots, rule, arena)
+    data = (X, Y, weights, order, layers, objective, np.zeros(3, dtype))
+    total = module.train(*state, *data, 9, 7, crew)
     return total, params, grads, slots
 
 
@@ -172,7 +172,9 @@ def test_broken_rows_are_refused(name, value):
     network = Network([30, 1], random_state=0)
     arena = np.zeros(1000)
     with pytest.raises(ValueError, match="compressed sparse rows"):
-        _kernels.predict(np.zeros((2, 1)), arena, X, network.params, network.layers, 2)
+        _kernels.predict(
+            np.zeros((2, 1)), arena, X, network.params, network.stats, network.layers, 2
+        )
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])

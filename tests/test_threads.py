@@ -11,13 +11,13 @@ from fastmlp.workspace import build_layers
 
 
 def test_small_steps_have_one_thread():
-    layers = build_layers([16, 32, 2], [3, 5], 1)
+    layers = build_layers([16, 32, 2], ["relu"] * 2, 1)
     assert count_threads(layers, 32) == 1
 
 
 @pytest.mark.skipif(not _kernels.THREADS, reason="this engine runs on one thread")
 def test_limits_are_kept(monkeypatch):
-    layers = build_layers([784, 512, 10], [3, 5], 1)
+    layers = build_layers([784, 512, 10], ["relu"] * 2, 1)
     monkeypatch.setattr(threads_module, "_count_processors", lambda: 8)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)

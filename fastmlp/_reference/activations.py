@@ -72,14 +72,11 @@ def gelu_gate(z):
     """With its derivatives by z, first and second: ½(1 + tanh u) = s(2u) = s(v),
     v = √(8/π)(z + 0.044715 z³), s the logistic function.
     """
-    s = logistic(np.sqrt(8 / np.pi) * (z + 0.044715 * z**3))
-    dv = np.sqrt(8 / np.pi) * (1 + 3 * 0.044715 * z**2)
-    ddv = np.sqrt(8 / np.pi) * (6 * 0.044715 * z)
-    return (
-        s,
-        logistic_slope(s) * dv,
-        logistic_curvature(s) * dv**2 + logistic_slope(s) * ddv,
-    )
+    root = np.sqrt(8 / np.pi)
+    s = logistic(root * (z + 0.044715 * z**3))
+    dv, ddv = root * (1 + 3 * 0.044715 * z**2), root * 6 * 0.044715 * z
+    ds, dds = logistic_slope(s), logistic_curvature(s)
+    return s, ds * dv, dds * dv**2 + ds * ddv
 
 
 def gelu_tanh_slope(a, z):

@@ -43,18 +43,9 @@ def multiply_hessian(
     no_moments = [None] * len(layers)
     for rows in split(len(Y), capacity):
         inputs = take_rows(X, rows, layers)
-        batch, r_batch = (
-            view_batch(
-                memory,
-                layers,
-                vector,
-                no_moments,
-                Y.shape[1],
-                len(inputs),
-                capacity,
-            )
-            for memory, vector in ((arena, params), (r_arena, direction))
-        )
+        size = Y.shape[1], len(inputs), capacity
+        batch = view_batch(arena, layers, params, no_moments, *size)
+        r_batch = view_batch(r_arena, layers, direction, no_moments, *size)
         batch.scales[:] = w[rows] / m
         evaluate(batch, inputs, Y[rows], objective, numbers)
         _differentiate_forward(r_batch.layers, batch.layers, inputs)

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, is_regressor
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import check_scoring, get_scorer_names
 from sklearn.model_selection import train_test_split
@@ -25,6 +25,7 @@ from sklearn.utils.validation import (
 )
 
 from fastmlp import _kernels
+from fastmlp.estimators._callbacks import CallbackSupportMixin, Epochs, fit_task
 from fastmlp.estimators._compat import ScikitLearnPrivates
 from fastmlp.estimators._model import Data, Model
 from fastmlp.initialization import INITIALIZERS
@@ -52,7 +53,7 @@ POSITIVE_INTEGER = Interval(Integral, 1, None, closed="left")
 SHARE = Interval(Real, 0, 1, closed="left")
 
 
-class BaseMLP(ScikitLearnPrivates, BaseEstimator, ABC):
+class BaseMLP(CallbackSupportMixin, ScikitLearnPrivates, BaseEstimator, ABC):
     """Parameters, fit and partial_fit of both estimators."""
 
     _parameter_constraints: ClassVar[dict] = {
@@ -212,13 +213,18 @@ class BaseMLP(ScikitLearnPrivates, BaseEstimator, ABC):
                 model = self._new_model(layer_sizes, data.X.dtype)
             dtype = model.network.dtype
             data, held_out = data.astype(dtype), held_out and held_out.astype(dtype)
-            if self.solver in FIRST_ORDER_SOLVERS:
-                run = self._run_first_order(model, data, held_out, incremental)
+            if self.solver in FULL_BATCH_SOLVERS:
+                with fit_task(self, X, y, sample_weight, 0):
+                    full_batch_run = self._run_full_batch(model, data, held_out)
+                    self._publish_full_batch(model, full_batch_run)
+                return
+            n_epochs = 1 if incremental else self.max_iter
+            with fit_task(self, X, y, sample_weight, n_epochs) as epochs:
+                loop = self._make_loop(model, n_epochs, incremental)
+                if epochs is not None:
+                    self._tell(epochs, model, loop, goes_on)
+                run = self._run_first_order(model, loop, data, held_out, incremental)
                 self._publish_first_order(model, run, goes_on)
-            else:
-                self._publish_full_batch(
-                    model, self._run_full_batch(model, data, held_out)
-                )
 
     @contextmanager
     def _unchanged_on_failure(self) -> Iterator[None]:
@@ -256,7 +262,7 @@ class BaseMLP(ScikitLearnPrivates, BaseEstimator, ABC):
             X,
             y,
             multi_output=True,
-            y_numeric=self._estimator_type == "regressor",
+            y_numeric=is_regressor(self),
             reset=not goes_on,
             **self._input_settings(),
         )
@@ -279,7 +285,7 @@ class BaseMLP(ScikitLearnPrivates, BaseEstimator, ABC):
             X_val,
             y_val,
             multi_output=True,
-            y_numeric=self._estimator_type == "regressor",
+            y_numeric=is_regressor(self),
             reset=False,
             **self._input_settings(),
         )
@@ -362,15 +368,19 @@ class BaseMLP(ScikitLearnPrivates, BaseEstimator, ABC):
     # -- first-order solvers
 
     def _run_first_order(
-        self, model: Model, data: Data, held_out: Data | None, incremental: bool
+        self,
+        model: Model,
+        loop: Loop,
+        data: Data,
+        held_out: Data | None,
+        incremental: bool,
     ) -> Run:
-        if incremental and self.early_stopping:
-            raise ValueError("partial_fit does not support early_stopping=True")
         rows, held_out = self._split(model, data, held_out)
-        model.judge_by(score=self.early_stopping)
+        if held_out is not None:
+            loop.validation = self._make_validation(held_out)
+            loop.overfitting = Overfitting(self.tol, self.n_iter_no_change)
         model.optimizer = self._optimizer_to_go_on_with(model)
         batch_size = self._batch_rows(len(rows))
-        loop = self._make_loop(model, held_out, incremental)
         n_threads = self._count_threads(model.network, batch_size)
         with gather_crew(n_threads) as crew:
             trainer = Trainer(
@@ -389,20 +399,19 @@ class BaseMLP(ScikitLearnPrivates, BaseEstimator, ABC):
         self._warn(run.stop_reason, incremental)
         return run
 
-    def _make_loop(
-        self, model: Model, held_out: Data | None, incremental: bool
-    ) -> Loop:
+    def _make_loop(self, model: Model, max_iter: int, incremental: bool) -> Loop:
+        if incremental and self.early_stopping:
+            raise ValueError("partial_fit does not support early_stopping=True")
+        model.judge_by(score=self.early_stopping)
         return Loop(
             schedule=self._make_schedule(),
             plateau=Plateau(
                 self.tol, self.n_iter_no_change, model.best, model.n_stalled
             ),
             random_state=model.random_state,
-            max_iter=1 if incremental else self.max_iter,
+            max_iter=max_iter,
             shuffle=self.shuffle,
-            validation=held_out and self._make_validation(held_out),
             early_stopping=self.early_stopping,
-            overfitting=held_out and Overfitting(self.tol, self.n_iter_no_change),
             stop_on_overfit=self.stop_on_overfit,
             param_tol=self.param_tol,
             n_samples_seen=model.n_samples_seen,
@@ -410,6 +419,24 @@ class BaseMLP(ScikitLearnPrivates, BaseEstimator, ABC):
             callbacks=self._callbacks(),
             report=print if self.verbose else None,
         )
+
+    def _tell(self, epochs: Epochs, model: Model, loop: Loop, goes_on: bool) -> None:
+        """Have scikit-learn's callbacks told of every epoch."""
+
+        def attributes(run: Run) -> dict[str, Any]:
+            """All attributes, as if training had ended with the last epoch."""
+            now = model.copy()
+            now.network = model.network.copy()
+            if run.best is not None:
+                now.network.params[:], now.network.stats[:] = run.best
+            now.take_in(loop, run)
+            twin = copy.copy(self)
+            twin._publish_first_order(now, run, goes_on)
+            twin.history_ = copy.deepcopy(run.history)
+            return twin.__dict__
+
+        loop.before_epoch = epochs.begin
+        loop.after_epoch = lambda run: epochs.end(lambda: attributes(run))
 
     def _make_schedule(self) -> Any:
         return make_schedule(
@@ -554,14 +581,13 @@ class BaseMLP(ScikitLearnPrivates, BaseEstimator, ABC):
         self.stop_reason_ = run.stop_reason
         self.overfit_epoch_ = run.overfit_epoch
         self.best_loss_ = None if self.early_stopping else -model.best
-        self.validation_scores_ = self.validation_loss_curve_ = None
-        self.best_validation_score_ = None
-        if self.early_stopping or "validation_score" in run.history:
-            scores = self._extend("validation_scores_", "validation_score", goes_on)
-            losses = self._extend("validation_loss_curve_", "validation_loss", goes_on)
-            self.validation_scores_, self.validation_loss_curve_ = scores, losses
-            best = model.best if self.early_stopping else max(scores)
-            self.best_validation_score_ = best
+        validated = self.early_stopping or "validation_score" in run.history
+        scores = self._extend("validation_scores_", "validation_score", goes_on)
+        losses = self._extend("validation_loss_curve_", "validation_loss", goes_on)
+        best = model.best if self.early_stopping else max(scores, default=None)
+        self.validation_scores_ = scores if validated else None
+        self.validation_loss_curve_ = losses if validated else None
+        self.best_validation_score_ = best if validated else None
 
     def _extend(self, attribute: str, column: str, goes_on: bool) -> list[float]:
         """This fit's entries, behind those of the fits that it goes on from."""
