@@ -78,7 +78,7 @@ class Numbers:
 
 def elementwise_cases(numbers: Numbers) -> Iterator[Case]:
     """Yield the functions of math, and sums."""
-    for name in ("exp", "log", "log1p", "tanh", "sigmoid"):
+    for name in ("exp", "log", "log1p", "tanh", "sigmoid", "softplus", "erf"):
         x = np.abs(numbers.draw(ROWS * COLUMNS)) / 2
         yield Case(name, "", [np.empty_like(x), x])
     x = numbers.draw(ROWS, COLUMNS)
@@ -93,9 +93,25 @@ def activation_cases(kernels: ModuleType, numbers: Numbers) -> Iterator[Case]:
         yield Case("activate", name, [a, code], in_place=True)
         yield Case("add_bias_and_activate", name, [a, b, code], in_place=True)
     for name in kernels.HIDDEN_ACTIVATIONS:
-        delta, a = numbers.draw(ROWS, COLUMNS), numbers.draw(ROWS, COLUMNS) / 2
-        code = kernels.ACTIVATIONS[name]
-        yield Case("multiply_slope", name, [delta, a, code], in_place=True)
+        delta, z = numbers.draw(ROWS, COLUMNS), numbers.draw(ROWS, COLUMNS)
+        a, code = z.copy(), kernels.ACTIVATIONS[name]
+        kernels.activate(a, code)
+        yield Case("multiply_slope", name, [delta, a, z, code], in_place=True)
+
+
+def training_cases(numbers: Numbers) -> Iterator[Case]:
+    """Yield dropout and batch normalisation."""
+    x = numbers.draw(ROWS, COLUMNS)
+    scales, gammas = np.full(ROWS, 1 / ROWS, x.dtype), numbers.draw(COLUMNS)
+    moments = np.abs(numbers.draw(2, COLUMNS))
+    vectors = [np.empty_like(gammas), np.empty_like(gammas)]
+    yield Case("drop", "", [np.empty_like(x), x, 0.5, 1, 1, 0, 0])
+    yield Case("compute_moments", "", [np.empty_like(moments), x, scales])
+    yield Case("normalize", "", [x, moments], in_place=True)
+    yield Case("scale_and_shift", "", [np.empty_like(x), x, gammas, gammas])
+    delta = [numbers.draw(ROWS, COLUMNS), *vectors]
+    rest = [x, scales, gammas, moments]
+    yield Case("normalize_deltas", "", [*delta, *rest], n_outputs=3, in_place=True)
 
 
 def head_cases(kernels: ModuleType, numbers: Numbers) -> Iterator[Case]:
@@ -106,7 +122,8 @@ def head_cases(kernels: ModuleType, numbers: Numbers) -> Iterator[Case]:
             y = numbers.draw_classes(ROWS, 1 if activation == "softmax" else COLUMNS)
             scales = np.full(ROWS, 1 / ROWS, z.dtype)
             codes = kernels.LOSSES[loss], kernels.ACTIVATIONS[activation]
-            arrays = [np.empty_like(z), np.empty_like(z), z, y, scales]
+            levels = np.full(COLUMNS, 0.5, z.dtype)
+            arrays = [np.empty_like(z), np.empty_like(z), z, y, scales, levels]
             yield Case(
                 "evaluate_head", f"{loss} {activation}", [*arrays, *codes], n_outputs=2
             )
@@ -122,7 +139,7 @@ def update_cases(kernels: ModuleType, numbers: Numbers) -> Iterator[Case]:
         rule["t"] = 1
         slots = np.abs(numbers.draw(kernels.SLOTS[name], n))
         arrays = [numbers.draw(n), numbers.draw(n), slots]
-        yield Case("update", name, [*arrays, rule, 1e-4], n_outputs=3)
+        yield Case("update", name, [*arrays, rule, 0.0, 1e-4, 1.0, 1.0], n_outputs=3)
 
 
 def product_cases(numbers: Numbers) -> Iterator[Case]:
@@ -138,12 +155,12 @@ def product_cases(numbers: Numbers) -> Iterator[Case]:
         for name, out, *operands in (
             ("multiply_nn", delta, a, w),
             ("multiply_nt", a, delta, w),
-            ("multiply_tn", w, a, delta, False),
+            ("multiply_tn", w, a, delta),
         ):
             yield Case(
                 name,
                 f"{rows} rows {n_in}-{n_out}",
-                [np.empty_like(out), *operands],
+                [np.empty_like(out), *operands, False],
                 n_elements=a.size * n_out,
             )
 
@@ -153,6 +170,7 @@ def make_cases(kernels: ModuleType, dtype: str) -> Iterator[Case]:
     numbers = Numbers(dtype)
     yield from elementwise_cases(numbers)
     yield from activation_cases(kernels, numbers)
+    yield from training_cases(numbers)
     yield from head_cases(kernels, numbers)
     yield from update_cases(kernels, numbers)
     yield from product_cases(numbers)

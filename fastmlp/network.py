@@ -627,7 +627,7 @@ def _loss_numbers(
         levels = _as_list(quantile)
         if len(levels) not in (1, n_outputs):
             raise ValueError(
-                f"quantile must have one entry, or one for each of {n_outputs} outputs, "
+                f"quantile must have one entry or {n_outputs}, one an output, "
                 f"got {len(levels)}"
             )
         if not all(0 < q < 1 for q in levels):

@@ -44,9 +44,9 @@ CG_STEPS_PER_PARAMETER = 10
 # J's reduction is judged by its gradients where it is smaller than so many units in
 # J's last place.
 LOST_UNITS = 1000
-GROWTH=2.0
-F0=0.5
-F1=0.5
+GROWTH = 2.0
+F0 = 0.5
+F1 = 0.5
 
 
 @dataclass
@@ -468,7 +468,7 @@ def _run_newton_cg(run: _Descent) -> tuple[str, str]:
     while (reason := run.reason_to_stop()) is None:
         point = run.point
         norm = float(np.linalg.norm(point.gradient))
-        forcing = run.eps if quadratic else min(F0, norm**F1)
+        forcing = run.eps if quadratic else min(0.5, math.sqrt(norm))
         step = _solve_model(run, radius, forcing * norm)
         length = float(np.linalg.norm(step.step))
         if length <= run.eps * np.linalg.norm(point.params):
@@ -479,7 +479,7 @@ def _run_newton_cg(run: _Descent) -> tuple[str, str]:
         if ratio < POOR:
             radius = length / 4
         elif ratio > GOOD and step.on_boundary:
-            radius = GROWTH * radius
+            radius = 2 * radius
         run.finish_iteration(trial if ratio >= REFUSED else point)
     return reason, MESSAGES[reason]
 
@@ -514,9 +514,7 @@ def _distance_to_boundary(
     return float(c / (b + root) if b > 0 else (root - b) / a)
 
 
-def _compare_reductions(
-    point: _Point, trial: _Point, step: _Step, eps: float
-) -> float:
+def _compare_reductions(point: _Point, trial: _Point, step: _Step, eps: float) -> float:
     """J's actual reduction over what the model predicted.
 
     Near a minimum the difference of two J is lost in rounding long before the

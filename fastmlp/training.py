@@ -62,7 +62,9 @@ class Trainer:
         self._pace = Pace(crew)
         self._data = (X, Y, sample_weight)
         # Normalisation looks at the whole batch at once.
-        self._capacity = batch_size if network.batch_norm else min(batch_size, BLOCK_ROWS)
+        self._capacity = (
+            batch_size if network.batch_norm else min(batch_size, BLOCK_ROWS)
+        )
         n_gathered = 0 if isinstance(X, tuple) else network.layer_sizes[0]
         self._arena = build_arena(
             network.layers, self._capacity, network.dtype, n_gathered

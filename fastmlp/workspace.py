@@ -98,7 +98,7 @@ def build_layers(
 
 
 def count_params(layers: np.ndarray) -> int:
-    """Length of the parameter vector: weights, biases, then the γ of normalised layers."""
+    """Length of the parameter vector: weights, biases, γ of normalised layers."""
     n_out = layers["n_out"]
     n_gammas = n_out[layers["normalized"] >= 0].sum()
     return int(layers["biases"][-1] + n_out[-1] + n_gammas)

@@ -208,13 +208,25 @@ def test_train_by_activation(counts, activation, dtype):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
+def test_train_with_everything(counts, dtype):
+    assert_alike(counts[f"train with everything {dtype}"])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
 def test_train_on_sparse_rows(counts, dtype):
     assert_alike(counts[f"train sparse {dtype}"])
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize(
-    "function", ["predict", "compute_loss", "compute_loss_and_gradient"]
+    "function",
+    [
+        "predict",
+        "input_gradient",
+        "compute_loss",
+        "compute_loss_and_gradient",
+        "multiply_hessian",
+    ],
 )
 def test_row_blocks(counts, function, dtype):
     assert_alike(counts[f"{function} {dtype}"])
@@ -341,18 +353,23 @@ def count_trainings(dtype):
 def count_row_blocks(dtype):
     """Allocations of the calls that walk all rows, for few blocks and for many."""
     network = make_network(dtype)
-    arena = build_arena(network.layers, BLOCK, network.dtype)
+    layers = network._build_layers(spread=True)
+    arena, r_arena = (build_arena(layers, BLOCK, network.dtype) for _ in range(2))
     grads = np.empty_like(network.params)
+    model = (network.params, network.stats, layers)
+    terms = (network.objective, network.numbers)
     counted = {}
     for n_blocks in (FEW, MANY):
         X, *targets = make_data(network, n_blocks * BLOCK)
-        out = np.empty((len(X), N_OUT), network.dtype)
-        model = (network.params, network.layers)
-        objective = (arena, X, *targets, *model, _kernels.LOSSES["log_loss"], 0.1)
+        out, back = (np.empty((len(X), n), network.dtype) for n in (N_OUT, N_IN))
+        data = (X, *targets)
+        product = (*data, network.params, network.params, layers, *terms)
         for name, arguments in {
             "predict": (out, arena, X, *model),
-            "compute_loss": objective,
-            "compute_loss_and_gradient": (grads, *objective),
+            "input_gradient": (back, arena, X, out, *model),
+            "compute_loss": (arena, *data, *model, *terms),
+            "compute_loss_and_gradient": (grads, arena, *data, *model, *terms),
+            "multiply_hessian": (grads, arena, r_arena, *product),
         }.items():
             n = count_during(getattr(_kernels, name), *arguments, BLOCK)
             counted.setdefault(f"{name} {dtype}", []).append(n)

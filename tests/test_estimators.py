@@ -4,10 +4,10 @@ import contextlib
 import copy
 import functools
 import inspect
-from functools import partial
 import pickle
 import tracemalloc
 import warnings
+from functools import partial
 
 import joblib
 import numpy as np
@@ -100,7 +100,10 @@ def test_methods_take_scikit_learns_arguments(name, method):
 
     mine, theirs = arguments(fastmlp), arguments(sklearn.neural_network)
     assert mine[: len(theirs)] == theirs
-    assert all(argument[1] == inspect.Parameter.KEYWORD_ONLY for argument in mine[len(theirs) :])
+    assert all(
+        argument[1] == inspect.Parameter.KEYWORD_ONLY
+        for argument in mine[len(theirs) :]
+    )
 
 
 @pytest.mark.parametrize("name", ESTIMATORS)
@@ -637,7 +640,9 @@ def test_accuracy_of_labels_is_scikit_learns(n_outputs, weighted):
     Y = (proba + rng.normal(scale=0.2, size=proba.shape) > 0.5).astype(float)
     weights = rng.gamma(1, size=50) if weighted else None
     expected = accuracy_score(Y, proba > 0.5, sample_weight=weights)
-    assert scores.accuracy(proba, Y, weights, exclusive=False) == pytest.approx(expected, rel=1e-14)
+    assert scores.accuracy(proba, Y, weights, exclusive=False) == pytest.approx(
+        expected, rel=1e-14
+    )
     assert 0.1 < expected < 1
 
 

@@ -394,7 +394,9 @@ def test_objective_and_gradient(head, weighted, capacity, dtype):
 def test_nothing_is_dropped_but_in_training(module):
     results = []
     for dropout in (0.0, 0.5):
-        case = Case([7, 33, 4, 3], "silu", ALL_HEADS[0], "sgd", "float64", dropout=dropout)
+        case = Case(
+            [7, 33, 4, 3], "silu", ALL_HEADS[0], "sgd", "float64", dropout=dropout
+        )
         data = (case.X, case.Y, case.weights, case.params, case.stats, case.layers)
         rest = (case.objective, case.numbers, 13)
         module.compute_loss_and_gradient(case.grads, case.arena(13), *data, *rest)
@@ -423,7 +425,9 @@ def test_hessian_products(hidden, head, dtype):
 @pytest.mark.parametrize("head", ALL_HEADS)
 def test_input_gradients(head, batch_norm, dtype):
     for sizes in TOPOLOGIES:
-        case = Case(sizes, "mish", head, "sgd", dtype, batch_norm=batch_norm, dropout=0.5)
+        case = Case(
+            sizes, "mish", head, "sgd", dtype, batch_norm=batch_norm, dropout=0.5
+        )
         case.stats += np.abs(draw(case.stats.shape, dtype))
         out, V = np.full_like(case.X, np.nan), draw((13, sizes[-1]), dtype, 9)
         rest = V, case.params, case.stats, case.layers, 6
@@ -536,7 +540,9 @@ def test_normalisation_wants_the_whole_batch():
 )
 def test_no_call_writes_outside(field, value, message):
     normalized = field in ("gammas", "running")
-    case = Case([3, 4, 2], "relu", ALL_HEADS[0], "sgd", "float64", batch_norm=normalized)
+    case = Case(
+        [3, 4, 2], "relu", ALL_HEADS[0], "sgd", "float64", batch_norm=normalized
+    )
     case.layers[field][0] = value
     arena = np.zeros(1000)
     with pytest.raises(ValueError, match=message):

@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 import scipy.sparse
 import sklearn.neural_network
-from builders import build_arena, build_layers, build_rule, build_slots, count_params
+from builders import (
+    build_arena,
+    build_layers,
+    build_objective,
+    build_rule,
+    build_slots,
+    count_params,
+)
 from comparison import TOLERANCES, assert_close
 from numpy.testing import assert_array_equal
 from sklearn.datasets import load_digits, make_multilabel_classification

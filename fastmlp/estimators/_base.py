@@ -533,14 +533,16 @@ class BaseMLP(CallbackSupportMixin, ScikitLearnPrivates, BaseEstimator, ABC):
         return rows, data.take(others)
 
     def _make_validation(self, data: Data) -> Validation:
+        inputs = as_inputs(data.X, data.X.shape[1], data.Y.dtype)
+        score = self._own_score(data) if self.scoring is None else self._scorer(data)
+        return Validation(inputs, data.Y, data.sample_weight, score)
+
+    def _own_score(self, data: Data) -> Callable[[Network], float]:
         def score(network: Network) -> float:
             outputs = network.predict(data.X)
             return self._validation_score(outputs, data.Y, data.sample_weight)
 
-        if self.scoring is not None:
-            score = self._scorer(data)
-        inputs = as_inputs(data.X, data.X.shape[1], data.Y.dtype)
-        return Validation(inputs, data.Y, data.sample_weight, score)
+        return score
 
     def _scorer(self, data: Data) -> Callable[[Network], float]:
         scorer = check_scoring(self, scoring=self.scoring)

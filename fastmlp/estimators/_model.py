@@ -16,7 +16,8 @@ from fastmlp.training import Loop, Run
 @dataclass
 class Data:
     """A validated data set: X, a matrix or sparse rows; targets as they were given and
-    encoded; weights."""
+    encoded; weights.
+    """
 
     X: Any
     y: np.ndarray
@@ -61,7 +62,8 @@ class Model:
 
     def copy(self) -> Model:
         """A model to go on with, so that a failed fit leaves the old one alone; the
-        network is still the same."""
+        network is still the same.
+        """
         twin = copy.copy(self)
         twin.optimizer = self.optimizer and self.optimizer.copy()
         return twin

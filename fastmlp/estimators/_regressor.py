@@ -272,9 +272,10 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
     def _levels(self) -> list[float] | None:
         """The levels, where one target is predicted at several."""
-        if self.loss != "quantile" or isinstance(self.quantile, Real):
+        levels: Any = self.quantile
+        if self.loss != "quantile" or isinstance(levels, Real):
             return None
-        return list(self.quantile)
+        return list(levels)
 
     def _score_levels(
         self, outputs: np.ndarray, y: np.ndarray, sample_weight: ArrayLike | None
