@@ -323,8 +323,8 @@ def differentiate_along(function, x, direction, step=3e-5):
 # --- The network by the book
 
 
-def draw_mask(shape, dropout, seed, t, layer):
-    """Dropout's factors, mask/(1 − p), from docs/contracts.md in Python's integers."""
+def draw_numbers(n, seed, t, layer):
+    """Dropout's stream, as docs/contracts.md has it, in Python's integers."""
 
     def mix64(x):
         x = (x + 0x9E3779B97F4A7C15) % 2**64
@@ -339,9 +339,13 @@ def draw_mask(shape, dropout, seed, t, layer):
         return x ^ (x >> 16)
 
     high, low = divmod(mix64(mix64(mix64(seed) + t) + layer), 2**32)
-    drawn = [mix32(mix32(i + low) + high) for i in range(math.prod(shape))]
-    kept = np.reshape(drawn, shape) >= math.floor(dropout * 2**32)
-    return kept / (1 - dropout)
+    return [mix32(mix32(i + low) + high) for i in range(n)]
+
+
+def draw_mask(shape, dropout, seed, t, layer):
+    """Dropout's factors, mask/(1 − p)."""
+    drawn = np.reshape(draw_numbers(math.prod(shape), seed, t, layer), shape)
+    return (drawn >= math.floor(dropout * 2**32)) / (1 - dropout)
 
 
 def draw_masks(problem, rows, seed, t):
@@ -869,6 +873,12 @@ def test_masks_are_those_of_the_contract(seed, t, layer, dropout):
     reference.drop(out, a, dropout, seed, t, layer, 0)
     truth = a * draw_mask(a.shape, dropout, seed, t, layer)
     assert_allclose(out, truth, rtol=1e-15)
+
+
+def test_what_is_drawn_at_the_threshold_is_kept():
+    (drawn,) = draw_numbers(1, seed=0, t=1, layer=0)
+    assert drop_ones((1, 1), drawn / 2**32) > 0
+    assert drop_ones((1, 1), (drawn + 1) / 2**32) == 0
 
 
 @pytest.mark.parametrize("dropout", [0.05, 0.2, 0.5, 0.9])

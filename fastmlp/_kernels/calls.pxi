@@ -206,7 +206,9 @@ cdef Job describe(
     job.n_params = params.shape[0]
     job.capacity = capacity
     job.n_threads = 1
-    if arena.shape[0] < count_columns(&job) * capacity + count_extras(layers):
+    job.n_units = units_before(&job, job.n_layers)
+    job.inputs = count_columns(&job) * capacity + count_extras(layers)
+    if arena.shape[0] < job.inputs:
         raise ValueError("the arena is too small")
     return job
 
@@ -228,7 +230,7 @@ cdef Job describe_supervised(
     return job
 
 
-def count_extras(const Layer[::1] layers):
+cpdef Py_ssize_t count_extras(const Layer[::1] layers):
     """Entries that the arena needs behind its columns: two for each unit of update, one
     a layer, and the moments of normalised layers."""
     cdef Py_ssize_t l, n = layers.shape[0]
@@ -338,7 +340,7 @@ def train(
     for l in range(layers.shape[0]):
         if layers[l].normalized >= 0 and batch_size > capacity:
             raise ValueError("a normalised layer needs the whole batch in the arena")
-    if arena.shape[0] < (count_columns(&job) + n_gathered) * capacity + count_extras(layers):
+    if arena.shape[0] < job.inputs + n_gathered * capacity:
         raise ValueError("the arena is too small")
     if order.shape[0] == 0:
         return 0.0

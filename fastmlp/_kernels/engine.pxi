@@ -361,8 +361,7 @@ cdef void clip_gradient(real* arena, const Job* job, Step* step) noexcept nogil:
     for l in range(job.n_layers):
         measure_gradient(norms_of(arena, job, l), job, step, l)
     barrier_wait(job.barrier, job.n_threads)
-    norm = sqrt(sum_entries(
-        norms_of(arena, job, 0), units_before(job, job.n_layers) + job.n_layers))
+    norm = sqrt(sum_entries(norms_of(arena, job, 0), job.n_units + job.n_layers))
     if norm > step.rule.clip_norm:
         step.weights.scale = step.others.scale = step.rule.clip_norm / norm
 
@@ -472,8 +471,8 @@ cdef double take_step(
         process_parameters(arena, job, &span, step, step.position + span.block == size)
         barrier_wait(job.barrier, job.n_threads)
         step.position += span.block
-    if step.thread == 0:
-        total += sum_entries(penalties_of(arena, job, 0), units_before(job, job.n_layers))
+    if step.thread == 0 and job.objective.alpha != 0:
+        total += sum_entries(penalties_of(arena, job, 0), job.n_units)
     return total
 
 

@@ -32,6 +32,8 @@ cdef struct Job:
     Py_ssize_t n_rows
     Py_ssize_t batch_size
     Py_ssize_t capacity
+    Py_ssize_t n_units  # of update, in all layers
+    Py_ssize_t inputs  # where the gathered inputs begin
     double result
     int n_threads
     barrier_t* barrier
@@ -156,13 +158,13 @@ cdef inline real* penalties_of(real* arena, const Job* job, Py_ssize_t l) noexce
 
 cdef inline real* norms_of(real* arena, const Job* job, Py_ssize_t l) noexcept nogil:
     """Σ g² of each of layer l's units, then that of its biases and γ."""
-    return penalties_of(arena, job, job.n_layers) + units_before(job, l) + l
+    return penalties_of(arena, job, 0) + job.n_units + units_before(job, l) + l
 
 
 cdef inline real* moments_of(real* arena, const Job* job, Py_ssize_t l) noexcept nogil:
     """Means, then variances, of a normalised layer's units."""
     cdef Py_ssize_t below
-    cdef real* moments = norms_of(arena, job, job.n_layers)
+    cdef real* moments = penalties_of(arena, job, 0) + 2 * job.n_units + job.n_layers
     for below in range(l):
         if job.layers[below].normalized >= 0:
             moments += 2 * job.layers[below].n_out
@@ -171,7 +173,7 @@ cdef inline real* moments_of(real* arena, const Job* job, Py_ssize_t l) noexcept
 
 cdef inline real* gathered_inputs(real* arena, const Job* job, Py_ssize_t row) noexcept nogil:
     """The dense rows of a training batch, side by side."""
-    return moments_of(arena, job, job.n_layers) + row * job.layers[0].n_in
+    return arena + job.inputs + row * job.layers[0].n_in
 
 
 cdef inline Py_ssize_t count_weights(const Job* job) noexcept nogil:

@@ -1,6 +1,7 @@
-"""First-order optimizers: one step of one parameter each, then the loop over them.
+"""First-order optimizers: by what a step moves one parameter each, then the loop.
 
-g is the gradient with its penalty, w the parameter, v and s the slots, rate = η.
+g is the gradient with its penalty, v and s are the slots, rate = η. The parameter w
+becomes shrink·w + what the formula returns; shrink = 1 − ηλ is its decoupled decay.
 Coefficients that are the same for every parameter are computed once a step.
 Adding one: a code, its formula, its loop in update, a line in tables.pxi (name,
 code, slots), its twin in fastmlp/_reference/optimizers.py, and its row in
@@ -41,45 +42,45 @@ cdef inline real square_root(real x) noexcept nogil:
         return sqrt(x)
 
 
-cdef inline void sgd(real* w, real g, real rate) noexcept nogil:
-    """w −= η g"""
-    w[0] -= rate * g
+cdef inline real sgd(real g, real rate) noexcept nogil:
+    """−η g"""
+    return -rate * g
 
 
-cdef inline void momentum(real* w, real* v, real g, real rate, real mu) noexcept nogil:
-    """v = μv − ηg; w += v"""
+cdef inline real momentum(real* v, real g, real rate, real mu) noexcept nogil:
+    """v = μv − ηg; by v"""
     v[0] = mu * v[0] - rate * g
-    w[0] += v[0]
+    return v[0]
 
 
-cdef inline void nesterov(real* w, real* v, real g, real rate, real mu) noexcept nogil:
-    """v = μv − ηg; w += μv − ηg (Sutskever et al. 2013, as scikit-learn has it)"""
+cdef inline real nesterov(real* v, real g, real rate, real mu) noexcept nogil:
+    """v = μv − ηg; by μv − ηg (Sutskever et al. 2013, as scikit-learn has it)"""
     v[0] = mu * v[0] - rate * g
-    w[0] += mu * v[0] - rate * g
+    return mu * v[0] - rate * g
 
 
-cdef inline void adagrad(real* w, real* s, real g, real rate, real epsilon) noexcept nogil:
-    """s += g²; w −= η g/√(s + ε), ε inside the root (Duchi et al. 2011)"""
+cdef inline real adagrad(real* s, real g, real rate, real epsilon) noexcept nogil:
+    """s += g²; by −η g/√(s + ε), ε inside the root (Duchi et al. 2011)"""
     s[0] += g * g
-    w[0] -= rate * g / square_root(s[0] + epsilon)
+    return -rate * g / square_root(s[0] + epsilon)
 
 
-cdef inline void rmsprop(
-    real* w, real* s, real g, real rate, real rho, real gain, real epsilon
+cdef inline real rmsprop(
+    real* s, real g, real rate, real rho, real gain, real epsilon
 ) noexcept nogil:
-    """s = ρs + (1 − ρ)g²; w −= η g/√(s + ε), ε inside the root (Hinton 2012)"""
+    """s = ρs + (1 − ρ)g²; by −η g/√(s + ε), ε inside the root (Hinton 2012)"""
     s[0] = rho * s[0] + gain * g * g
-    w[0] -= rate * g / square_root(s[0] + epsilon)
+    return -rate * g / square_root(s[0] + epsilon)
 
 
-cdef inline void adam(
-    real* w, real* v, real* s, real g, real rate,
+cdef inline real adam(
+    real* v, real* s, real g, real rate,
     real beta_1, real gain_1, real beta_2, real gain_2, real epsilon,
 ) noexcept nogil:
-    """v = β₁v + (1 − β₁)g; s = β₂s + (1 − β₂)g²; w −= η' v/(√s + ε) (Kingma & Ba 2014)"""
+    """v = β₁v + (1 − β₁)g; s = β₂s + (1 − β₂)g²; by −η' v/(√s + ε) (Kingma & Ba 2014)"""
     v[0] = beta_1 * v[0] + gain_1 * g
     s[0] = beta_2 * s[0] + gain_2 * g * g
-    w[0] -= rate * v[0] / (square_root(s[0]) + epsilon)
+    return -rate * v[0] / (square_root(s[0]) + epsilon)
 
 
 cdef inline bint has_moments(const Rule* rule) noexcept nogil:
@@ -110,9 +111,11 @@ cdef inline Coefficients begin_step(const Rule* rule) noexcept nogil:
 
 
 cdef inline real gradient(
-    const real* w, const real* grads, Py_ssize_t i, real l1, real l2, real scale
+    const real* w, const real* grads, Py_ssize_t i, real l1, real l2, real scale, bint plain
 ) noexcept nogil:
-    return scale * penalised(grads[i], w[i], l1, l2)
+    """g with its penalty, scaled. Plain: neither l1 nor scale, which most networks do not
+    have and small ones would pay for; the compiler takes the choice out of the loop."""
+    return grads[i] + l2 * w[i] if plain else scale * penalised(grads[i], w[i], l1, l2)
 
 
 cdef inline void update(
@@ -125,33 +128,29 @@ cdef inline void update(
     cdef real decay_1 = step.decay_1, gain_1 = 1 - step.decay_1
     cdef real decay_2 = step.decay_2, gain_2 = 1 - step.decay_2
     cdef real l1 = step.l1, l2 = step.l2, shrink = step.shrink, scale = step.scale
+    cdef bint plain = l1 == 0 and scale == 1
     if step.optimizer == SGD:
         for i in range(n):
-            g = gradient(w, grads, i, l1, l2, scale)
-            w[i] *= shrink
-            sgd(w + i, g, rate)
+            g = gradient(w, grads, i, l1, l2, scale, plain)
+            w[i] = shrink * w[i] + sgd(g, rate)
     elif step.optimizer == MOMENTUM:
         for i in range(n):
-            g = gradient(w, grads, i, l1, l2, scale)
-            w[i] *= shrink
-            momentum(w + i, v + i, g, rate, decay_1)
+            g = gradient(w, grads, i, l1, l2, scale, plain)
+            w[i] = shrink * w[i] + momentum(v + i, g, rate, decay_1)
     elif step.optimizer == NESTEROV:
         for i in range(n):
-            g = gradient(w, grads, i, l1, l2, scale)
-            w[i] *= shrink
-            nesterov(w + i, v + i, g, rate, decay_1)
+            g = gradient(w, grads, i, l1, l2, scale, plain)
+            w[i] = shrink * w[i] + nesterov(v + i, g, rate, decay_1)
     elif step.optimizer == ADAGRAD:
         for i in range(n):
-            g = gradient(w, grads, i, l1, l2, scale)
-            w[i] *= shrink
-            adagrad(w + i, v + i, g, rate, epsilon)
+            g = gradient(w, grads, i, l1, l2, scale, plain)
+            w[i] = shrink * w[i] + adagrad(v + i, g, rate, epsilon)
     elif step.optimizer == RMSPROP:
         for i in range(n):
-            g = gradient(w, grads, i, l1, l2, scale)
-            w[i] *= shrink
-            rmsprop(w + i, v + i, g, rate, decay_2, gain_2, epsilon)
+            g = gradient(w, grads, i, l1, l2, scale, plain)
+            w[i] = shrink * w[i] + rmsprop(v + i, g, rate, decay_2, gain_2, epsilon)
     else:
         for i in range(n):
-            g = gradient(w, grads, i, l1, l2, scale)
-            w[i] *= shrink
-            adam(w + i, v + i, s + i, g, rate, decay_1, gain_1, decay_2, gain_2, epsilon)
+            g = gradient(w, grads, i, l1, l2, scale, plain)
+            w[i] = shrink * w[i] + adam(
+                v + i, s + i, g, rate, decay_1, gain_1, decay_2, gain_2, epsilon)
