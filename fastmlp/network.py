@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numbers
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +11,15 @@ from numpy.typing import ArrayLike
 from fastmlp import _kernels
 from fastmlp.initialization import draw_parameters
 from fastmlp.inputs import Inputs, as_inputs, count_rows
+from fastmlp.settings import (
+    as_list,
+    check_dtype,
+    check_layer_sizes,
+    check_name,
+    check_range,
+    loss_numbers,
+    one_a_layer,
+)
 from fastmlp.workspace import (
     BLOCK_ROWS,
     OBJECTIVE,
@@ -123,8 +131,8 @@ class Network:
         dtype: np.dtype | type | str = np.float64,
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
-        self.layer_sizes = _check_layer_sizes(layer_sizes)
-        self.dtype = _check_dtype(dtype)
+        self.layer_sizes = check_layer_sizes(layer_sizes)
+        self.dtype = check_dtype(dtype)
         self._configure(
             activation=activation,
             loss=loss,
@@ -140,7 +148,7 @@ class Network:
             aligned_empty(count_params(self.layers), self.dtype),
             aligned_empty(count_stats(self.layers), self.dtype),
         )
-        self._initialize(_as_list(activation) or ["relu"], init, random_state)
+        self._initialize(as_list(activation) or ["relu"], init, random_state)
 
     def _configure(
         self,
@@ -157,21 +165,21 @@ class Network:
     ) -> None:
         """Check and take over everything but sizes, type and parameters."""
         n_hidden, n_outputs = len(self.layer_sizes) - 2, self.layer_sizes[-1]
-        for name in _as_list(activation):
-            _check_name("activation", name, _kernels.HIDDEN_ACTIVATIONS)
-        self.activations = _one_a_layer("activation", activation, n_hidden)
-        self.loss_name = _check_name("loss", loss, _kernels.HEADS)
-        self.output_activation = _check_name(
+        for name in as_list(activation):
+            check_name("activation", name, _kernels.HIDDEN_ACTIVATIONS)
+        self.activations = one_a_layer("activation", activation, n_hidden)
+        self.loss_name = check_name("loss", loss, _kernels.HEADS)
+        self.output_activation = check_name(
             f"output_activation of loss={loss!r}",
             output_activation or _kernels.HEADS[loss][0],
             _kernels.HEADS[loss],
         )
-        self.numbers = _loss_numbers(loss, n_outputs, huber_delta, quantile, self.dtype)
-        self.alpha = _check_range("alpha", alpha, 0, np.inf)
-        self.l1_ratio = _check_range("l1_ratio", l1_ratio, 0, 1, closed=True)
+        self.numbers = loss_numbers(loss, n_outputs, huber_delta, quantile, self.dtype)
+        self.alpha = check_range("alpha", alpha, 0, np.inf)
+        self.l1_ratio = check_range("l1_ratio", l1_ratio, 0, 1, closed=True)
         self.dropout = [
-            _check_range("dropout", rate, 0, 1)
-            for rate in _one_a_layer("dropout", dropout, n_hidden)
+            check_range("dropout", rate, 0, 1)
+            for rate in one_a_layer("dropout", dropout, n_hidden)
         ]
         self.batch_norm = bool(batch_norm)
         self.layers = self._build_layers()
@@ -554,86 +562,6 @@ class Network:
         if not np.isfinite(weights).all() or (weights < 0).any():
             raise ValueError("sample_weight must be finite and non-negative")
         return inputs, Y, weights
-
-
-def _check_layer_sizes(layer_sizes: Sequence[int]) -> list[int]:
-    sizes = list(layer_sizes)
-    whole = all(
-        isinstance(n, numbers.Integral) and not isinstance(n, bool) for n in sizes
-    )
-    if len(sizes) < 2 or not whole or min(sizes) < 1:
-        raise ValueError(
-            f"layer_sizes must be two or more positive integers, got {layer_sizes!r}"
-        )
-    return [int(n) for n in sizes]
-
-
-def _check_name(what: str, name: str, known: Sequence[str] | dict) -> str:
-    if name not in known:
-        raise ValueError(f"{what} must be one of {sorted(known)}, got {name!r}")
-    return name
-
-
-def _check_dtype(dtype: np.dtype | type | str) -> np.dtype:
-    checked = np.dtype(dtype)
-    if checked not in (np.float32, np.float64):
-        raise ValueError(f"dtype must be float32 or float64, got {checked}")
-    return checked
-
-
-def _check_range(
-    what: str, value: float, low: float, high: float, *, closed: bool = False
-) -> float:
-    """The value, if it is in [low, high), or in [low, high] where that is closed."""
-    if not (low <= value < high or (closed and value == high)):
-        end = "]" if closed else ")"
-        raise ValueError(f"{what} must be in [{low}, {high}{end}, got {value!r}")
-    return float(value)
-
-
-def _as_list(value: Any) -> list:
-    return [value] if isinstance(value, str | numbers.Real) else list(value)
-
-
-def _one_a_layer(what: str, value: Any, n_hidden: int) -> list:
-    """One entry a hidden layer, from one for all or a sequence."""
-    if isinstance(value, str | numbers.Real):
-        return [value] * n_hidden
-    values = list(value)
-    if len(values) != n_hidden:
-        raise ValueError(
-            f"{what} must have one entry for each of {n_hidden} hidden layers, "
-            f"got {len(values)}"
-        )
-    return values
-
-
-def _loss_numbers(
-    loss: str,
-    n_outputs: int,
-    huber_delta: float,
-    quantile: float | Sequence[float],
-    dtype: np.dtype,
-) -> np.ndarray:
-    """What the loss must know of each output: κ of huber, q of quantile."""
-    values = np.zeros(n_outputs)
-    if loss == "huber":
-        if not 0 < huber_delta < np.inf:
-            raise ValueError(
-                f"huber_delta must be positive and finite, got {huber_delta!r}"
-            )
-        values[:] = huber_delta
-    if loss == "quantile":
-        levels = _as_list(quantile)
-        if len(levels) not in (1, n_outputs):
-            raise ValueError(
-                f"quantile must have one entry or {n_outputs}, one an output, "
-                f"got {len(levels)}"
-            )
-        if not all(0 < q < 1 for q in levels):
-            raise ValueError(f"quantile must be in (0, 1), got {quantile!r}")
-        values[:] = levels
-    return values.astype(dtype)
 
 
 def _block_rows(n_rows: int) -> int:

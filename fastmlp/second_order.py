@@ -147,7 +147,7 @@ class _Descent:
     def multiply_hessian(self, vector: np.ndarray) -> np.ndarray:
         """The Hessian at the current point times a vector."""
         X, Y, sample_weight = self.data
-        self.move_network(self.point.params)
+        self.network.params[:] = self.point.params
         product = self.network.hessian_vector_product(X, Y, vector, sample_weight)
         return product.astype(np.float64, copy=False)
 
@@ -156,7 +156,7 @@ class _Descent:
         self.point = point
         if point.loss < self.best.loss:
             self.best = point
-        self.move_network(point.params)
+        self.network.params[:] = point.params
         logs = {
             "loss": point.loss,
             "gradient_norm": float(np.linalg.norm(point.gradient)),
@@ -182,12 +182,8 @@ class _Descent:
             return "max_iter"
         return None if math.isfinite(self.point.loss) else "no_progress"
 
-    def move_network(self, params: np.ndarray) -> None:
-        """Give the network those parameters, rounded to its type."""
-        self.network.params[:] = params
-
     def _compute(self, params: np.ndarray) -> _Point:
-        self.move_network(params)
+        self.network.params[:] = params
         loss, gradient = self.network.loss_and_grad(*self.data)
         self.n_evaluations += 1
         return _Point(params, float(loss), gradient.astype(np.float64, copy=False))
@@ -228,7 +224,8 @@ def fit_full_batch(
         Step size η of gd; nothing else reads it.
     callbacks : sequence of callable, default=()
         Each is called as ``f(iteration, logs)`` after an iteration, counted from 0,
-        with the entries of the history; True ends the run.
+        with the entries of the history, the network having that iteration's
+        parameters; True ends the run.
     report : callable, default=None
         Takes a line of progress each iteration.
 
@@ -256,16 +253,21 @@ def fit_full_batch(
         callbacks,
         report,
     )
-    try:
-        # Overflow is divergence, which is seen at the end.
-        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-            reason, message = _METHODS[solver](run)
-    except KeyboardInterrupt:
-        run.point = run.best
-        reason, message = "interrupted", MESSAGES["interrupted"]
-    run.move_network(run.point.params)
+    # Overflow is divergence, which is seen at the end.
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        reason, message = _run(run, solver)
+        network.params[:] = run.point.params
     raise_if_diverged(np.append(network.params, run.point.loss))
     return FullBatchRun(run.history, run.point.loss, run.n_iter, reason, message)
+
+
+def _run(run: _Descent, solver: str) -> tuple[str, str]:
+    """Reason and words with which it ended; after Ctrl-C, back to the best point."""
+    try:
+        return _METHODS[solver](run)
+    except KeyboardInterrupt:
+        run.point = run.best
+        return "interrupted", MESSAGES["interrupted"]
 
 
 def classify_stationary_point(

@@ -1,0 +1,284 @@
+"""How the estimators run a first-order solver: split, loop, optimizer, validation."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics import check_scoring
+from sklearn.model_selection import train_test_split
+
+from fastmlp import _kernels
+from fastmlp.estimators._callbacks import Epochs
+from fastmlp.estimators._model import Data, Model
+from fastmlp.estimators._parameters import Parameters
+from fastmlp.inputs import as_inputs
+from fastmlp.network import Network
+from fastmlp.optimizers import Optimizer
+from fastmlp.schedules import Schedule, make_schedule
+from fastmlp.stopping import Overfitting, Plateau
+from fastmlp.threads import count_threads, gather_crew
+from fastmlp.training import Loop, Run, Trainer, Validation, fit_first_order
+
+
+class FirstOrderFit(Parameters):
+    """The part of an estimator that a first-order solver needs."""
+
+    loss_curve_: list[float]
+    validation_scores_: list[float] | None
+    validation_loss_curve_: list[float] | None
+    best_validation_score_: float | None
+    best_loss_: float | None
+    overfit_epoch_: int | None
+
+    @abstractmethod
+    def _validation_score(
+        self, outputs: np.ndarray, Y: np.ndarray, sample_weight: np.ndarray | None
+    ) -> float:
+        """Score by which early stopping judges."""
+
+    @abstractmethod
+    def _stratify_by(self, data: Data) -> np.ndarray | None:
+        """What the validation split keeps the proportions of."""
+
+    @abstractmethod
+    def _training_weight(self, data: Data) -> np.ndarray | None:
+        """What each row counts for in the objective."""
+
+    @abstractmethod
+    def _publish(self, model: Model) -> None:
+        """Set the attributes that every fit has."""
+
+    def _run_first_order(
+        self,
+        model: Model,
+        loop: Loop,
+        data: Data,
+        held_out: Data | None,
+        incremental: bool,
+    ) -> Run:
+        rows, held_out = self._split(model, data, held_out)
+        if held_out is not None:
+            loop.validation = self._make_validation(held_out)
+            loop.overfitting = Overfitting(self.tol, self.n_iter_no_change)
+        model.optimizer = self._optimizer_to_go_on_with(model)
+        batch_size = self._batch_rows(len(rows))
+        n_threads = self._count_threads(model.network, batch_size)
+        with gather_crew(n_threads) as crew:
+            trainer = Trainer(
+                model.network,
+                model.optimizer,
+                as_inputs(data.X, data.X.shape[1], model.network.dtype),
+                data.Y,
+                self._training_weight(data),
+                batch_size=batch_size,
+                crew=crew,
+            )
+            run = fit_first_order(trainer, loop, rows)
+        model.take_in(loop, run)
+        if run.stop_reason == "diverged":
+            model.optimizer = self._new_optimizer(model)
+        self._warn(run.stop_reason, incremental)
+        return run
+
+    def _make_loop(self, model: Model, max_iter: int, incremental: bool) -> Loop:
+        if incremental and self.early_stopping:
+            raise ValueError("partial_fit does not support early_stopping=True")
+        model.judge_by(score=self.early_stopping)
+        return Loop(
+            schedule=self._make_schedule(),
+            plateau=Plateau(
+                self.tol, self.n_iter_no_change, model.best, model.n_stalled
+            ),
+            random_state=model.random_state,
+            max_iter=max_iter,
+            shuffle=self.shuffle,
+            early_stopping=self.early_stopping,
+            stop_on_overfit=self.stop_on_overfit,
+            param_tol=self.param_tol,
+            n_samples_seen=model.n_samples_seen,
+            n_epochs_seen=model.n_epochs_seen if incremental else 0,
+            callbacks=self._callbacks(),
+            report=print if self.verbose else None,
+        )
+
+    def _tell(self, epochs: Epochs, model: Model, loop: Loop, goes_on: bool) -> None:
+        """Have scikit-learn's callbacks told of every epoch."""
+
+        def attributes(run: Run) -> dict[str, Any]:
+            """All attributes, as if training had ended with the last epoch."""
+            now = model.copy()
+            now.network = model.network.copy()
+            if run.best is not None:
+                now.network.params[:], now.network.stats[:] = run.best
+            now.take_in(loop, run)
+            twin = copy.copy(self)
+            twin._publish_first_order(now, run, goes_on)
+            twin.history_ = copy.deepcopy(run.history)
+            return twin.__dict__
+
+        loop.before_epoch = epochs.begin
+        loop.after_epoch = lambda run: epochs.end(lambda: attributes(run))
+
+    def _make_schedule(self) -> Schedule:
+        return make_schedule(
+            self.learning_rate,
+            self.learning_rate_init,
+            power=self.power_t,
+            decay_rate=self.decay_rate,
+            decay_epochs=self.decay_epochs,
+            restart_epochs=self.restart_epochs,
+            warmup_epochs=self.warmup_epochs,
+            max_iter=self.max_iter,
+        )
+
+    def _optimizer_to_go_on_with(self, model: Model) -> Optimizer:
+        optimizer = self._new_optimizer(model)
+        if model.optimizer is not None:
+            optimizer.go_on_from(model.optimizer)
+        if model.learning_rate != self.learning_rate:
+            optimizer.learning_rate = self.learning_rate_init
+        model.learning_rate = self.learning_rate
+        return optimizer
+
+    def _new_optimizer(self, model: Model) -> Optimizer:
+        name = self.solver
+        if name == "sgd" and self.momentum > 0:
+            name = "nesterov" if self.nesterovs_momentum else "momentum"
+        weight_decay = 0.01 if name == "adamw" else 0.0
+        if self.weight_decay is not None:
+            weight_decay = self.weight_decay
+        drops = any(rate > 0 for rate in model.network.dropout)
+        return Optimizer(
+            name,
+            model.network.params.size,
+            model.network.dtype,
+            learning_rate=self.learning_rate_init,
+            momentum=self.momentum,
+            rho=self.rho,
+            beta_1=self.beta_1,
+            beta_2=self.beta_2,
+            epsilon=self.epsilon,
+            weight_decay=weight_decay,
+            clip_norm=self.grad_clip_norm,
+            seed=model.random_state.randint(2**31 - 1) if drops else 0,
+        )
+
+    def _count_threads(self, network: Network, batch_size: int) -> int:
+        if self.n_threads is None:
+            return count_threads(network.layers, batch_size)
+        return self.n_threads if _kernels.THREADS else 1
+
+    def _batch_rows(self, n_samples: int) -> int:
+        if self.batch_size == "auto":
+            return min(200, n_samples)
+        if self.batch_size == "full":
+            return n_samples
+        batch_size = int(self.batch_size)
+        if batch_size > n_samples:
+            warnings.warn(
+                "Got `batch_size` less than 1 or larger than sample size. It is going "
+                "to be clipped",
+                stacklevel=6,
+            )
+        return min(batch_size, n_samples)
+
+    def _callbacks(self) -> Sequence[Callable[[int, dict[str, float]], object]]:
+        callbacks = self.callbacks or ()
+        for callback in callbacks:
+            if not callable(callback):
+                raise TypeError(
+                    f"callbacks must be callable as f(epoch, logs), got {callback!r}"
+                )
+        return callbacks
+
+    def _split(
+        self, model: Model, data: Data, held_out: Data | None
+    ) -> tuple[np.ndarray, Data | None]:
+        """Rows to train on, and data to validate by."""
+        rows = np.arange(len(data.Y))
+        if held_out is not None or not self.early_stopping:
+            if model.order is not None and len(model.order) == len(rows):
+                rows = model.order
+            return rows, held_out
+        rows, others = train_test_split(
+            rows,
+            random_state=model.random_state,
+            test_size=self.validation_fraction,
+            stratify=self._stratify_by(data),
+        )
+        if len(others) < 2:
+            raise ValueError(
+                "The validation set is too small. Increase 'validation_fraction' "
+                "or the size of your dataset."
+            )
+        return rows, data.take(others)
+
+    def _make_validation(self, data: Data) -> Validation:
+        inputs = as_inputs(data.X, data.X.shape[1], data.Y.dtype)
+        score = self._own_score(data) if self.scoring is None else self._scorer(data)
+        return Validation(inputs, data.Y, data.sample_weight, score)
+
+    def _own_score(self, data: Data) -> Callable[[Network], float]:
+        def score(network: Network) -> float:
+            outputs = network.predict(data.X)
+            return self._validation_score(outputs, data.Y, data.sample_weight)
+
+        return score
+
+    def _scorer(self, data: Data) -> Callable[[Network], float]:
+        scorer = check_scoring(self, scoring=self.scoring)
+        weights = data.sample_weight
+        settings = {} if weights is None else {"sample_weight": weights}
+
+        def score(network: Network) -> float:
+            return float(scorer(self._as_fitted(network), data.X, data.y, **settings))
+
+        return score
+
+    def _as_fitted(self, network: Network) -> FirstOrderFit:
+        """An estimator like this one that has been fitted to that network."""
+        twin = object.__new__(type(self))
+        twin.__dict__.update(self.__dict__)
+        # The rows that it is asked about have been validated, and lost their names.
+        twin.__dict__.pop("feature_names_in_", None)
+        twin._publish(Model(network, np.random.RandomState(0)))
+        return twin
+
+    def _warn(self, stop_reason: str, incremental: bool) -> None:
+        if stop_reason == "interrupted":
+            warnings.warn("Training interrupted by user.", stacklevel=6)
+        elif stop_reason == "max_iter" and not incremental:
+            warnings.warn(
+                f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) reached "
+                "and the optimization hasn't converged yet.",
+                ConvergenceWarning,
+                stacklevel=6,
+            )
+
+    def _publish_first_order(self, model: Model, run: Run, goes_on: bool) -> None:
+        self._publish(model)
+        self.history_ = run.history
+        self.loss_curve_ = self._extend("loss_curve_", "loss", goes_on)
+        self.loss_ = run.history["loss"][-1] if run.n_epochs else float("nan")
+        self.n_iter_ = run.n_epochs
+        self.stop_reason_ = run.stop_reason
+        self.overfit_epoch_ = run.overfit_epoch
+        self.best_loss_ = None if self.early_stopping else -model.best
+        validated = self.early_stopping or "validation_score" in run.history
+        scores = self._extend("validation_scores_", "validation_score", goes_on)
+        losses = self._extend("validation_loss_curve_", "validation_loss", goes_on)
+        best = model.best if self.early_stopping else max(scores, default=None)
+        self.validation_scores_ = scores if validated else None
+        self.validation_loss_curve_ = losses if validated else None
+        self.best_validation_score_ = best if validated else None
+
+    def _extend(self, attribute: str, column: str, goes_on: bool) -> list[float]:
+        """This fit's entries, behind those of the fits that it goes on from."""
+        earlier = getattr(self, attribute, None) if goes_on else None
+        return [*(earlier or []), *self.history_.get(column, [])]

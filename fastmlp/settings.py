@@ -1,0 +1,93 @@
+"""What a network's settings may be, and the errors where they are something else."""
+
+from __future__ import annotations
+
+import numbers
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+
+def check_layer_sizes(layer_sizes: Sequence[int]) -> list[int]:
+    """Two or more positive integers, as a list of int."""
+    sizes = list(layer_sizes)
+    whole = all(
+        isinstance(n, numbers.Integral) and not isinstance(n, bool) for n in sizes
+    )
+    if len(sizes) < 2 or not whole or min(sizes) < 1:
+        raise ValueError(
+            f"layer_sizes must be two or more positive integers, got {layer_sizes!r}"
+        )
+    return [int(n) for n in sizes]
+
+
+def check_name(what: str, name: str, known: Sequence[str] | dict) -> str:
+    """The name, if it is known."""
+    if name not in known:
+        raise ValueError(f"{what} must be one of {sorted(known)}, got {name!r}")
+    return name
+
+
+def check_dtype(dtype: np.dtype | type | str) -> np.dtype:
+    """float32 or float64, as a dtype."""
+    checked = np.dtype(dtype)
+    if checked not in (np.float32, np.float64):
+        raise ValueError(f"dtype must be float32 or float64, got {checked}")
+    return checked
+
+
+def check_range(
+    what: str, value: float, low: float, high: float, *, closed: bool = False
+) -> float:
+    """The value, if it is in [low, high), or in [low, high] where that is closed."""
+    if not (low <= value < high or (closed and value == high)):
+        end = "]" if closed else ")"
+        raise ValueError(f"{what} must be in [{low}, {high}{end}, got {value!r}")
+    return float(value)
+
+
+def as_list(value: Any) -> list:
+    """A single name or number as a list of one, a sequence as a list."""
+    return [value] if isinstance(value, str | numbers.Real) else list(value)
+
+
+def one_a_layer(what: str, value: Any, n_hidden: int) -> list:
+    """One entry a hidden layer, from one for all or a sequence."""
+    if isinstance(value, str | numbers.Real):
+        return [value] * n_hidden
+    values = list(value)
+    if len(values) != n_hidden:
+        raise ValueError(
+            f"{what} must have one entry for each of {n_hidden} hidden layers, "
+            f"got {len(values)}"
+        )
+    return values
+
+
+def loss_numbers(
+    loss: str,
+    n_outputs: int,
+    huber_delta: float,
+    quantile: float | Sequence[float],
+    dtype: np.dtype,
+) -> np.ndarray:
+    """What the loss must know of each output: κ of huber, q of quantile."""
+    values = np.zeros(n_outputs)
+    if loss == "huber":
+        if not 0 < huber_delta < np.inf:
+            raise ValueError(
+                f"huber_delta must be positive and finite, got {huber_delta!r}"
+            )
+        values[:] = huber_delta
+    if loss == "quantile":
+        levels = as_list(quantile)
+        if len(levels) not in (1, n_outputs):
+            raise ValueError(
+                f"quantile must have one entry or {n_outputs}, one an output, "
+                f"got {len(levels)}"
+            )
+        if not all(0 < q < 1 for q in levels):
+            raise ValueError(f"quantile must be in (0, 1), got {quantile!r}")
+        values[:] = levels
+    return values.astype(dtype)
