@@ -1,11 +1,11 @@
-"""Seven ways down the same valley: draws optimizers.png.
+"""Eight ways down the same valley: draws optimizers.png.
 
 Usage: python examples/optimizers.py [FILE]
 
-A straight line is fitted to points. The network has no hidden layer, so its two
-parameters, slope and intercept, span a map, and its objective is the height on it. Every
-method walks it from the same start, by fastmlp's own steps on all points. Where a method
-has a learning rate, it is the power of two that takes the fewest steps.
+A straight line is fitted to points. The network has no hidden layer: its parameters are
+a slope and an intercept, they span a map, and its objective is the height on that map.
+Every method walks there from the same start, in fastmlp's own steps over all points.
+Where a method has a learning rate, it is the power of two that takes the fewest steps.
 """
 
 import sys
@@ -19,46 +19,71 @@ from fastmlp.optimizers import Optimizer
 from fastmlp.second_order import fit_full_batch
 from fastmlp.training import Trainer
 
-START = np.array([-0.75, 2.32])  # slope and intercept
+START = np.array([1.85, -1.55])  # slope and intercept
 MOST_STEPS = 200
 RATES = [2.0**-k for k in range(-2, 9)]
-# A method has arrived where all later steps stay below this share of the start's height.
+# A method has arrived where it stays below this share of the start's height.
 ARRIVED = 0.01
 
-BLUE, ORANGE, GREEN, PURPLE = "#0072b2", "#d55e00", "#009e73", "#a0408a"
+# The map that is drawn.
+INTERCEPTS, SLOPES = np.linspace(-2.4, 3.3, 121), np.linspace(-0.9, 2.7, 121)
+
+BLUE, ORANGE, GREEN, PURPLE = "#0072b2", "#c04f00", "#007a5a", "#a0408a"
 METHODS = {
     "gd": (
         "Gradient descent",
         BLUE,
-        "straight down the slope,\nalways at the same rate",
+        "Steps in proportion to the steepness:\ntoo far across, too little along.",
     ),
     "steepest": (
         "Steepest descent",
         BLUE,
-        "down as far as it goes,\nthen a right angle",
+        "As far as it goes downhill, then\na turn by a right angle: the zig-zag.",
     ),
     "momentum": (
         "Momentum",
         ORANGE,
-        "a heavy ball: it keeps rolling,\nand rolls too far",
+        "A heavy ball: it gathers speed,\nand rolls past the goal.",
     ),
-    "adagrad": ("AdaGrad", GREEN, "each parameter its own rate,\nwhich only shrinks"),
-    "rmsprop": ("RMSProp", GREEN, "each parameter its own rate,\nwhich can grow again"),
-    "adam": ("Adam", GREEN, "RMSProp and momentum\ntogether"),
+    "nesterov": (
+        "Nesterov",
+        ORANGE,
+        "A ball that looks ahead,\nand brakes in time.",
+    ),
+    "adagrad": (
+        "AdaGrad",
+        GREEN,
+        "Each parameter has its own rate,\nwhich can only shrink.",
+    ),
+    "rmsprop": (
+        "RMSProp",
+        GREEN,
+        "Its own rate, by the latest steepness:\nall steps are about equally long.",
+    ),
+    "adam": (
+        "Adam",
+        GREEN,
+        "RMSProp's rates\nand a ball's momentum.",
+    ),
     "newton-cg": (
         "Newton",
         PURPLE,
-        "sees the valley's curvature\nand jumps to its lowest point",
+        "Measures the curvature as well:\none step, which costs more, is enough.",
     ),
 }
+HEIGHT = f"{100 * ARRIVED:g} % of the start's height"
+TITLE = f"""\
+Eight ways down the same valley: each place on a map is a line, the darker the better.
+From ● to ★, a dot a step, counted until the path stays inside the dashed ring, which
+is {HEIGHT}. Each method has the rate that suits it best."""
 HAS_NO_RATE = ("steepest", "newton-cg")
 
 
 def draw_points():
-    """Points around a line. All x are positive, which makes the valley narrow."""
+    """Points around a line. The wider their x, the narrower the valley."""
     random = np.random.RandomState(0)
-    X = np.linspace(0, 2, 24).reshape(-1, 1)
-    return X, 0.8 * X + 0.5 + random.normal(scale=0.25, size=X.shape)
+    X = np.linspace(-2, 5, 24).reshape(-1, 1)
+    return X, 0.5 * X + 1 + random.normal(scale=0.5, size=X.shape)
 
 
 def walk(method, rate, X, y):
@@ -74,7 +99,7 @@ def walk(method, rate, X, y):
 
     if method in ("gd", "steepest", "newton-cg"):
         settings = {"max_iter": MOST_STEPS, "max_fun": 10 * MOST_STEPS, "gtol": 1e-10}
-        settings |= {"learning_rate": rate, "callbacks": [take_down]}
+        settings |= {"learning_rate": rate or 0.0, "callbacks": [take_down]}
         fit_full_batch(network, X, y, None, solver=method, **settings)
     else:
         optimizer = Optimizer(method, 2, network.dtype, learning_rate=rate)
@@ -97,84 +122,79 @@ def count_steps(heights, lowest):
 def find_best(method, X, y, lowest):
     """Steps, rate and path with the rate that takes the fewest steps."""
     tried = []
-    for rate in [1.0] if method in HAS_NO_RATE else RATES:
+    for rate in [None] if method in HAS_NO_RATE else RATES:
         path, heights = walk(method, rate, X, y)
         tried.append((count_steps(heights, lowest), rate, path))
     return min(tried, key=lambda entry: entry[:2])
 
 
-def draw_line_fit(axes, X, y, minimum):
-    ends = np.array([-0.1, 2.1])
+def draw_task(axes, X, y, minimum):
+    ends = np.array([-2.4, 5.4])
     axes.plot(X, y, "o", color="#888888", markersize=4)
     for (slope, intercept), style in [(START, "--"), (minimum, "-")]:
-        axes.plot(ends, slope * ends + intercept, style, color="black", linewidth=1.8)
-    axes.text(0.1, 2.45, "the start", ha="left")
-    axes.text(2.05, 2.5, "the best line", ha="right")
-    axes.set(xlim=ends, ylim=(0, 2.9), xlabel="x", ylabel="y")
+        axes.plot(ends, slope * ends + intercept, style, color="black", linewidth=1.6)
+    axes.text(0.1, -2.3, "● the line at the start")
+    arrow = {"arrowstyle": "-", "color": "black", "linewidth": 0.8}
+    place = (0.0, minimum[1])
+    axes.annotate("★ the best line", place, xytext=(-2, 4), arrowprops=arrow)
+    axes.set(xlim=ends, ylim=(-3, 6), xticks=[], yticks=[], xlabel="x", ylabel="y")
+    axes.set_box_aspect(3.6 / 5.7)  # as the maps
     axes.set_title("The task: a line through points", weight="bold")
 
 
-def draw_map(axes, network, X, y, minimum, lowest):
-    """Contour lines of the objective, and the neighbourhood of its minimum."""
-    slopes = np.linspace(minimum[0] - 2.25, minimum[0] + 1.35, 121)
-    intercepts = np.linspace(minimum[1] - 1.45, minimum[1] + 2.15, 121)
-    heights = np.empty((len(intercepts), len(slopes)))
-    for row, intercept in enumerate(intercepts):
-        for column, slope in enumerate(slopes):
+def measure_heights(X, y, lowest):
+    """The objective above its minimum at every place of the map."""
+    network = Network([1, 1], loss="squared_error")
+    heights = np.empty((len(SLOPES), len(INTERCEPTS)))
+    for row, slope in enumerate(SLOPES):
+        for column, intercept in enumerate(INTERCEPTS):
             network.params[:] = slope, intercept
             heights[row, column] = network.loss(X, y) - lowest
-    network.params[:] = START
-    top = network.loss(X, y) - lowest
-    levels = top * np.array([0, 0.1, 0.4, 1, 2, 3.5, 6, 10, 16, 25])
-    axes.contourf(slopes, intercepts, heights, levels, cmap="Greys_r", alpha=0.35)
-    axes.contour(slopes, intercepts, heights, levels, colors="#b0b0b0", linewidths=0.6)
-    axes.contour(slopes, intercepts, heights, [ARRIVED * top], colors="black")
-    axes.set(aspect="equal", xlabel="slope", ylabel="intercept")
+    return heights
 
 
-def draw(results, X, y, minimum, lowest, file):
-    figure = Figure(figsize=(12, 7.4), layout="constrained")
-    panels = figure.subplots(2, 4).ravel()
-    draw_line_fit(panels[0], X, y, minimum)
-    network = Network([1, 1])
-    for axes, (method, (steps, _, path)) in zip(
-        panels[1:], results.items(), strict=True
-    ):
+def draw_map(axes, heights, top):
+    """Shades by height, and the ring in which a method has arrived."""
+    levels = top * np.array([0, 0.03, 0.12, 0.3, 0.6, 1, 1.5, 2.2, 3.2, 5, 8])
+    shades = [(gray, gray, gray) for gray in np.linspace(0.82, 1, len(levels) - 1)]
+    axes.contourf(INTERCEPTS, SLOPES, heights, levels, colors=shades)
+    ring = {"colors": "black", "linewidths": 0.8, "linestyles": "--"}
+    axes.contour(INTERCEPTS, SLOPES, heights, [ARRIVED * top], **ring)
+    axes.set(aspect="equal", xticks=[], yticks=[], xlabel="intercept", ylabel="slope")
+
+
+def draw(results, X, y, minimum, lowest, top, file):
+    figure = Figure(figsize=(12, 9.8), layout="constrained")
+    figure.get_layout_engine().set(hspace=0.05, h_pad=0.06)
+    figure.suptitle(TITLE, fontsize=13)
+    task, *panels = figure.subplots(3, 3).ravel()
+    draw_task(task, X, y, minimum)
+    heights = measure_heights(X, y, lowest)
+    for axes, (method, (steps, path)) in zip(panels, results.items(), strict=True):
         name, color, caption = METHODS[method]
-        draw_map(axes, network, X, y, minimum, lowest)
-        walked = path[: steps + 1].T
-        axes.plot(*walked, "o-", color=color, markersize=3.5, linewidth=1.5)
-        axes.plot(*START, "o", color="black", markersize=7)
-        axes.plot(*minimum, "*", color="black", markersize=7)
+        draw_map(axes, heights, top)
+        slopes, intercepts = path[: steps + 1].T
+        axes.plot(intercepts, slopes, "o-", color=color, markersize=3.5, linewidth=1.4)
+        axes.plot(START[1], START[0], "o", color="black", markersize=7)
+        axes.plot(minimum[1], minimum[0], "*", color="black", markersize=9, zorder=3)
         axes.set_title(f"{name}: {steps} step{'s' * (steps != 1)}", weight="bold")
         axes.text(0.03, 0.04, caption, transform=axes.transAxes, color=color)
-    figure.savefig(file, dpi=150)
+    figure.savefig(file, dpi=120)
 
 
 def main():
     X, y = draw_points()
-    network = Network([1, 1])
-    fit_full_batch(
-        network,
-        X,
-        y,
-        None,
-        solver="newton-cg",
-        max_iter=9,
-        max_fun=9,
-        gtol=0,
-        learning_rate=0,
-    )
-    minimum, lowest = network.params.copy(), network.loss(X, y)
+    path, heights = walk("newton-cg", None, X, y)
+    minimum, lowest = path[-1], heights[-1]
+    top = heights[0] - lowest
     results = {}
     for method, (name, *_) in METHODS.items():
-        results[method] = steps, rate, _ = find_best(method, X, y, lowest)
-        how = "no rate" if method in HAS_NO_RATE else f"rate {rate:g}"
-        print(f"{name:16}  {how:12}  {steps:3} steps")
-    file = (
-        Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).with_suffix(".png")
-    )
-    draw(results, X, y, minimum, lowest, file)
+        steps, rate, path = find_best(method, X, y, lowest)
+        results[method] = steps, path
+        how = f"rate {rate:g}" if rate else "no rate"
+        print(f"{name:16}  {how:14}  steps {steps:3}")
+    file = sys.argv[1] if len(sys.argv) > 1 else Path(__file__).with_suffix(".png")
+    draw(results, X, y, minimum, lowest, top, file)
     return 0
 
 

@@ -172,6 +172,11 @@ class _Descent:
         self.stopped = any(answer is True for answer in answers)
         self._started = time.perf_counter()
 
+    def is_moved_by(self, step: np.ndarray) -> bool:
+        """Whether the step is longer than what rounding does to the parameters."""
+        least = self.eps * np.linalg.norm(self.point.params)
+        return bool(np.linalg.norm(step) > least)
+
     def reason_to_stop(self) -> str | None:
         """Why there should be no further iteration; None: there should."""
         if np.abs(self.point.gradient).max() <= self.gtol:
@@ -381,7 +386,8 @@ def _run_steepest(run: _Descent) -> tuple[str, str]:
     On a quadratic the exact minimiser along the line is known, η = gᵀg / gᵀHg: no
     search (Brent's, say) could do better than that one product with the Hessian, which
     is exact but for rounding. Successive gradients are orthogonal then. Elsewhere η
-    meets the strong Wolfe conditions.
+    meets the strong Wolfe conditions; as they compare values of J, the gradient does
+    not become smaller than about the square root of the type's precision.
 
     References
     ----------
@@ -408,7 +414,8 @@ def _exact_step_size(run: _Descent) -> float | None:
     """The minimiser of a quadratic J along its gradient, if it curves there."""
     gradient = run.point.gradient
     curvature = gradient @ run.multiply_hessian(gradient)
-    return float(gradient @ gradient / curvature) if curvature > 0 else None
+    size = float(gradient @ gradient / curvature) if curvature > 0 else 0.0
+    return size if run.is_moved_by(size * gradient) else None
 
 
 def _wolfe_step_size(run: _Descent) -> float | None:
@@ -428,14 +435,14 @@ def _wolfe_step_size(run: _Descent) -> float | None:
             old_old_fval=losses[-2] if len(losses) > 1 else None,
             c1=SUFFICIENT_DECREASE,
         )[0]
-    return size if size is not None and _descends(run, size) else _backtrack(run)
+    found = size is not None and _descends(run, size)
+    return float(size) if found else _backtrack(run)
 
 
 def _backtrack(run: _Descent) -> float | None:
     """The first of 1, 1/2, 1/4, … of sufficient decrease; None: they are too small."""
     size = 1.0
-    least = run.eps * np.linalg.norm(run.point.params)
-    while size * np.linalg.norm(run.point.gradient) > least:
+    while run.is_moved_by(size * run.point.gradient):
         if _descends(run, size):
             return size
         size /= 2
@@ -483,14 +490,13 @@ def _run_newton_cg(run: _Descent) -> tuple[str, str]:
         norm = float(np.linalg.norm(point.gradient))
         forcing = run.eps if quadratic else min(0.5, math.sqrt(norm))
         step = _solve_model(run, radius, forcing * norm)
-        length = float(np.linalg.norm(step.step))
-        if length <= run.eps * np.linalg.norm(point.params):
+        if not run.is_moved_by(step.step):
             reason = "no_progress"
             break
         trial = run.evaluate(point.params + step.step)
         ratio = _judge(point, trial, step, run.eps)
         if ratio < POOR:
-            radius = length / 4
+            radius = float(np.linalg.norm(step.step)) / 4
         elif ratio > GOOD and step.on_boundary:
             radius = 2 * radius
         run.finish_iteration(trial if ratio >= REFUSED else point)
