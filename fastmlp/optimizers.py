@@ -117,15 +117,14 @@ class Optimizer:
         self.rule["learning_rate"] = value
 
     def go_on_from(self, earlier: Optimizer) -> None:
-        """Take over another's slots, steps, masks and, unless η₀ was changed, its η.
+        """Take over another's slots, steps and, unless η₀ was changed, its η.
 
         Another kind of optimizer has nothing to hand over.
         """
         if earlier.name != self.name:
             return
         self.slots = earlier.slots
-        for name in ("t", "seed"):
-            self.rule[name] = earlier.rule[name]
+        self.rule["t"] = earlier.rule["t"]
         if earlier.initial_learning_rate == self.initial_learning_rate:
             self.learning_rate = earlier.learning_rate
 

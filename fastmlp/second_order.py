@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike
 
 from fastmlp.inputs import as_inputs, count_rows
 from fastmlp.network import Network
-from fastmlp.stopping import raise_if_diverged
+from fastmlp.stopping import asks_to_stop, raise_if_diverged
 
 MESSAGES = {
     "gtol": "no entry of the gradient is larger than gtol",
@@ -169,7 +169,7 @@ class _Descent:
             self.report(f"Iteration {self.n_iter}, loss = {point.loss:.8f}")
         index = self.n_iter - 1
         answers = [callback(index, dict(logs)) for callback in self.callbacks]
-        self.stopped = any(answer is True for answer in answers)
+        self.stopped = any(asks_to_stop(answer) for answer in answers)
         self._started = time.perf_counter()
 
     def is_moved_by(self, step: np.ndarray) -> bool:

@@ -41,7 +41,8 @@ def check_range(
     what: str, value: float, low: float, high: float, *, closed: bool = False
 ) -> float:
     """The value, if it is in [low, high), or in [low, high] where that is closed."""
-    if not (low <= value < high or (closed and value == high)):
+    known = isinstance(value, numbers.Real) and not np.isnan(value)
+    if not known or not (low <= value < high or (closed and value == high)):
         end = "]" if closed else ")"
         raise ValueError(f"{what} must be in [{low}, {high}{end}, got {value!r}")
     return float(value)
@@ -49,12 +50,12 @@ def check_range(
 
 def as_list(value: Any) -> list:
     """A single name or number as a list of one, a sequence as a list."""
-    return [value] if isinstance(value, str | numbers.Real) else list(value)
+    return [value] if np.ndim(value) == 0 else list(value)
 
 
 def one_a_layer(what: str, value: Any, n_hidden: int) -> list:
     """One entry a hidden layer, from one for all or a sequence."""
-    if isinstance(value, str | numbers.Real):
+    if np.ndim(value) == 0:
         return [value] * n_hidden
     values = list(value)
     if len(values) != n_hidden:
@@ -87,7 +88,7 @@ def loss_numbers(
                 f"quantile must have one entry or {n_outputs}, one an output, "
                 f"got {len(levels)}"
             )
-        if not all(0 < q < 1 for q in levels):
+        if not all(isinstance(q, numbers.Real) and 0 < float(q) < 1 for q in levels):
             raise ValueError(f"quantile must be in (0, 1), got {quantile!r}")
         values[:] = levels
     return values.astype(dtype)

@@ -76,6 +76,11 @@ class Overfitting:
             self.epoch = self._best_epoch
 
 
+def asks_to_stop(answer: object) -> bool:
+    """Whether a callback has returned True, Python's or NumPy's, and nothing else."""
+    return isinstance(answer, bool | np.bool_) and bool(answer)
+
+
 def raise_if_diverged(numbers: np.ndarray) -> None:
     """ValueError if any of a solver's results is infinite or NaN."""
     if not np.isfinite(numbers).all():

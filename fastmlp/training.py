@@ -15,7 +15,12 @@ from fastmlp.inputs import Inputs
 from fastmlp.network import Network
 from fastmlp.optimizers import Optimizer
 from fastmlp.schedules import Schedule
-from fastmlp.stopping import Overfitting, Plateau, raise_if_diverged
+from fastmlp.stopping import (
+    Overfitting,
+    Plateau,
+    asks_to_stop,
+    raise_if_diverged,
+)
 from fastmlp.threads import Pace
 from fastmlp.workspace import BLOCK_ROWS, aligned_empty, build_arena
 
@@ -314,7 +319,7 @@ def _run_epochs(trainer: Trainer, loop: Loop, rows: np.ndarray, run: Run) -> Non
         run.order = rows
         logs = _run_epoch(trainer, loop, rows, epoch)
         run.record(logs)
-        asked = [callback(epoch, dict(logs)) is True for callback in loop.callbacks]
+        asked = [asks_to_stop(f(epoch, dict(logs))) for f in loop.callbacks]
         reason = _judge(trainer, loop, run, logs, before)
         optimizer.learning_rate = loop.schedule.after_fit(
             optimizer.learning_rate, loop.n_samples_seen
@@ -371,12 +376,12 @@ def _judge(
         run.best = network.params.copy(), network.stats.copy()
     if not np.isfinite(logs["loss"]) and not np.isfinite(network.params).all():
         return "diverged"
-    if loop.plateau.reached and not _go_on_slower(trainer.optimizer, loop):
-        return "early_stopping" if loop.early_stopping else "tol"
     if loop.overfitting is not None:
         loop.overfitting.update(run.n_epochs, logs["loss"], logs["validation_score"])
         if loop.stop_on_overfit and loop.overfitting.epoch is not None:
             return "overfitting"
+    if loop.plateau.reached and not _go_on_slower(trainer.optimizer, loop):
+        return "early_stopping" if loop.early_stopping else "tol"
     if before is not None and np.abs(network.params - before).max() < loop.param_tol:
         return "param_tol"
     return None

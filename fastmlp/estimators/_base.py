@@ -31,6 +31,7 @@ from fastmlp.estimators._parameters import (
 )
 from fastmlp.network import Network
 from fastmlp.second_order import FullBatchRun, fit_full_batch
+from fastmlp.settings import check_dtype
 
 FIRST_ORDER_ATTRIBUTES = (
     "loss_curve_",
@@ -83,7 +84,7 @@ class BaseMLP(
         with self._unchanged_on_failure():
             data = self._validate_input(X, y, sample_weight, incremental, goes_on)
             layer_sizes = [data.X.shape[1], *hidden, self._count_outputs(data.Y)]
-            held_out = self._validate_validation(*validation)
+            held_out = self._validate_validation(data, *validation)
             if goes_on:
                 model = self._model_to_go_on_with(layer_sizes)
             else:
@@ -123,7 +124,9 @@ class BaseMLP(
 
     def _input_settings(self) -> dict[str, Any]:
         """How X is validated."""
-        types = (np.float64, np.float32) if self.dtype is None else np.dtype(self.dtype)
+        types: Any = (np.float64, np.float32)
+        if self.dtype is not None:
+            types = check_dtype(self.dtype)
         return {"accept_sparse": ["csr", "csc"], "dtype": types, "order": "C"}
 
     def _validate_input(
@@ -149,7 +152,7 @@ class BaseMLP(
         return Data(X, y, self._encode(y, X.dtype), weights)
 
     def _validate_validation(
-        self, X_val: Any, y_val: Any, sample_weight_val: ArrayLike | None
+        self, data: Data, X_val: Any, y_val: Any, sample_weight_val: ArrayLike | None
     ) -> Data | None:
         if X_val is None and y_val is None:
             if sample_weight_val is not None:
@@ -167,6 +170,11 @@ class BaseMLP(
             **self._input_settings(),
         )
         y = self._as_column(y)
+        if y.shape[1:] != data.y.shape[1:]:
+            raise ValueError(
+                f"y_val must have as many columns as y: their shapes are {y.shape} "
+                f"and {data.y.shape}"
+            )
         self._check_validation_targets(y)
         weights = checked_sample_weight(sample_weight_val, X, "sample_weight_val")
         return Data(X, y, self._encode(y, X.dtype), weights)

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.utils import Tags
 from sklearn.utils._param_validation import StrOptions
-from sklearn.utils.class_weight import compute_sample_weight
+from sklearn.utils.class_weight import compute_class_weight, compute_sample_weight
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import (
     _check_partial_fit_first_call,
@@ -337,6 +337,11 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         self._check_validation_targets(y)
 
     def _check_validation_targets(self, y: np.ndarray) -> None:
+        if (y.ndim == 1) != self._labels.exclusive:
+            raise ValueError(
+                f"y is a {type_of_target(y)} target, the network's are "
+                f"{self._labels.kind}"
+            )
         classes = unique_labels(y)
         if len(np.setdiff1d(classes, self.classes_, assume_unique=True)):
             raise ValueError(
@@ -388,12 +393,21 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     def _training_weight(self, data: Data) -> np.ndarray | None:
         if self.class_weight is None:
             return data.sample_weight
-        weights = compute_sample_weight(self.class_weight, data.y)
+        weights = self._class_weights(data.y)
         if not np.isfinite(weights).all() or (weights < 0).any():
             raise ValueError("class_weight must be finite and non-negative")
+        if not weights.any():
+            raise ValueError("class_weight must leave a row that counts for something")
         if data.sample_weight is not None:
             weights = weights * data.sample_weight
         return weights.astype(data.Y.dtype)
+
+    def _class_weights(self, y: np.ndarray) -> np.ndarray:
+        """What each row counts for by its class or labels."""
+        if not self._labels.exclusive:
+            return compute_sample_weight(self.class_weight, y)
+        by_class = compute_class_weight(self.class_weight, classes=self.classes_, y=y)
+        return by_class[np.searchsorted(self.classes_, y)]
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

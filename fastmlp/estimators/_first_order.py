@@ -63,6 +63,8 @@ class FirstOrderFit(Parameters):
         incremental: bool,
     ) -> Run:
         rows, held_out = self._split(model, data, held_out)
+        if self.stop_on_overfit and held_out is None and not incremental:
+            raise ValueError("stop_on_overfit needs X_val, or early_stopping=True")
         if held_out is not None:
             loop.validation = self._make_validation(held_out)
             loop.overfitting = Overfitting(self.tol, self.n_iter_no_change)
@@ -138,6 +140,8 @@ class FirstOrderFit(Parameters):
         )
 
     def _optimizer_to_go_on_with(self, model: Model) -> Optimizer:
+        if any(model.network.dropout) and model.dropout_seed == 0:
+            model.dropout_seed = int(model.random_state.randint(1, 2**31 - 1))
         optimizer = self._new_optimizer(model)
         if model.optimizer is not None:
             optimizer.go_on_from(model.optimizer)
@@ -153,7 +157,6 @@ class FirstOrderFit(Parameters):
         weight_decay = 0.01 if name == "adamw" else 0.0
         if self.weight_decay is not None:
             weight_decay = self.weight_decay
-        drops = any(rate > 0 for rate in model.network.dropout)
         return Optimizer(
             name,
             model.network.params.size,
@@ -166,7 +169,7 @@ class FirstOrderFit(Parameters):
             epsilon=self.epsilon,
             weight_decay=weight_decay,
             clip_norm=self.grad_clip_norm,
-            seed=model.random_state.randint(2**31 - 1) if drops else 0,
+            seed=model.dropout_seed,
         )
 
     def _count_threads(self, network: Network, batch_size: int) -> int:

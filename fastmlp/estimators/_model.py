@@ -53,6 +53,7 @@ class Model:
     random_state: np.random.RandomState
     optimizer: Optimizer | None = None
     learning_rate: object = None
+    dropout_seed: int = 0
     best: float = -np.inf
     best_is_score: bool = False
     n_stalled: int = 0

@@ -229,7 +229,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             The last with a list of levels as ``quantile``.
         """
         outputs = self._outputs(X)
-        return outputs.ravel() if outputs.shape[1] == 1 else outputs
+        one_column = outputs.shape[1] == 1 and self._levels() is None
+        return outputs.ravel() if one_column else outputs
 
     def input_gradients(self, X: ArrayLike) -> np.ndarray:
         """Derivatives of :meth:`predict` with respect to the features, exact.
@@ -272,10 +273,14 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
     def _levels(self) -> list[float] | None:
         """The levels, where one target is predicted at several."""
-        levels: Any = self.quantile
-        if self.loss != "quantile" or isinstance(levels, Real):
+        if self.loss != "quantile" or np.ndim(self.quantile) == 0:
             return None
-        return list(levels)
+        levels: list = list(np.ravel(self.quantile))
+        if not levels or np.ndim(self.quantile) > 1:
+            raise ValueError(
+                f"quantile must be a number or a list of numbers, got {self.quantile!r}"
+            )
+        return levels
 
     def _score_levels(
         self, outputs: np.ndarray, y: np.ndarray, sample_weight: ArrayLike | None
