@@ -2,10 +2,10 @@
 
 Usage: python examples/methods.py [FILE]
 
-Prints figures and draws methods.png, a panel for each method: without it in orange, with
-it in blue. FILE holds the fashion images, as for fashion.py; where they are absent, only
-the quantiles of scikit-learn's diabetes data are shown. What is called "test" is measured
-on rows that nothing was fitted to and no setting chosen by.
+Prints figures and draws methods.png, a panel for each method: without it in orange,
+with it in blue. FILE holds the fashion images, as for fashion.py; where they are absent,
+only the quantiles are shown, of scikit-learn's diabetes data. What is called "test" is
+measured on rows that nothing was fitted to and no setting chosen by.
 """
 
 import sys
@@ -76,7 +76,8 @@ def show_batch_norm(axes, X, y, X_test, y_test):
             model.fit(X[rows], y[rows])
             accuracies[normalised, rate] = model.score(X_test, y_test)
             print(
-                f"batch_norm {normalised}, rate {rate}: training loss {model.loss_:.3f},"
+                f"batch_norm {normalised}, rate {rate}:"
+                f" training loss {model.loss_:.3f},"
                 f" test accuracy {accuracies[normalised, rate]:.1%}"
             )
             axes.plot(epochs, model.loss_curve_, style, color=color, linewidth=2)
@@ -86,7 +87,7 @@ def show_batch_norm(axes, X, y, X_test, y_test):
     axes.set(xlabel="epoch", ylabel="training loss", xlim=(1, 15.2), ylim=(0, 2.6))
     before, after = accuracies[False, 0.1], accuracies[True, 0.1]
     return (
-        f"Batch norm: {DEPTH} hidden layers bear a high rate\n"
+        f"Batch norm: {DEPTH} hidden layers bear a high learning rate\n"
         f"test accuracy at rate 0.1: {before:.0%} → {after:.0%}"
     )
 
@@ -160,11 +161,11 @@ def show_quantiles(axes):
     axes.plot(grid, median, color=WITH, linewidth=2)
     axes.plot(X_test, y_test, "o", color="black", markersize=2.5)
     axes.text(34, 385, "mean ± 1.645 deviations", color=WITHOUT, ha="right")
-    axes.text(42, 125, "quantiles 0.05, 0.5, 0.95", color=WITH, ha="right")
+    axes.text(41, 70, "quantiles 0.05, 0.5, 0.95", color=WITH, ha="right")
     axes.set(xlabel="body mass index", ylabel="diabetes after a year")
     return (
-        "Quantile loss: the band that nine of ten patients are in\n"
-        f"{inside.mean():.0%} of those in the test are"
+        "Quantile loss: where nine of ten patients are, thin or heavy\n"
+        f"{inside.mean():.0%} of {len(y_test)} test patients are in the band"
     )
 
 
