@@ -3,8 +3,8 @@
 Usage: python examples/methods.py [FILE]
 
 Prints figures and draws methods.png, a panel for each method: without it in orange,
-with it in blue. FILE holds the fashion images, as for fashion.py; where they are absent,
-only the quantiles are shown, of scikit-learn's diabetes data. What is called "test" is
+with it in blue. FILE holds the fashion images, as for fashion.py; without them, only
+the quantile loss is shown, whose points are drawn at random. What is called "test" is
 measured on rows that nothing was fitted to and no setting chosen by.
 """
 
@@ -15,10 +15,8 @@ from pathlib import Path
 import numpy as np
 from fashion import DATA, load
 from matplotlib.figure import Figure
-from sklearn.datasets import load_diabetes
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import log_loss, precision_score, recall_score
-from sklearn.model_selection import train_test_split
 
 from fastmlp import MLPClassifier, MLPRegressor
 
@@ -124,18 +122,30 @@ def show_class_weight(axes, X, y, X_test, y_test):
     )
 
 
+def draw_points(n, random):
+    """A curve with noise that grows from left to right."""
+    x = random.uniform(size=n)
+    y = np.sin(2 * np.pi * x) + (0.1 + 0.6 * x) * random.normal(size=n)
+    return x.reshape(-1, 1), y
+
+
 def show_quantiles(axes):
-    """Where nine of ten patients are: by quantiles, and by mean and deviation."""
-    X, y = load_diabetes(return_X_y=True, scaled=False)
-    X = X[:, [2]]  # body mass index
-    X, X_test, y, y_test = train_test_split(X, y, test_size=0.5, random_state=0)
-    center, width, middle, spread = X.mean(), X.std(), y.mean(), y.std()
-    settings = {"learning_rate_init": 0.01, "alpha": 1.0, "max_iter": 300, **SETTINGS}
+    """A band for nine of ten points: by quantiles, and by mean and deviation."""
+    random = np.random.RandomState(0)
+    X, y = draw_points(1000, random)
+    X_test, y_test = draw_points(10000, random)
 
     def fit(loss):
-        model = MLPRegressor(loss, (20,), "tanh", quantile=LEVELS, **settings)
-        model.fit((X - center) / width, (y - middle) / spread)
-        return lambda X: middle + spread * model.predict((X - center) / width)
+        model = MLPRegressor(
+            loss,
+            (32, 32),
+            "tanh",
+            quantile=LEVELS,
+            learning_rate_init=0.01,
+            learning_rate="cosine",
+            **SETTINGS,
+        )
+        return model.fit(X, y).predict
 
     mean, quantiles = fit("squared_error"), fit("quantile")
     reach = NINE_TENTHS * np.std(y - mean(X))
@@ -143,30 +153,28 @@ def show_quantiles(axes):
         "mean ± deviation": lambda X: mean(X)[:, np.newaxis] + [-reach, 0, reach],
         "quantile loss": quantiles,
     }
-    heavy = X_test[:, 0] > np.median(X)
+    right, shares = X_test[:, 0] > 0.5, []
     for name, band in bands.items():
         low, _, high = band(X_test).T
-        for half, rows in [("thinner", ~heavy), ("heavier", heavy)]:
-            below, above = (y_test < low)[rows].mean(), (y_test > high)[rows].mean()
-            print(
-                f"{name}, {half} half of the test: {below:.1%} below the band, "
-                f"{above:.1%} above"
-            )
-    inside = (low <= y_test) & (y_test <= high)
-    print(f"quantile loss: {inside.mean():.1%} of {len(y_test)} test rows in the band")
-    grid = np.linspace(X.min(), X.max(), 200).reshape(-1, 1)
+        inside = (low <= y_test) & (y_test <= high)
+        shares += [inside[~right].mean(), inside[right].mean()]
+        print(
+            f"{name}: {inside.mean():.1%} of the test points are in the band for 90%,"
+            f" {shares[-2]:.1%} in the left half, {shares[-1]:.1%} in the right"
+        )
+    grid = np.linspace(0, 1, 200).reshape(-1, 1)
+    axes.plot(X, y, "o", color="black", markersize=1.5, alpha=0.5)
     axes.plot(grid, bands["mean ± deviation"](grid)[:, ::2], "--", color=WITHOUT)
     low, median, high = quantiles(grid).T
-    axes.fill_between(grid[:, 0], low, high, color=WITH, alpha=0.2, linewidth=0)
+    axes.fill_between(grid[:, 0], low, high, color=WITH, alpha=0.25, linewidth=0)
     axes.plot(grid, median, color=WITH, linewidth=2)
-    axes.plot(X_test, y_test, "o", color="black", markersize=2.5)
-    axes.text(34, 385, "mean ± 1.645 deviations", color=WITHOUT, ha="right")
-    axes.text(41, 70, "quantiles 0.05, 0.5, 0.95", color=WITH, ha="right")
-    axes.set(xlabel="body mass index", ylabel="diabetes after a year")
+    axes.text(0.45, 1.3, "mean ± 1.645 deviations", color=WITHOUT)
+    axes.text(0.12, -1.4, "quantiles 0.05, 0.5 and 0.95", color=WITH)
+    axes.set(xlabel="x", ylabel="y", xlim=(0, 1), ylim=(-2.4, 2))
     return (
-        "Quantile loss: where nine of ten patients are, thin or heavy\n"
-        f"{inside.mean():.0%} of {len(y_test)} test patients are in the band"
-    )
+        "Quantile loss: a band for 90% of the points, left and right\n"
+        "test points in its halves: {:.0%} and {:.0%} → {:.0%} and {:.0%}"
+    ).format(*shares)
 
 
 def main():
@@ -185,7 +193,7 @@ def main():
         figure = Figure(figsize=(12, 9), layout="constrained")
         panels = figure.subplots(2, 2).ravel()
     else:
-        print(f"{path.name} is absent: give its path as argument. Only the quantiles.")
+        print(f"{path.name} is absent: give its path as argument. Quantiles only.")
         shows = [show_quantiles]
         figure = Figure(figsize=(6.5, 5), layout="constrained")
         panels = [figure.subplots()]

@@ -101,11 +101,11 @@ class Trainer:
         begin = 0
         while begin < len(order):
             end = begin + self._slice_batches * self.batch_size
-            total += self._run_slice(order[begin:end])
+            total = self._run_slice(order[begin:end], total)
             begin = end
         return total / len(order)
 
-    def _run_slice(self, order: np.ndarray) -> float:
+    def _run_slice(self, order: np.ndarray, total: float) -> float:
         started = time.perf_counter()
         total = _kernels.train(
             self.network.params,
@@ -122,6 +122,7 @@ class Trainer:
             self.batch_size,
             self._capacity,
             self._pace.crew,
+            total,
         )
         seconds = time.perf_counter() - started
         self._pace.record(len(order), seconds)

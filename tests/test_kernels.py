@@ -604,3 +604,21 @@ def test_softmax_of_large_entries(dtype, module):
     a = np.array([[1e4, 1e4, -1e4], [-1e4, -1e4, -1e4]], dtype)
     module.activate(a, ACTIVATIONS["softmax"])
     np.testing.assert_allclose(a, [[0.5, 0.5, 0], [1 / 3, 1 / 3, 1 / 3]], rtol=1e-6)
+
+
+@pytest.mark.parametrize("module", [_kernels, _reference])
+def test_the_sum_of_losses_does_not_depend_on_the_calls(module):
+    """To the bit: training is cut into calls by the clock."""
+    sums = set()
+    for n_rows in (1, 2, 7, 13):
+        case = Case([3, 2], "relu", ALL_HEADS[0], "sgd", "float64")
+        total = 0.0
+        for begin in range(0, 13, n_rows):
+            rows = np.arange(begin, min(begin + n_rows, 13))
+            total = module.train(
+                *(case.params, case.stats, case.grads, case.slots, case.rule),
+                *(case.arena(1), case.X, case.Y, case.weights, rows, case.layers),
+                *(case.objective, case.numbers, 1, 1, None, total),
+            )
+        sums.add(total)
+    assert len(sums) == 1

@@ -327,9 +327,11 @@ def train(
     real[::1] arena, X, const real[:, ::1] Y, const real[::1] sample_weight,
     const Py_ssize_t[::1] order, const Layer[::1] layers, const Objective[::1] objective,
     const real[::1] numbers, Py_ssize_t batch_size, Py_ssize_t capacity, Crew crew=None,
+    double total=0.0,
 ):
-    """One optimizer step for each batch of order; returns Σ of J × rows, with no share
-    of a row's loss counted for more than the objective's cap. A crew shares the work."""
+    """One optimizer step for each batch of order; returns total + Σ of J × rows, with no
+    share of a row's loss counted for more than the objective's cap. A crew shares the
+    work."""
     cdef Job job = describe_supervised(
         params, stats, arena, X, Y, sample_weight, layers, objective, numbers, capacity)
     cdef Py_ssize_t l, n_gathered = 0 if job.X.indptr != NULL else layers[0].n_in
@@ -343,7 +345,7 @@ def train(
     if arena.shape[0] < job.inputs + n_gathered * capacity:
         raise ValueError("the arena is too small")
     if order.shape[0] == 0:
-        return 0.0
+        return total
     job.grads = &grads[0]
     job.slots = &slots[0, 0] if slots.shape[0] > 0 else NULL
     job.n_slots = slots.shape[0]
@@ -351,6 +353,7 @@ def train(
     job.order = &order[0]
     job.n_rows = order.shape[0]
     job.batch_size = batch_size
+    job.result = total
     if crew is not None:
         crew.share(&job, sizeof(real) == sizeof(double))
     with nogil:

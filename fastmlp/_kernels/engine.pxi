@@ -488,9 +488,10 @@ cdef void begin_step(Step* step, const Job* job, double weight) noexcept nogil:
 
 cdef void run_epoch(real* arena, Job* job, int thread) noexcept nogil:
     """Steps over successive batches of the order. Thread 0 leaves the rule after the
-    last step in job.rule and Σ of J × rows in job.result."""
+    last step in job.rule and adds Σ of J × rows to job.result, batch by batch, so that
+    the sum does not depend on how an epoch is cut into calls."""
     cdef Py_ssize_t batch, begin, size
-    cdef double weight, result = 0
+    cdef double weight, result = job.result
     cdef Rule rule = job.rule[0]
     cdef Step step
     step.rule = &rule

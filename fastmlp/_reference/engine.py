@@ -135,9 +135,10 @@ def train(
     batch_size,
     capacity,
     crew=None,
+    total=0.0,
 ):
-    """One step for each successive batch_size rows of order; returns Σ of J × rows,
-    each J before its step, and no losses[i, k] counted for more than cap in it.
+    """One step for each successive batch_size rows of order; returns total + Σ of
+    J × rows, each J before its step, no losses[i, k] counted for more than cap in it.
     """
     if len(stats) and min(batch_size, len(order)) > capacity:
         raise ValueError("batch normalisation needs the whole batch in the arena")
@@ -145,7 +146,6 @@ def train(
     W, gradients = view_weights(params, layers), view_parameters(grads, layers)
     batch_stats = np.empty_like(stats)
     moments = view_running_moments(batch_stats, layers)
-    total = 0.0
     for batch_rows in split(len(order), batch_size):
         rows = order[batch_rows]
         m = float(w[rows].sum())
