@@ -10,7 +10,7 @@ import math
 import time
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -123,7 +123,7 @@ class _Descent:
     learning_rate: float
     callbacks: Sequence[Callable[[int, dict[str, float]], object]]
     report: Callable[[str], None] | None
-    history: dict[str, list[float]] = field(default_factory=dict)
+    history: dict[str, list[float]]
     n_evaluations: int = 0
     stopped: bool = False
 
@@ -136,7 +136,7 @@ class _Descent:
     @property
     def n_iter(self) -> int:
         """Iterations finished."""
-        return len(self.history.get("loss", []))
+        return len(self.history["loss"])
 
     def evaluate(self, params: np.ndarray) -> _Point:
         """J and its gradient; what was asked for last is not computed again."""
@@ -145,9 +145,8 @@ class _Descent:
         return self._latest
 
     def multiply_hessian(self, vector: np.ndarray) -> np.ndarray:
-        """The Hessian at the current point times a vector."""
+        """The Hessian times a vector, where the network stands: before any trial."""
         X, Y, sample_weight = self.data
-        self.network.params[:] = self.point.params
         product = self.network.hessian_vector_product(X, Y, vector, sample_weight)
         return product.astype(np.float64, copy=False)
 
@@ -164,7 +163,7 @@ class _Descent:
             "seconds": time.perf_counter() - self._started,
         }
         for name, value in logs.items():
-            self.history.setdefault(name, []).append(value)
+            self.history[name].append(value)
         if self.report is not None:
             self.report(f"Iteration {self.n_iter}, loss = {point.loss:.8f}")
         index = self.n_iter - 1
@@ -257,6 +256,7 @@ def fit_full_batch(
         learning_rate,
         callbacks,
         report,
+        {name: [] for name in COLUMNS[solver]},
     )
     # Overflow is divergence, which is seen at the end.
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
@@ -367,7 +367,6 @@ def _run_lbfgs(run: _Descent) -> tuple[str, str]:
         callback=progress,
         options={"maxiter": run.max_iter, "maxfun": run.max_fun, "gtol": run.gtol},
     )
-    run.point = run.evaluate(result.x)
     reasons = {0: "tol", 1: "max_iter", 2: "no_progress"}
     reason = "callback" if run.stopped else reasons[result.status]
     if np.abs(run.point.gradient).max() <= run.gtol:
@@ -421,7 +420,7 @@ def _exact_step_size(run: _Descent) -> float | None:
 def _wolfe_step_size(run: _Descent) -> float | None:
     """A step size of the strong Wolfe conditions; at kinks, of sufficient decrease."""
     point = run.point
-    losses = run.history.get("loss", [])
+    losses = run.history["loss"]
     with warnings.catch_warnings():
         # Not finding one is no surprise: the slope jumps at relu's kinks.
         warnings.simplefilter("ignore", RuntimeWarning)
@@ -528,11 +527,10 @@ def _solve_model(run: _Descent, radius: float, tolerance: float) -> _Step:
 def _distance_to_boundary(
     step: np.ndarray, direction: np.ndarray, radius: float
 ) -> float:
-    """The positive t of ‖step + t direction‖ = radius, without cancellation."""
+    """The positive t of ‖step + t direction‖ = radius; step · direction ≥ 0 in CG."""
     a, b = direction @ direction, step @ direction
     c = radius**2 - step @ step
-    root = math.sqrt(b * b + a * c)
-    return float(c / (b + root) if b > 0 else (root - b) / a)
+    return float(c / (b + math.sqrt(b * b + a * c)))
 
 
 def _judge(point: _Point, trial: _Point, step: _Step, eps: float) -> float:
@@ -557,3 +555,10 @@ _METHODS: dict[str, Callable[[_Descent], tuple[str, str]]] = {
     "newton-cg": _run_newton_cg,
 }
 SOLVERS = tuple(_METHODS)
+
+# What is recorded of every iteration; gd and steepest have a step size besides.
+COLUMNS: dict[str, tuple[str, ...]] = {
+    name: ("loss", "gradient_norm", "seconds")
+    + (("learning_rate",) if name in ("gd", "steepest") else ())
+    for name in SOLVERS
+}

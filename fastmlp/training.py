@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,10 @@ from fastmlp.stopping import (
 )
 from fastmlp.threads import Pace
 from fastmlp.workspace import BLOCK_ROWS, aligned_empty, build_arena
+
+# What is recorded of every epoch, and what besides where there is validation.
+COLUMNS = ("loss", "learning_rate", "gradient_norm", "seconds")
+VALIDATION_COLUMNS = ("validation_score", "validation_loss")
 
 # Work asked of the engine at a time, in seconds: Python sees Ctrl-C in between.
 SLICE_SECONDS = 0.05
@@ -192,7 +196,7 @@ class Run:
         Epochs after which the validation score was best, once over-fitting was seen.
     """
 
-    history: dict[str, list[float]] = field(default_factory=dict)
+    history: dict[str, list[float]]
     best: tuple[np.ndarray, np.ndarray] | None = None
     order: np.ndarray | None = None
     stop_reason: str = "max_iter"
@@ -201,12 +205,12 @@ class Run:
     @property
     def n_epochs(self) -> int:
         """Epochs that were finished."""
-        return len(self.history.get("loss", []))
+        return len(self.history["loss"])
 
     def record(self, logs: dict[str, float]) -> None:
         """Take in one epoch's figures."""
         for name, value in logs.items():
-            self.history.setdefault(name, []).append(value)
+            self.history[name].append(value)
 
 
 @dataclass
@@ -290,7 +294,8 @@ def fit_first_order(trainer: Trainer, loop: Loop, rows: np.ndarray) -> Run:
     ValueError
         If the parameters have become infinite or NaN.
     """
-    run = Run()
+    columns = COLUMNS if loop.validation is None else COLUMNS + VALIDATION_COLUMNS
+    run = Run({name: [] for name in columns})
     network = trainer.network
     if loop.early_stopping:
         run.best = network.params.copy(), network.stats.copy()

@@ -1,5 +1,6 @@
 """Full-batch methods against closed forms, and what stationary points are."""
 
+import time
 from itertools import pairwise
 
 import numpy as np
@@ -11,10 +12,13 @@ from sklearn.datasets import load_iris
 from sklearn.preprocessing import scale
 
 import fastmlp.network
+from fastmlp import second_order
 from fastmlp._kernels import HEADS, HIDDEN_ACTIVATIONS
 from fastmlp.network import Network
 from fastmlp.optimizers import Optimizer
 from fastmlp.second_order import (
+    GOOD,
+    REFUSED,
     SOLVERS,
     FullBatchRun,
     classify_stationary_point,
@@ -29,6 +33,19 @@ LOOSE = {"max_iter": 1000, "max_fun": 10**6, "gtol": 1e-12, "learning_rate": 0.1
 
 def fit(network, X, y, sample_weight=None, **changes):
     return fit_full_batch(network, X, y, sample_weight, **{**LOOSE, **changes})
+
+
+@pytest.fixture
+def count_evaluations(monkeypatch):
+    """A list that grows by one at every evaluation of J with its gradient."""
+    calls, original = [], Network.loss_and_grad
+
+    def count(self, *data):
+        calls.append(None)
+        return original(self, *data)
+
+    monkeypatch.setattr(Network, "loss_and_grad", count)
+    return calls
 
 
 def linear_data(rows=60, inputs=3, seed=0):
@@ -132,11 +149,12 @@ def test_newton_on_dependent_columns_stays_near_its_start():
     assert_allclose(network.params, nearest, atol=1e-10)
 
 
-def test_newton_does_not_follow_a_direction_without_curvature_to_infinity():
-    """The square of 1e-200 is lost, the gradient is not."""
+@pytest.mark.parametrize("solver", ["steepest", "newton-cg"])
+def test_a_direction_without_curvature_is_not_followed_to_infinity(solver):
+    """The square of 1e-160 is not zero yet, its third power is."""
     network = Network([1, 1], random_state=0)
     network.params[:] = 0
-    run = fit(network, [[-1e-200], [1e-200]], [-1.0, 1.0], solver="newton-cg", gtol=0)
+    run = fit(network, [[-1e-160], [1e-160]], [-1.0, 1.0], solver=solver, gtol=0)
     assert run.stop_reason == "no_progress"
     assert_array_equal(network.params, [0, 0])
 
@@ -228,13 +246,31 @@ def test_wolfe_conditions_hold_at_every_step():
         assert abs(later) <= 0.9 * abs(slope)
 
 
-def test_steepest_descent_goes_on_where_no_step_meets_the_wolfe_conditions():
-    """J = |b − 1|: the slope is −1 or 1, never small, and b = 0.25 is 3/4 away."""
+@pytest.mark.parametrize(("start", "size"), [(0.25, 1.0), (0.7, 0.5), (0.75, 0.25)])
+def test_steepest_descent_goes_on_where_no_step_meets_the_wolfe_conditions(start, size):
+    """J = |b − 1|: the slope is never small. 1, 1/2, 1/4: the first that descends."""
     network = Network([1, 1], loss="absolute_error", random_state=0)
-    network.params[:] = 0, 0.25
+    network.params[:] = 0, start
     run = fit(network, [[0.0]], [1.0], solver="steepest", max_iter=1)
+    assert run.history["learning_rate"] == [size]
+    assert run.loss == pytest.approx(abs(start + size - 1), abs=1e-15)
+
+
+def test_the_last_try_of_a_line_search_is_not_taken_on_trust():
+    """J falls up to η = 520; after 512 SciPy hands out 1024, where it has risen."""
+    network = Network([1, 1], loss="quantile", quantile=0.1, random_state=0)
+    network.params[:] = 0
+    run = fit(network, [[0.0]], [52.0], solver="steepest", max_iter=1)
     assert run.history["learning_rate"] == [1.0]
-    assert run.loss == 0.25
+    assert run.loss == pytest.approx(5.2 - 0.01)
+
+
+def test_a_line_search_begins_where_the_last_one_leads_to(count_evaluations):
+    X, y = curved_data()
+    network = Network([2, 6, 1], activation="tanh", alpha=0.1, random_state=0)
+    run = fit(network, X, y, solver="steepest", max_iter=300)
+    assert run.n_iter == 300
+    assert len(count_evaluations) < 1.5 * run.n_iter
 
 
 # -- Newton on networks
@@ -347,6 +383,70 @@ def test_newton_never_raises_the_loss():
     assert (steps == 0).any()
 
 
+def test_the_trust_region_grows():
+    """To slopes of 1000 in two factors, √1000 each, from a first radius of 1."""
+    X = np.array([[-1.0], [1], [2]])
+    network = Network([1, 1, 1], activation="identity", random_state=0)
+    run = fit(network, X, 1000 * X, solver="newton-cg", gtol=1e-6)
+    assert run.stop_reason == "gtol"
+    assert run.n_iter < 25
+    product = network.weights[0] * network.weights[1]
+    assert_allclose(product, 1000, rtol=1e-8)
+
+
+def descent_of(network, X, y):
+    return second_order._Descent(network, (X, y, None), 9, 9, 0, 0, (), None, {})
+
+
+@pytest.mark.parametrize("radius", [1e-3, 0.1, 1.0, 3.0, 1e3])
+@pytest.mark.parametrize("scale", [0.3, 4.0])
+def test_steps_of_the_model(scale, radius):
+    """Steihaug's properties, on a definite and an indefinite Hessian."""
+    X, y = curved_data()
+    network = Network([2, 4, 1], activation="tanh", alpha=2.0, random_state=0)
+    network.params *= scale
+    run = descent_of(network, X, y)
+    gradient, H = network.loss_and_grad(X, y)[1], network.hessian(X, y)
+    indefinite = np.linalg.eigvalsh(H)[0] < 0
+    assert indefinite == (scale == 4.0)
+    step, residual, on_boundary = second_order._solve_model(run, radius, 1e-9)
+    assert_allclose(residual, gradient + H @ step, atol=1e-10 * (1 + radius))
+    length, reduction = np.linalg.norm(step), -step @ (gradient + H @ step / 2)
+    if on_boundary:
+        assert length == pytest.approx(radius, rel=1e-12)
+    else:
+        assert length < radius
+        assert np.linalg.norm(residual) <= 1e-9
+    assert on_boundary == (
+        indefinite or np.linalg.norm(np.linalg.solve(H, gradient)) > radius
+    )
+    # At least what the best step along the gradient achieves (the Cauchy point).
+    norm, curvature = np.linalg.norm(gradient), gradient @ H @ gradient
+    size = min(radius / norm, norm**2 / curvature if curvature > 0 else np.inf)
+    assert reduction >= size * norm**2 - size**2 * curvature / 2 - 1e-12
+
+
+def test_the_judgement_of_a_step():
+    """J = x⁴/4 from x = 1 by p = −1/3, and what can be said if J's digits are lost."""
+    judge = second_order._judge
+    point, trial = (
+        second_order._Point(np.array([x]), x**4 / 4, np.array([x**3]))
+        for x in (1.0, 2 / 3)
+    )
+    step = second_order._Step(np.array([-1 / 3]), np.array([0.0]), False)
+    # The model is 1/4 + p + 3p²/2: it promises 1/6.
+    actual = (1 - 16 / 81) / 4
+    assert judge(point, trial, step, 1e-16) == pytest.approx(6 * actual, rel=1e-14)
+    for loss in (np.nan, np.inf):
+        assert judge(point, trial._replace(loss=loss), step, 1e-16) == -np.inf
+    lost = 1.0
+    smaller, larger = trial, trial._replace(gradient=np.array([-1.01]))
+    assert REFUSED <= judge(point, smaller, step, lost) <= GOOD
+    assert judge(point, larger, step, lost) == -np.inf
+    upwards = step._replace(step=-step.step)
+    assert judge(point, larger, upwards, 1e-16) == -np.inf
+
+
 # -- lbfgs
 
 
@@ -419,17 +519,29 @@ def test_a_flat_direction_is_degenerate():
     assert zero < 1e-15 < 1e-4 < other
 
 
-@pytest.mark.parametrize("rows", [50, 20_000])
+@pytest.mark.parametrize("rows", [50, 300_000])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_rounding_of_long_sums_makes_no_flat_direction_a_saddle(dtype, rows):
     random = np.random.RandomState(0)
-    X, y = random.standard_normal((rows, 4)), random.randint(0, 3, rows)
-    for seed in range(5):
+    X, y = random.standard_normal((rows, 1)), random.randint(0, 2, rows)
+    for seed in range(3):
         network = Network(
-            [4, 3], loss="log_loss", alpha=1.0, dtype=dtype, random_state=seed
+            [1, 2], loss="log_loss", alpha=1.0, dtype=dtype, random_state=seed
         )
         found = classify_stationary_point(network, X, y, gtol=np.inf)
         assert found.kind == "degenerate"
+
+
+@pytest.mark.parametrize("factor", [1e-4, 1, 1e4])
+def test_zero_is_relative_to_the_largest_eigenvalue(factor):
+    """Column sums of X are 0: bias and slopes do not meet in the Hessian."""
+    X = factor * np.array([[1.0, 1], [-1, -1], [2, 2], [-2, -2]])
+    network = Network([2, 1], random_state=0)
+    found = classify_stationary_point(network, X, X[:, 0], gtol=np.inf)
+    assert found.kind == "degenerate"
+    X[:2, 1] *= 1.1
+    found = classify_stationary_point(network, X, X[:, 0], gtol=np.inf)
+    assert found.kind == "strict minimum"
 
 
 def test_a_strict_maximum():
@@ -447,6 +559,9 @@ def test_a_strict_maximum():
     found = classify_stationary_point(network, *data, gtol=10.0)
     assert found.kind == "strict maximum"
     assert_allclose(found.eigenvalues, 2 * [(1 - t**2) * (1 - 5 * t**2)], rtol=1e-12)
+    # The first row alone says nothing of the slope without the bias.
+    found = classify_stationary_point(network, [[1.0]], [-t], gtol=10.0)
+    assert found.kind == "degenerate"
 
 
 def test_not_stationary():
@@ -460,13 +575,14 @@ def test_not_stationary():
 
 
 def test_sample_weights_count_in_the_judgement():
-    """Of two columns that differ in one row only, that row has no weight."""
-    X = np.array([[1.0, 1.0], [2, 2], [3, 3], [4, 5]])
+    """The columns differ in one row only, whose target is out of line."""
+    X = np.array([[1.0, 1.0], [2, 2], [3, 3], [4, 5], [5, 5]])
+    y = np.array([1.0, 1, 2, 50, 2])
     network = Network([2, 1], random_state=0)
-    weights = [1.0, 1, 1, 0]
+    weights = [1.0, 1, 1, 0, 1]
     for given, kind in ((None, "strict minimum"), (weights, "degenerate")):
-        fit(network, X, X[:, 0], given, solver="newton-cg", gtol=1e-9)
-        assert classify_stationary_point(network, X, X[:, 0], given).kind == kind
+        fit(network, X, y, given, solver="newton-cg", gtol=1e-9)
+        assert classify_stationary_point(network, X, y, given).kind == kind
 
 
 # -- products with the Hessian
@@ -588,6 +704,7 @@ def test_history_report_and_callbacks(solver):
         assert logs["gradient_norm"] == np.linalg.norm(gradient)
         seen.append((iteration, logs))
 
+    started = time.perf_counter()
     run = fit(
         network,
         X,
@@ -597,6 +714,7 @@ def test_history_report_and_callbacks(solver):
         callbacks=[watch],
         report=lines.append,
     )
+    elapsed = time.perf_counter() - started
     assert isinstance(run, FullBatchRun)
     assert (run.n_iter, run.stop_reason, run.converged) == (6, "max_iter", False)
     assert run.message
@@ -607,7 +725,8 @@ def test_history_report_and_callbacks(solver):
     assert [i for i, _ in seen] == list(range(6))
     for name, values in run.history.items():
         assert values == [logs[name] for _, logs in seen]
-    assert all(seconds > 0 for seconds in run.history["seconds"])
+    assert min(run.history["seconds"]) > 0
+    assert sum(run.history["seconds"]) < elapsed
     assert lines == [
         f"Iteration {i}, loss = {loss:.8f}"
         for i, loss in enumerate(run.history["loss"], 1)
@@ -661,27 +780,21 @@ def test_no_iteration_where_it_has_already_converged(solver):
     network.params[:] = least_squares(X, y)
     before = network.params.copy()
     run = fit(network, X, y, solver=solver, gtol=1e-9)
-    assert (run.n_iter, run.stop_reason, run.history) == (0, "gtol", {})
+    assert (run.n_iter, run.stop_reason) == (0, "gtol")
+    assert set(run.history) >= {"loss", "gradient_norm", "seconds"}
+    assert not any(run.history.values())
     assert run.loss == network.loss(X, y)
     assert_array_equal(network.params, before)
 
 
 @pytest.mark.parametrize("solver", SOLVERS)
-def test_the_limit_of_evaluations(solver, monkeypatch):
+def test_the_limit_of_evaluations(solver, count_evaluations):
     X, y = curved_data()
     network = Network([2, 5, 1], activation="tanh", random_state=0)
-    calls = []
-    original = Network.loss_and_grad
-
-    def count(self, *data):
-        calls.append(data)
-        return original(self, *data)
-
-    monkeypatch.setattr(Network, "loss_and_grad", count)
     run = fit(network, X, y, solver=solver, max_fun=20)
     assert run.stop_reason == "max_iter"
     # A line search that has begun is finished.
-    assert 20 <= len(calls) < 30
+    assert 20 <= len(count_evaluations) < 30
     assert 5 < run.n_iter < 20
 
 
@@ -760,6 +873,15 @@ def test_it_ends_where_rounding_allows_no_further_progress(dtype, solver, loss):
     exact = solver == "newton-cg" or network.is_quadratic
     reached = 100 * np.finfo(dtype).eps ** (1 if exact else 0.5)
     assert np.linalg.norm(network.loss_and_grad(X, y)[1]) < reached
+
+
+def test_gd_ends_where_its_step_is_lost_in_rounding():
+    X, y = linear_data()
+    network = Network([3, 1], random_state=0)
+    before = network.params.copy()
+    run = fit(network, X, y, solver="gd", learning_rate=1e-20)
+    assert (run.stop_reason, run.n_iter) == ("no_progress", 0)
+    assert_array_equal(network.params, before)
 
 
 def test_lbfgs_says_so_where_its_line_search_fails(monkeypatch):
