@@ -38,6 +38,7 @@ def accuracy(
     return float(np.average(right, weights=sample_weight))
 
 
+@np.errstate(over="ignore")  # squares of a diverging network's outputs
 def r2(outputs: np.ndarray, Y: np.ndarray, sample_weight: np.ndarray | None) -> float:
     """1 − residual/total sum of squares, averaged over outputs; NaN if not finite.
 

@@ -650,6 +650,17 @@ def test_looking_inside_needs_a_fit_and_its_features(cls, method):
     np.testing.assert_array_equal(np.ravel(found[0]), np.ravel(expected[0]))
 
 
+@pytest.mark.parametrize("form", [np.asarray, scipy.sparse.csr_array])
+def test_looking_inside_takes_any_number_of_rows(form):
+    X = np.random.RandomState(0).normal(size=(2600, 4))
+    model = fit(MLPClassifier(**SMALL), *iris())
+    some = slice(0, None, 370)
+    for method in ("hidden_activations", "input_gradients"):
+        whole = np.squeeze(getattr(model, method)(form(X)))
+        part = np.squeeze(getattr(model, method)(form(X[some])))
+        np.testing.assert_allclose(whole[some], part, rtol=1e-12)
+
+
 # -- class weights
 
 CLASS_WEIGHTS = {
@@ -710,6 +721,22 @@ def test_balanced_weights_find_the_rare_class():
     )
     assert metrics.recall_score(y, plain.predict(X)) < 0.3
     assert metrics.recall_score(y, balanced.predict(X)) > 0.7
+
+
+def test_class_weight_does_not_weigh_the_validation_rows():
+    X, y = targets("multiclass")
+    model = estimator("multiclass", class_weight={"a": 0.0, "b": 9.0, "c": 1.0})
+    fit(model.set_params(max_iter=8), X, y, X_val=X[::2], y_val=y[::2])
+    assert model.validation_scores_[-1] == model.score(X[::2], y[::2])
+    expected = data_loss(model, X[::2], y[::2])
+    assert model.validation_loss_curve_[-1] == pytest.approx(expected, rel=1e-12)
+
+
+def test_weights_of_classes_and_rows_that_leave_nothing_are_refused():
+    X, y = iris()
+    model = MLPClassifier(**SMALL, class_weight={0: 0, 1: 1, 2: 1})
+    with pytest.raises(ValueError, match="weight"):
+        fit(model, X, y, (y == 0) * 1.0)
 
 
 def test_class_weight_in_partial_fit():
@@ -1211,6 +1238,13 @@ def test_partial_fit_goes_on_in_the_schedule(name, solver):
     np.testing.assert_allclose(np.diff(places), rates[1:], rtol=1e-9)
 
 
+@pytest.mark.parametrize("name", ["cosine", "one_cycle", "step", "warm-up"])
+def test_a_warm_fit_runs_its_schedule_anew(name):
+    model, X, y, _ = scheduled(name, "adam")
+    rates = fit(model.set_params(warm_start=True), X, y).history_["learning_rate"]
+    assert fit(model, X, y).history_["learning_rate"] == pytest.approx(rates)
+
+
 @pytest.mark.parametrize("solver", FIRST_ORDER)
 def test_adaptive_takes_a_fifth_at_every_plateau(solver):
     X, y = iris()
@@ -1424,6 +1458,17 @@ def test_a_solver_that_has_arrived_takes_no_step():
     assert (model.n_iter_, model.stop_reason_) == (0, "gtol")
     assert model.history_["loss"] == []
     assert model.loss_ == pytest.approx(data_loss(model, X, y) + penalty(model, 200))
+
+
+def test_solvers_of_every_kind_go_on_from_each_other():
+    X, y = iris()
+    model, losses = MLPClassifier(**SMALL, warm_start=True, tol=0.0), []
+    for solver in ["adam", "newton-cg", "gd", "adamw", "lbfgs", "steepest", "sgd"]:
+        fit(model.set_params(solver=solver), X, y)
+        losses.append(data_loss(model, X, y))
+        assert model.n_iter_ == 3
+        assert hasattr(model, "loss_curve_") == (solver in FIRST_ORDER)
+    assert (np.diff(losses) < 0).all()
 
 
 def test_newton_finds_a_minimum_of_xor_where_adam_does_not():

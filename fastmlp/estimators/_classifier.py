@@ -396,10 +396,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         weights = self._class_weights(data.y)
         if not np.isfinite(weights).all() or (weights < 0).any():
             raise ValueError("class_weight must be finite and non-negative")
-        if not weights.any():
-            raise ValueError("class_weight must leave a row that counts for something")
         if data.sample_weight is not None:
             weights = weights * data.sample_weight
+        if not weights.any():
+            raise ValueError("class_weight must leave a row that counts for something")
         return weights.astype(data.Y.dtype)
 
     def _class_weights(self, y: np.ndarray) -> np.ndarray:

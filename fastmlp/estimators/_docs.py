@@ -100,7 +100,7 @@ param_tol : float, default=None
     Training ends when no parameter has moved by as much over an epoch.
 scoring : str or callable, default=None
     What early stopping judges by: the name of a scikit-learn scorer, or
-    scorer(estimator, X, y). None: {score}.
+    scorer(estimator, X, y), with sample_weight if it has that parameter. None: {score}.
 stop_on_overfit : bool, default=False
     Whether training ends when over-fitting is seen: the training loss still falls,
     but the validation score has not risen for n_iter_no_change epochs.

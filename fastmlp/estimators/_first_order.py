@@ -6,6 +6,7 @@ import copy
 import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -223,6 +224,11 @@ class FirstOrderFit(Parameters):
         return rows, data.take(others)
 
     def _make_validation(self, data: Data) -> Validation:
+        if data.sample_weight is not None and not data.sample_weight.any():
+            raise ValueError(
+                "Sample weights of the validation rows must contain at least one "
+                "non-zero number."
+            )
         inputs = as_inputs(data.X, data.X.shape[1], data.Y.dtype)
         score = self._own_score(data) if self.scoring is None else self._scorer(data)
         return Validation(inputs, data.Y, data.sample_weight, score)
@@ -236,8 +242,9 @@ class FirstOrderFit(Parameters):
 
     def _scorer(self, data: Data) -> Callable[[Network], float]:
         scorer = check_scoring(self, scoring=self.scoring)
-        weights = data.sample_weight
-        settings = {} if weights is None else {"sample_weight": weights}
+        settings = {}
+        if data.sample_weight is not None and _takes_weights(scorer):
+            settings["sample_weight"] = data.sample_weight
 
         def score(network: Network) -> float:
             return float(scorer(self._as_fitted(network), data.X, data.y, **settings))
@@ -285,3 +292,9 @@ class FirstOrderFit(Parameters):
         """This fit's entries, behind those of the fits that it goes on from."""
         earlier = getattr(self, attribute, None) if goes_on else None
         return [*(earlier or []), *self.history_.get(column, [])]
+
+
+def _takes_weights(scorer: Callable) -> bool:
+    """Whether a scorer, or the metric in it, has a parameter for sample weights."""
+    metric = getattr(scorer, "_score_func", scorer)
+    return "sample_weight" in signature(metric).parameters

@@ -1,0 +1,1358 @@
+"""What training is judged by, why it ends, what it tells, and to whom."""
+
+import contextlib
+import copy
+import functools
+import pickle
+import threading
+import time
+import warnings
+
+import numpy as np
+import pytest
+import scipy.sparse
+import sklearn.neural_network
+from scipy.special import huber
+from sklearn import datasets, metrics
+from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler, scale
+from threadpoolctl import threadpool_limits
+
+from fastmlp import MLPClassifier, MLPRegressor, _kernels
+
+ESTIMATORS = [MLPClassifier, MLPRegressor]
+FIRST_ORDER = ["sgd", "adam", "adamw", "adagrad", "rmsprop"]
+FULL_BATCH = ["lbfgs", "gd", "steepest", "newton-cg"]
+SMALL = {"hidden_layer_sizes": (5,), "max_iter": 6, "random_state": 0}
+FAST = {**SMALL, "batch_size": 10, "learning_rate_init": 0.01}
+UNSTOPPED = {"tol": 0.0, "n_iter_no_change": np.inf}
+# Moves no parameter by as much as a unit in its last place.
+STILL = {"solver": "sgd", "learning_rate_init": 1e-300}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_blas_thread():
+    """Fits this small only wait for BLAS's other threads."""
+    with threadpool_limits(1):
+        yield
+
+
+@contextlib.contextmanager
+def unconverged():
+    """For fits that are meant to end at max_iter."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        yield
+
+
+def fit(model, *data, **keywords):
+    with unconverged():
+        return model.fit(*data, **keywords)
+
+
+@functools.cache
+def iris():
+    X, y = datasets.load_iris(return_X_y=True)
+    return scale(X), y
+
+
+def halves(y=None):
+    """Iris to train on and to validate by, with that target."""
+    X, labels = iris()
+    y = labels if y is None else y
+    return X[::2], y[::2], {"X_val": X[1::2], "y_val": y[1::2]}
+
+
+@functools.cache
+def noise():
+    """More noise than 50 rows can average out, to train on and to validate by."""
+    rng = np.random.RandomState(0)
+    X = rng.normal(size=(150, 10))
+    y = (X[:, 0] + 1.5 * rng.normal(size=150) > 0) * 1
+    return X[:50], y[:50], {"X_val": X[50:], "y_val": y[50:]}
+
+
+def outputs(model, X):
+    """Probabilities, or the regressor's predictions."""
+    return getattr(model, "predict_proba", model.predict)(X)
+
+
+def parameters(model):
+    """All weights and biases, as a vector of its own."""
+    return np.concatenate([a.ravel() for a in [*model.coefs_, *model.intercepts_]])
+
+
+def assert_same_model(model, expected, X):
+    np.testing.assert_array_equal(parameters(model), parameters(expected))
+    np.testing.assert_array_equal(outputs(model, X), outputs(expected, X))
+
+
+class Script:
+    """A scorer that says what is written, one score an epoch."""
+
+    def __init__(self, *scores):
+        self.scores = list(scores)
+
+    def __call__(self, estimator, X, y):
+        return self.scores.pop(0)
+
+
+# -- validation rows
+
+Y_OF = {
+    "binary": lambda X, y: np.array(["no", "yes"])[(y > 0) * 1],
+    "multiclass": lambda X, y: np.array(["c", "a", "b"])[y],
+    "labels": lambda X, y: np.column_stack([X[:, 0] > 0, X[:, 1] > 0.5, y > 1]) * 1,
+    "positive": lambda X, y: np.exp(X[:, 0]) + y,
+    "two outputs": lambda X, y: np.column_stack([X[:, 0] + y, np.sin(X[:, 1])]),
+}
+
+
+def sum_over_outputs(metric):
+    """Of the columns of targets and predictions."""
+
+    def total(y, p, w):
+        columns = zip(y.reshape(len(y), -1).T, p.reshape(len(p), -1).T, strict=True)
+        return sum(metric(t, q, sample_weight=w) for t, q in columns)
+
+    return total
+
+
+def pinball_of(levels):
+    def total(y, p, w):
+        loss = functools.partial(metrics.mean_pinball_loss, y, sample_weight=w)
+        return sum(loss(q, alpha=level) for q, level in zip(p.T, levels, strict=True))
+
+    return total
+
+
+def d2_of(levels):
+    def mean(y, p, w):
+        score = functools.partial(metrics.d2_pinball_score, y, sample_weight=w)
+        return np.mean([score(q, alpha=a) for q, a in zip(p.T, levels, strict=True)])
+
+    return mean
+
+
+def log_loss(y, p, w):
+    return metrics.log_loss(y, p, sample_weight=w)
+
+
+def half(metric):
+    return lambda *a, **k: metric(*a, **k) / 2
+
+
+R2, MSE = metrics.r2_score, metrics.mean_squared_error
+# Estimator, its target, and scikit-learn's loss of (y, outputs, weights).
+VALIDATED = {
+    "binary": (MLPClassifier(), "binary", log_loss),
+    "multiclass": (MLPClassifier(), "multiclass", log_loss),
+    "labels": (MLPClassifier(), "labels", sum_over_outputs(metrics.log_loss)),
+    "delta rule": (
+        MLPClassifier(loss="squared_error"),
+        "binary",
+        lambda y, p, w: MSE((y == "yes") * 1, p[:, 1], sample_weight=w) / 2,
+    ),
+    "regression": (
+        MLPRegressor(),
+        "two outputs",
+        sum_over_outputs(half(MSE)),
+    ),
+    "absolute": (
+        MLPRegressor("absolute_error"),
+        "two outputs",
+        sum_over_outputs(metrics.mean_absolute_error),
+    ),
+    "huber": (
+        MLPRegressor("huber", huber_delta=0.5),
+        "positive",
+        lambda y, p, w: np.average(huber(0.5, y - p), weights=w),
+    ),
+    "poisson": (
+        MLPRegressor("poisson"),
+        "positive",
+        sum_over_outputs(half(metrics.mean_poisson_deviance)),
+    ),
+    "quantiles": (
+        MLPRegressor("quantile", quantile=[0.2, 0.7]),
+        "positive",
+        pinball_of([0.2, 0.7]),
+    ),
+}
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("case", VALIDATED)
+def test_scores_and_losses_of_every_epoch_are_scikit_learns(case, weighted):
+    model, target, loss = VALIDATED[case]
+    X, y, held_out = halves(Y_OF[target](*iris()))
+    w = np.linspace(0, 3, len(y)) if weighted else None
+    model = clone(model).set_params(**FAST, alpha=1.0)
+    twin = clone(model)
+    fit(model, X, y, **held_out, sample_weight_val=w)
+    X_val, y_val = held_out.values()
+    losses, scores = [], []
+    for epoch in range(6):
+        first = (
+            {} if epoch or isinstance(twin, MLPRegressor) else {"classes": set_of(y)}
+        )
+        twin.partial_fit(X, y, **first)
+        losses.append(loss(y_val, outputs(twin, X_val), w))
+        if case == "quantiles":
+            scores.append(d2_of([0.2, 0.7])(y_val, twin.predict(X_val), w))
+        else:
+            scores.append(twin.score(X_val, y_val, w))
+    assert_same_model(model, twin, X)
+    np.testing.assert_allclose(model.validation_loss_curve_, losses, rtol=1e-9)
+    np.testing.assert_allclose(model.validation_scores_, scores, rtol=1e-9)
+    assert model.validation_scores_ == model.history_["validation_score"]
+    assert model.validation_loss_curve_ == model.history_["validation_loss"]
+    assert model.best_validation_score_ == max(model.validation_scores_)
+    assert len(set(model.validation_loss_curve_)) == 6
+
+
+def set_of(y):
+    return np.unique(y) if y.ndim == 1 else np.arange(y.shape[1])
+
+
+@pytest.mark.parametrize("cls", ESTIMATORS)
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_whole_validation_weights_are_repeated_rows(cls, early_stopping):
+    X, y, held_out = halves()
+    times = np.arange(len(y)) % 3
+    repeated = {k: np.repeat(v, times, axis=0) for k, v in held_out.items()}
+    params = {**FAST, "early_stopping": early_stopping}
+    model = fit(cls(**params), X, y, **held_out, sample_weight_val=times)
+    expected = fit(cls(**params), X, y, **repeated)
+    for column in ("validation_score", "validation_loss"):
+        np.testing.assert_allclose(
+            model.history_[column], expected.history_[column], rtol=1e-10
+        )
+
+
+@pytest.mark.parametrize("cls", ESTIMATORS)
+@pytest.mark.parametrize("params", [{}, {"dropout": 0.3, "batch_norm": True}], ids=str)
+def test_validation_rows_are_only_looked_at(cls, params):
+    X, y, held_out = halves()
+    model = fit(cls(**FAST, **params), X, y, **held_out)
+    plain = fit(cls(**FAST, **params), X, y)
+    assert_same_model(model, plain, X)
+    assert model.loss_curve_ == plain.loss_curve_
+    assert model.t_ == plain.t_ == 6 * len(X)
+    assert set(model.history_) - set(plain.history_) == {
+        "validation_score",
+        "validation_loss",
+    }
+    for name in ("validation_scores_", "validation_loss_curve_"):
+        assert len(getattr(model, name)) == 6
+        assert getattr(plain, name) is None
+    assert plain.best_validation_score_ is None
+    assert model.best_loss_ == plain.best_loss_ == min(plain.loss_curve_)
+
+
+FORMS = {
+    "lists": lambda a: a.tolist(),
+    "float32": lambda a: a.astype(np.float32) if a.ndim == 2 else a,
+    "fortran": np.asfortranarray,
+    "sparse": lambda a: scipy.sparse.csc_array(a) if a.ndim == 2 else a,
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_validation_rows_in_every_form(form):
+    X, y, held_out = halves()
+    expected = fit(MLPClassifier(**FAST, early_stopping=True), X, y, **held_out)
+    given = {name: FORMS[form](rows) for name, rows in held_out.items()}
+    model = fit(MLPClassifier(**FAST, early_stopping=True), X, y, **given)
+    assert model.validation_scores_ == expected.validation_scores_
+    np.testing.assert_allclose(
+        model.validation_loss_curve_, expected.validation_loss_curve_, rtol=1e-5
+    )
+
+
+@pytest.mark.parametrize("scoring", [None, "recall_macro"])
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_data_frames_are_validated_without_a_warning(early_stopping, scoring):
+    pandas = pytest.importorskip("pandas", reason="data frames come from pandas")
+    X, y, held_out = halves()
+    frame = functools.partial(pandas.DataFrame, columns=list("abcd"))
+    model = MLPClassifier(**FAST, early_stopping=early_stopping, scoring=scoring)
+    expected = fit(clone(model), X, y, **held_out)
+    fit(model, frame(X), y, X_val=frame(held_out["X_val"]), y_val=held_out["y_val"])
+    assert model.history_["validation_score"] == expected.history_["validation_score"]
+    assert list(model.feature_names_in_) == list("abcd")
+    if early_stopping:
+        fit(model, frame(X), y)
+    with pytest.raises(ValueError, match="feature names"):
+        fit(model, frame(X), y, X_val=frame(X)[list("dcba")], y_val=y)
+
+
+# -- early stopping
+
+
+@pytest.mark.parametrize("params", [{}, {"batch_norm": True, "dropout": 0.2}], ids=str)
+@pytest.mark.parametrize("cls", ESTIMATORS)
+def test_the_best_weights_by_validation_rows_come_back(cls, params):
+    X, y, held_out = noise()
+    params = {**FAST, **params, "learning_rate_init": 0.03, "early_stopping": True}
+    model = cls(**{**params, "max_iter": 60, "n_iter_no_change": 6})
+    fit(model, X, y, **held_out)
+    best = int(np.argmax(model.validation_scores_)) + 1
+    assert model.stop_reason_ == "early_stopping"
+    assert 1 < best < model.n_iter_ < 60
+    shorter = fit(cls(**{**params, "max_iter": best}), X, y, **held_out)
+    assert_same_model(model, shorter, X)
+    assert model.best_validation_score_ == model.validation_scores_[best - 1]
+    score = model.score(*held_out.values())
+    assert model.best_validation_score_ == pytest.approx(score, rel=1e-12)
+    assert model.best_loss_ is None
+    assert model.t_ == len(X) * model.n_iter_
+
+
+@pytest.mark.parametrize("patience", [1, 2, 5])
+@pytest.mark.parametrize("best", [1, 3])
+@pytest.mark.parametrize("solver", FIRST_ORDER)
+def test_patience_counts_epochs_without_a_better_score(solver, best, patience):
+    X, y, held_out = halves()
+    scores = [*range(1, best), 10, *[9] * 50]
+    params = {"solver": solver, "n_iter_no_change": patience, "early_stopping": True}
+    model = MLPClassifier(**{**FAST, **params, "max_iter": 50}, scoring=Script(*scores))
+    model.fit(X, y, **held_out)
+    assert (model.n_iter_, model.stop_reason_) == (
+        best + patience + 1,
+        "early_stopping",
+    )
+    assert model.validation_scores_ == scores[: model.n_iter_]
+    assert model.best_validation_score_ == 10
+    expected = fit(MLPClassifier(**{**FAST, "solver": solver, "max_iter": best}), X, y)
+    assert_same_model(model, expected, X)
+
+
+def test_one_bad_epoch_alone_never_stops():
+    X, y, held_out = halves()
+    params = {**FAST, "max_iter": 12, "n_iter_no_change": 1, "early_stopping": True}
+    scores = Script(1, 0, 2, 1, 3, 2, 4, 3, 5, 4, 6, 5)
+    model = fit(MLPClassifier(**params, scoring=scores), X, y, **held_out)
+    assert (model.n_iter_, model.stop_reason_) == (12, "max_iter")
+    expected = fit(MLPClassifier(**{**FAST, "max_iter": 11}), X, y)
+    assert_same_model(model, expected, X)
+
+
+def test_steps_smaller_than_tol_do_not_count_but_are_kept():
+    X, y, held_out = halves()
+    params = {**FAST, "n_iter_no_change": 2, "early_stopping": True, "tol": 0.08}
+    scores = Script(0.0, 0.05, 0.10, 0.15, 0.2)
+    model = MLPClassifier(**params, scoring=scores).fit(X, y, **held_out)
+    assert (model.n_iter_, model.stop_reason_) == (4, "early_stopping")
+    assert model.best_validation_score_ == 0.15
+    assert_same_model(model, fit(MLPClassifier(**{**FAST, "max_iter": 4}), X, y), X)
+
+
+SCORERS = [
+    (MLPClassifier, "recall_macro"),
+    (MLPClassifier, "neg_log_loss"),
+    (MLPClassifier, "roc_auc_ovr"),
+    (MLPClassifier, "balanced_accuracy"),
+    (MLPClassifier, metrics.make_scorer(metrics.fbeta_score, beta=2, average="macro")),
+    (MLPRegressor, "neg_mean_absolute_error"),
+    (MLPRegressor, "explained_variance"),
+    (MLPRegressor, "r2"),
+]
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize(("cls", "scoring"), SCORERS, ids=str)
+def test_any_scorer_judges(cls, scoring, weighted):
+    X, y, held_out = halves(
+        Y_OF["multiclass"](*iris()) if cls is MLPClassifier else None
+    )
+    weights = {"sample_weight": np.linspace(0, 3, len(y))} if weighted else {}
+    given = {f"{name}_val": w for name, w in weights.items()}
+    params = {**FAST, "early_stopping": True, "n_iter_no_change": np.inf}
+    model = fit(cls(**params, scoring=scoring), X, y, **held_out, **given)
+    scorer = metrics.check_scoring(model, scoring)
+    twin, expected = cls(**FAST), []
+    for epoch in range(6):
+        first = {} if epoch or cls is MLPRegressor else {"classes": np.unique(y)}
+        twin.partial_fit(X, y, **first)
+        expected.append(scorer(twin, *held_out.values(), **weights))
+    np.testing.assert_allclose(model.validation_scores_, expected, rtol=1e-10)
+    best = scorer(model, *held_out.values(), **weights)
+    assert best == pytest.approx(max(expected), rel=1e-10)
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+def test_a_scorer_is_handed_the_rows_held_out_with_the_users_labels(sparse):
+    X, y = iris()
+    seen = []
+
+    def scorer(estimator, X, y):
+        assert estimator.predict(X).shape == y.shape
+        seen.append((X, y))
+        return float((estimator.predict(X) == y).mean())
+
+    names = np.array(["c", "a", "b"])[y]
+    model = MLPClassifier(**FAST, early_stopping=True, scoring=scorer)
+    model.set_params(validation_fraction=0.2)
+    fit(model, scipy.sparse.csr_array(X) if sparse else X, names)
+    rows, labels = seen[0]
+    rows = rows.toarray() if sparse else rows
+    assert rows.shape == (30, 4)
+    for row, label in zip(rows, labels, strict=True):
+        assert label in names[(row == X).all(axis=1)]
+    default = fit(clone(model).set_params(scoring=None), X, names)
+    assert model.validation_scores_ == pytest.approx(default.validation_scores_)
+    assert not hasattr(clone(model), "classes_")
+
+
+def test_a_scorer_of_three_arguments_will_do_where_rows_are_weighted():
+    X, y = iris()
+    params = {**FAST, "early_stopping": True, "scoring": Script(*range(6))}
+    model = fit(MLPClassifier(**params), X, y, np.ones(len(y)))
+    assert model.validation_scores_ == [*range(6)]
+
+
+@pytest.mark.parametrize("cls", ESTIMATORS)
+def test_rows_held_out_must_not_all_weigh_nothing(cls):
+    X, y = iris()
+    model = cls(**FAST, early_stopping=True)
+    with pytest.raises(ValueError, match=r"[Ww]eight"):
+        fit(model, X, y, np.arange(len(y)) < 3)
+    assert not hasattr(model, "coefs_")
+
+
+@pytest.mark.parametrize("scoring", [None, "f1_macro"])
+def test_indicator_matrices_may_be_sparse(scoring):
+    X, y = iris()
+    Y = Y_OF["labels"](X, y)
+    model = MLPClassifier(**FAST, scoring=scoring)
+    expected = fit(clone(model), X, Y, X_val=X, y_val=Y)
+    sparse = scipy.sparse.csr_matrix(Y)
+    fit(model, X, sparse, X_val=X, y_val=sparse)
+    assert model.validation_scores_ == expected.validation_scores_
+    assert_same_model(model, expected, X)
+
+
+def test_a_scorer_that_fails_leaves_the_old_model():
+    X, y, held_out = halves()
+    model = fit(MLPClassifier(**FAST), X, y)
+    before = pickle.dumps(vars(model))
+    for scoring, error in [(Script(0.1), IndexError), (Script(None), TypeError)]:
+        model.set_params(scoring=scoring)
+        with pytest.raises(error):
+            fit(model, X, y, **held_out)
+        model.set_params(scoring=None)
+        assert pickle.dumps(vars(model)) == before
+
+
+def test_warm_starts_extend_the_curves_and_begin_the_history_anew():
+    X, y, held_out = halves()
+    params = {**FAST, **UNSTOPPED}
+    model = fit(MLPClassifier(**params, warm_start=True), X, y, **held_out)
+    first = copy.deepcopy(model.history_)
+    fit(model, X, y, **held_out)
+    whole = fit(MLPClassifier(**{**params, "max_iter": 12}), X, y, **held_out)
+    curves = {
+        "loss": "loss_curve_",
+        "validation_score": "validation_scores_",
+        "validation_loss": "validation_loss_curve_",
+    }
+    for column, attribute in curves.items():
+        curve = getattr(model, attribute)
+        np.testing.assert_allclose(curve, getattr(whole, attribute), rtol=1e-9)
+        assert curve == first[column] + model.history_[column]
+    assert model.n_iter_ == len(model.history_["seconds"]) == 6
+    assert model.best_validation_score_ == max(model.validation_scores_)
+    fit(model, X, y)
+    assert model.validation_scores_ is model.validation_loss_curve_ is None
+    assert len(model.loss_curve_) == 18
+
+
+def test_a_warm_start_under_early_stopping_keeps_what_was_better():
+    X, y, held_out = halves()
+    params = {**FAST, "early_stopping": True, "warm_start": True}
+    model = MLPClassifier(**params, scoring=Script(1, 2, 9, 3, 4, 5, *range(6)))
+    before = parameters(fit(model, X, y, **held_out))
+    fit(model, X, y, **held_out)
+    assert model.best_validation_score_ == 9
+    np.testing.assert_array_equal(parameters(model), before)
+
+
+# -- over-fitting
+
+
+def scripted(scores, **params):
+    """Fitted on a loss that falls, with scores that do as they are told."""
+    X, y, held_out = halves()
+    params = {**FAST, "n_iter_no_change": 3, "max_iter": len(scores), **params}
+    model = MLPClassifier(**params, scoring=Script(*scores))
+    return fit(model, X, y, **held_out)
+
+
+PEAK_AT_THREE = [0.1, 0.2, 0.9, *[0.5] * 12]
+
+
+def test_over_fitting_is_seen_and_training_goes_on():
+    model = scripted(PEAK_AT_THREE)
+    assert (np.diff(model.loss_curve_) < 0).all()
+    assert (model.overfit_epoch_, model.n_iter_) == (3, 15)
+    assert model.stop_reason_ == "max_iter"
+
+
+def test_training_stops_on_over_fitting_if_asked():
+    model = scripted(PEAK_AT_THREE, stop_on_overfit=True)
+    assert (model.stop_reason_, model.overfit_epoch_) == ("overfitting", 3)
+    assert model.n_iter_ == 3 + 3 + 1
+    X, y, _ = halves()
+    assert_same_model(model, fit(MLPClassifier(**{**FAST, "max_iter": 7}), X, y), X)
+
+
+@pytest.mark.parametrize("stop_on_overfit", [False, True])
+def test_early_stopping_sees_over_fitting_too(stop_on_overfit):
+    params = {"early_stopping": True, "stop_on_overfit": stop_on_overfit}
+    model = scripted(PEAK_AT_THREE, **params)
+    assert (model.overfit_epoch_, model.n_iter_) == (3, 7)
+    assert model.stop_reason_ in ("early_stopping", "overfitting")
+    assert (model.stop_reason_ == "overfitting") == stop_on_overfit
+    X, y, _ = halves()
+    assert_same_model(model, fit(MLPClassifier(**{**FAST, "max_iter": 3}), X, y), X)
+
+
+NOT_OVERFITTED = {
+    "scores that rise": (np.linspace(0, 1, 15), {}),
+    "a loss that does not fall": (PEAK_AT_THREE, STILL),
+    "patience without end": (PEAK_AT_THREE, {"n_iter_no_change": np.inf}),
+    "patience that is just enough": (PEAK_AT_THREE[:6], {}),
+    "recovery in time": ([0.1, 0.2, 0.9, 0.5, 0.5, 0.5, 1.0, 0.5, 0.5], {}),
+}
+
+
+@pytest.mark.parametrize("case", NOT_OVERFITTED)
+def test_no_over_fitting_where_there_is_none(case):
+    scores, params = NOT_OVERFITTED[case]
+    model = scripted(scores, stop_on_overfit=True, **{"tol": 1e-6, **params})
+    assert model.overfit_epoch_ is None
+    assert model.stop_reason_ in ("max_iter", "tol")
+
+
+@pytest.mark.parametrize("cls", ESTIMATORS)
+def test_noise_is_over_fitted(cls):
+    X, y, held_out = noise()
+    params = {"hidden_layer_sizes": (50,), "learning_rate_init": 0.01, "max_iter": 80}
+    model = fit(cls(**params, random_state=0), X, y, **held_out)
+    seen = model.overfit_epoch_
+    assert 1 <= seen < 40
+    assert model.validation_scores_[seen - 1] >= max(model.validation_scores_) - 1e-4
+    assert model.validation_loss_curve_[-1] > 1.2 * model.validation_loss_curve_[seen]
+    assert model.loss_curve_[-1] < model.loss_curve_[seen]
+    assert fit(cls(**params, random_state=0), X, y).overfit_epoch_ is None
+
+
+def test_stop_on_overfit_needs_something_to_see_it_by():
+    X, y = iris()
+    model = MLPClassifier(**SMALL, stop_on_overfit=True)
+    with pytest.raises(ValueError, match="stop_on_overfit needs X_val"):
+        model.fit(X, y)
+    assert not hasattr(model, "coefs_")
+
+
+# -- the other reasons to stop
+
+
+@pytest.mark.parametrize("patience", [1, 3, 10])
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_a_standstill_is_borne_for_n_iter_no_change_epochs(early_stopping, patience):
+    X, y = iris()
+    params = {**SMALL, **STILL, "max_iter": 30, "n_iter_no_change": patience}
+    params["early_stopping"] = early_stopping
+    mine = MLPClassifier(**params).fit(X, y)
+    theirs = sklearn.neural_network.MLPClassifier(**params).fit(X, y)
+    assert mine.n_iter_ == theirs.n_iter_ == patience + 2
+    assert mine.stop_reason_ == ("early_stopping" if early_stopping else "tol")
+
+
+@pytest.mark.parametrize("solver", FIRST_ORDER)
+@pytest.mark.parametrize("param_tol", [3e-3, 1e-2])
+def test_param_tol_ends_training_once_nothing_moved_by_as_much(solver, param_tol):
+    X, y = iris()
+    params = {**FAST, **UNSTOPPED, "solver": solver, "learning_rate": "exponential"}
+    params |= {"decay_rate": 0.5, "decay_epochs": 1, "max_iter": 30}
+    twin, moves, places = MLPClassifier(**params), [], []
+    for _ in range(14):
+        twin.partial_fit(X, y, classes=[0, 1, 2])
+        places.append(parameters(twin))
+    moves = np.abs(np.diff(places, axis=0)).max(axis=1)
+    model = MLPClassifier(**params, param_tol=param_tol).fit(X, y)
+    first = int(np.argmax(moves < param_tol)) + 2
+    assert 2 < first < 14
+    assert (model.stop_reason_, model.n_iter_) == ("param_tol", first)
+    np.testing.assert_array_equal(parameters(model), places[first - 1])
+
+
+def test_nothing_moves_less_than_a_param_tol_of_zero():
+    X, y = iris()
+    params = {**SMALL, **STILL, **UNSTOPPED, "param_tol": 0.0}
+    assert fit(MLPClassifier(**params), X, y).stop_reason_ == "max_iter"
+    params["param_tol"] = 5e-324
+    model = MLPClassifier(**params).fit(X, y)
+    assert (model.stop_reason_, model.n_iter_) == ("param_tol", 1)
+
+
+def stopping(scores=None, **params):
+    """A fit for the table of reasons."""
+    params = {**FAST, **params}
+    X, y, held_out = halves()
+    if scores is not None:
+        return MLPClassifier(**params, scoring=Script(*scores)).fit(X, y, **held_out)
+    return MLPClassifier(**params).fit(X, y)
+
+
+REASONS = {
+    "tol": (lambda: stopping(**STILL, n_iter_no_change=2), 4),
+    "early_stopping": (
+        lambda: stopping([3, *[1] * 5], early_stopping=True, n_iter_no_change=2),
+        4,
+    ),
+    "overfitting": (
+        lambda: stopping([3, *[1] * 5], stop_on_overfit=True, n_iter_no_change=2),
+        4,
+    ),
+    "param_tol": (lambda: stopping(param_tol=1e3), 1),
+    "callback": (lambda: stopping(callbacks=[lambda epoch, logs: epoch == 2]), 3),
+    "gtol": (lambda: stopping(solver="newton-cg", tol=0.5), None),
+    "callback of newton-cg": (
+        lambda: stopping(solver="newton-cg", tol=0, callbacks=[lambda i, logs: i == 1]),
+        2,
+    ),
+    "callback of lbfgs": (
+        lambda: stopping(solver="lbfgs", tol=0, callbacks=[lambda i, logs: i == 1]),
+        2,
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REASONS)
+def test_the_reason_is_told_and_no_warning_given(case):
+    run, n_iter = REASONS[case]
+    model = run()
+    assert model.stop_reason_ == case.partition(" ")[0]
+    assert model.n_iter_ == len(model.history_["loss"])
+    assert n_iter in (None, model.n_iter_)
+
+
+WARNED = {
+    "max_iter": (2, {}, r"Maximum iterations \(2\)"),
+    "max_iter of lbfgs": (2, {"solver": "lbfgs"}, "lbfgs failed to converge after 2"),
+    "max_iter of gd": (2, {"solver": "gd"}, "gd failed to converge after 2"),
+    "max_iter of max_fun": (None, {"solver": "lbfgs", "max_fun": 1}, "lbfgs failed"),
+    "no_progress": (
+        0,
+        {"solver": "gd", "learning_rate_init": 1e-300},
+        "gd failed to converge after 0 .* no step makes the objective smaller",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", WARNED)
+def test_ends_that_are_none_warn_at_the_callers_line(case):
+    n_iter, params, match = WARNED[case]
+    X, y = iris()
+    model = MLPClassifier(**{**FAST, "max_iter": 2, **params})
+    with pytest.warns(ConvergenceWarning, match=match) as caught:
+        model.fit(X, y)
+    assert [w.filename for w in caught] == [__file__]
+    assert model.stop_reason_ == case.partition(" ")[0]
+    assert n_iter in (None, model.n_iter_)
+
+
+def test_lbfgs_says_whether_gradient_or_objective_converged():
+    X, y = iris()
+    params = {"solver": "lbfgs", "max_iter": 1000, "alpha": 1.0, "random_state": 0}
+    model = MLPClassifier((), **params, tol=1e-3).fit(X, y)
+    assert model.stop_reason_ == "gtol"
+    assert model.history_["gradient_norm"][-1] < 1e-3 * np.sqrt(parameters(model).size)
+    model = MLPClassifier((), **params, tol=0.0).fit(X, y)
+    assert model.stop_reason_ == "tol"
+    assert model.history_["gradient_norm"][-1] > 0
+
+
+def test_divergence_under_validation_gives_the_best_weights():
+    X, y, held_out = halves()
+    params = {"hidden_layer_sizes": (), "solver": "sgd", "learning_rate_init": 100.0}
+    params |= {"max_iter": 500, "n_iter_no_change": np.inf, "random_state": 0}
+    params |= {"early_stopping": True}
+    model = MLPRegressor(**params).fit(X, y, **held_out)
+    assert model.stop_reason_ == "diverged"
+    best = int(np.nanargmax(model.validation_scores_)) + 1
+    expected = fit(MLPRegressor(**{**params, "max_iter": best}), X, y, **held_out)
+    assert_same_model(model, expected, X)
+
+
+@pytest.mark.parametrize("solver", FULL_BATCH)
+@pytest.mark.parametrize("cls", ESTIMATORS)
+def test_ctrl_c_keeps_the_best_of_a_full_batch_solver(cls, solver, monkeypatch):
+    X, y = iris()
+    kernel, calls = _kernels.compute_loss_and_gradient, []
+
+    def interrupted(*arguments):
+        calls.append(None)
+        if len(calls) > 8:
+            raise KeyboardInterrupt
+        return kernel(*arguments)
+
+    params = {**SMALL, "solver": solver, "max_iter": 99, "tol": 0, "activation": "tanh"}
+    model = cls(**params, learning_rate_init=0.1)
+    monkeypatch.setattr(_kernels, "compute_loss_and_gradient", interrupted)
+    with pytest.warns(UserWarning, match=r"^Training interrupted by user\.$") as caught:
+        model.fit(X, y)
+    monkeypatch.undo()
+    assert caught[0].filename == __file__
+    assert model.stop_reason_ == "interrupted"
+    assert 1 <= model.n_iter_ < 9
+    assert model.loss_ == min(model.history_["loss"])
+    shorter = fit(clone(model).set_params(max_iter=model.n_iter_), X, y)
+    np.testing.assert_array_equal(parameters(model), parameters(shorter))
+
+
+# -- history
+
+
+@pytest.mark.parametrize("cls", ESTIMATORS)
+def test_history_tells_each_epoch(cls):
+    X, y = iris()
+    params = {"solver": "sgd", "momentum": 0, "batch_size": "full", "alpha": 0}
+    params |= {"learning_rate": "step", "decay_epochs": 2, "learning_rate_init": 0.1}
+    started = time.perf_counter()
+    model = fit(cls(**SMALL, **params), X, y)
+    elapsed = time.perf_counter() - started
+    history = model.history_
+    assert list(history) == ["loss", "learning_rate", "gradient_norm", "seconds"]
+    assert history["learning_rate"] == [0.1, 0.1, 0.05, 0.05, 0.025, 0.025]
+    assert min(history["seconds"]) > 0
+    assert sum(history["seconds"]) < elapsed
+    twin, places = cls(**SMALL, **params), []
+    for epoch in range(6):
+        first = {} if epoch or cls is MLPRegressor else {"classes": [0, 1, 2]}
+        twin.partial_fit(X, y, **first)
+        places.append(parameters(twin))
+        assert twin.history_["loss"] == pytest.approx([history["loss"][epoch]])
+    steps = np.linalg.norm(np.diff(places, axis=0), axis=1)
+    norms = steps / history["learning_rate"][1:]
+    np.testing.assert_allclose(history["gradient_norm"][1:], norms, rtol=1e-9)
+
+
+def test_history_of_gradient_descent_tells_the_gradient_after_each_step():
+    X, y = iris()
+    params = {**SMALL, "solver": "gd", "learning_rate_init": 0.2, "alpha": 30.0}
+    model = MLPRegressor(**{**params, "max_iter": 1}, warm_start=True)
+    places, norms = [], []
+    for _ in range(4):
+        fit(model, X, y)
+        places.append(parameters(model))
+        norms += model.history_["gradient_norm"]
+    steps = np.linalg.norm(np.diff(places, axis=0), axis=1)
+    np.testing.assert_allclose(norms[:-1], steps / 0.2, rtol=1e-9)
+
+
+def test_seconds_hold_the_time_that_validation_takes():
+    X, y, held_out = halves()
+
+    def slow(estimator, X, y):
+        time.sleep(0.02)
+        return 0.0
+
+    model = fit(MLPClassifier(**SMALL, scoring=slow), X, y, **held_out)
+    assert min(model.history_["seconds"]) >= 0.02
+
+
+def test_figures_are_plain_floats_that_json_takes():
+    X, y, held_out = halves()
+    model = fit(MLPClassifier(**FAST, dtype="float32"), X, y, **held_out)
+    for column in model.history_.values():
+        assert {type(value) for value in column} == {float}
+
+
+# -- callables
+
+
+@pytest.mark.parametrize("solver", [*FIRST_ORDER, *FULL_BATCH])
+@pytest.mark.parametrize("cls", ESTIMATORS)
+def test_callbacks_are_told_what_history_holds(cls, solver):
+    X, y, held_out = halves()
+    told = []
+    params = {**FAST, "solver": solver, "tol": 0.0}
+    model = cls(**params, callbacks=[lambda epoch, logs: told.append((epoch, logs))])
+    fit(model, X, y, **(held_out if solver in FIRST_ORDER else {}))
+    expected = [
+        (i, {name: column[i] for name, column in model.history_.items()})
+        for i in range(model.n_iter_)
+    ]
+    assert told == expected
+    assert len(told) == 6
+    plain = fit(cls(**params), X, y)
+    np.testing.assert_array_equal(parameters(model), parameters(plain))
+
+
+@pytest.mark.parametrize("solver", ["adam", *FULL_BATCH])
+@pytest.mark.parametrize("answer", [True, np.True_])
+def test_true_from_any_callback_ends_training_when_all_were_told(solver, answer):
+    X, y = iris()
+    told = []
+
+    def stop(epoch, logs):
+        return answer if epoch == 2 else None
+
+    callbacks = (stop, lambda epoch, logs: told.append(epoch))
+    params = {**FAST, "solver": solver, "tol": 0.0}
+    model = MLPClassifier(**params, callbacks=callbacks).fit(X, y)
+    assert (model.stop_reason_, model.n_iter_, told) == ("callback", 3, [0, 1, 2])
+    shorter = fit(MLPClassifier(**{**params, "max_iter": 3}), X, y)
+    np.testing.assert_array_equal(parameters(model), parameters(shorter))
+
+
+@pytest.mark.parametrize("answer", [None, False, np.False_, 1, "stop", [True]])
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+def test_no_other_answer_ends_training(solver, answer):
+    X, y = iris()
+    params = {**FAST, "solver": solver, "callbacks": [lambda epoch, logs: answer]}
+    assert fit(MLPClassifier(**params), X, y).n_iter_ == 6
+
+
+def test_a_callback_may_do_as_it_likes_with_its_logs():
+    X, y = iris()
+    spoil, seen = (lambda epoch, logs: logs.clear()), []
+    callbacks = [spoil, lambda epoch, logs: seen.append(logs["loss"])]
+    for solver in ("adam", "lbfgs"):
+        seen.clear()
+        model = fit(MLPClassifier(**FAST, solver=solver, callbacks=callbacks), X, y)
+        assert model.history_["loss"] == seen
+        assert model.n_iter_ == 6
+
+
+def test_the_best_weights_come_back_when_a_callback_stops():
+    X, y, held_out = halves()
+    params = {**FAST, "early_stopping": True, "callbacks": [lambda e, logs: e == 4]}
+    model = MLPClassifier(**params, scoring=Script(1, 5, 2, 3, 4)).fit(X, y, **held_out)
+    assert (model.stop_reason_, model.n_iter_) == ("callback", 5)
+    assert_same_model(model, fit(MLPClassifier(**{**FAST, "max_iter": 2}), X, y), X)
+
+
+@pytest.mark.parametrize("solver", ["adam", *FULL_BATCH])
+@pytest.mark.parametrize("cls", ESTIMATORS)
+def test_a_callback_that_raises_leaves_the_old_model(cls, solver):
+    X, y = iris()
+
+    def fail(epoch, logs):
+        if epoch == 2:
+            raise RuntimeError("from a callback")
+
+    new, old = cls(**FAST), fit(cls(**FAST), X, y)
+    for model in (new, old):
+        before = pickle.dumps(vars(model))
+        model.set_params(callbacks=[fail], solver=solver, tol=0)
+        with pytest.raises(RuntimeError, match="from a callback"):
+            model.fit(X[:100], y[:100] + 1)
+        model.set_params(callbacks=None, solver="adam", tol=1e-4)
+        assert pickle.dumps(vars(model)) == before
+
+
+def test_ctrl_c_in_a_callback_keeps_what_has_been_learnt():
+    X, y = iris()
+
+    def interrupt(epoch, logs):
+        if epoch == 2:
+            raise KeyboardInterrupt
+
+    model = MLPClassifier(**FAST, callbacks=[interrupt])
+    with pytest.warns(UserWarning, match="interrupted"):
+        model.fit(X, y)
+    assert (model.stop_reason_, model.n_iter_) == ("interrupted", 3)
+    shorter = fit(MLPClassifier(**{**FAST, "max_iter": 3}), X, y)
+    np.testing.assert_array_equal(parameters(model), parameters(shorter))
+
+
+def test_callbacks_hear_of_each_partial_fit():
+    X, y = iris()
+    told = []
+    model = MLPRegressor(**FAST, callbacks=[lambda *call: told.append(call)])
+    for _ in range(3):
+        model.partial_fit(X, y)
+    assert [epoch for epoch, _ in told] == [0, 0, 0]
+    assert [logs["loss"] for _, logs in told] == model.loss_curve_
+
+
+def test_callbacks_stop_a_search_and_are_cloned():
+    X, y = iris()
+    model = MLPClassifier(**FAST, callbacks=[lambda epoch, logs: epoch == 1])
+    search = GridSearchCV(model, {"alpha": [1e-4, 1.0]}, cv=2).fit(X, y)
+    assert search.best_estimator_.stop_reason_ == "callback"
+    assert search.best_estimator_.n_iter_ == 2
+
+
+# -- validation rows that are refused
+
+
+def changed(array, index, value):
+    array = np.array(array, dtype=float)
+    array[index] = value
+    return array
+
+
+BAD_ROWS = {
+    "no y_val": (lambda X, y: {"X_val": X}, "given together"),
+    "no X_val": (lambda X, y: {"y_val": y}, "given together"),
+    "weights alone": (lambda X, y: {"sample_weight_val": y}, "needs X_val and y_val"),
+    "other columns": (lambda X, y: {"X_val": X[:, :3], "y_val": y}, "3 features"),
+    "other rows": (lambda X, y: {"X_val": X, "y_val": y[1:]}, "inconsistent numbers"),
+    "nan in X_val": (
+        lambda X, y: {"X_val": changed(X, (0, 1), np.nan), "y_val": y},
+        "NaN",
+    ),
+    "inf in X_val": (
+        lambda X, y: {"X_val": changed(X, (0, 1), np.inf), "y_val": y},
+        "infinity",
+    ),
+    "nan in y_val": (
+        lambda X, y: {"X_val": X, "y_val": changed(y, 0, np.nan)},
+        "NaN",
+    ),
+    "1-D X_val": (lambda X, y: {"X_val": X[0], "y_val": y}, "Expected 2D array"),
+    "no rows": (lambda X, y: {"X_val": X[:0], "y_val": y[:0]}, "0 sample"),
+    "more targets": (lambda X, y: {"X_val": X, "y_val": X[:, :2] > 0}, "columns"),
+    "negative weights": (
+        lambda X, y: {"X_val": X, "y_val": y, "sample_weight_val": y - 1.0},
+        "sample_weight_val",
+    ),
+    "short weights": (
+        lambda X, y: {"X_val": X, "y_val": y, "sample_weight_val": y[1:]},
+        "sample_weight",
+    ),
+    "nan weights": (
+        lambda X, y: {
+            "X_val": X,
+            "y_val": y,
+            "sample_weight_val": changed(y, 0, np.nan),
+        },
+        "NaN",
+    ),
+    "zero weights": (
+        lambda X, y: {"X_val": X, "y_val": y, "sample_weight_val": 0.0 * y},
+        "non-zero",
+    ),
+}
+BAD_LABELS = {
+    "unknown class": (lambda X, y: {"X_val": X, "y_val": y + 1}, "classes not in"),
+    "other names": (lambda X, y: {"X_val": X, "y_val": y.astype(str)}, "classes not"),
+    "continuous": (lambda X, y: {"X_val": X, "y_val": y + 0.5}, "label type|classes"),
+}
+
+
+def assert_refused(model, match, X, y, **keywords):
+    """From a new and from a fitted estimator, which stay as they were."""
+    for this in (model, fit(clone(model).set_params(solver="adam"), X, y)):
+        solver = model.solver
+        this.set_params(solver=solver)
+        before = pickle.dumps(vars(this))
+        with pytest.raises(ValueError, match=match):
+            fit(this, X, y, **keywords)
+        assert pickle.dumps(vars(this)) == before
+
+
+@pytest.mark.parametrize("early_stopping", [False, True])
+@pytest.mark.parametrize(
+    ("cls", "case"),
+    [
+        *((cls, case) for cls in ESTIMATORS for case in BAD_ROWS),
+        *((MLPClassifier, case) for case in BAD_LABELS),
+    ],
+)
+def test_bad_validation_rows(cls, case, early_stopping):
+    make, match = {**BAD_ROWS, **BAD_LABELS}[case]
+    model = cls(**SMALL, early_stopping=early_stopping)
+    assert_refused(model, match, *iris(), **make(*iris()))
+
+
+def test_validation_targets_of_another_shape_or_kind():
+    X, y = iris()
+    Y = np.column_stack([y > 0, y > 1, y < 1]) * 1
+    classifier, regressor = MLPClassifier(**SMALL), MLPRegressor(**SMALL)
+    assert_refused(classifier, "y", X, Y, X_val=X, y_val=Y[:, 0])
+    assert_refused(classifier, "y", X, Y, X_val=X, y_val=Y[:, :2])
+    assert_refused(regressor, "columns", X, X[:, :2], X_val=X, y_val=X[:, 0])
+    assert_refused(regressor, "columns", X, X[:, :2], X_val=X, y_val=X[:, :3])
+    poisson = MLPRegressor("poisson", **SMALL)
+    assert_refused(poisson, "valid range of the loss", X, y, X_val=X, y_val=y - 1.0)
+    levels = MLPRegressor("quantile", quantile=[0.1, 0.9], **SMALL)
+    assert_refused(levels, "columns|list of quantiles", X, y, X_val=X, y_val=X[:, :2])
+
+
+@pytest.mark.parametrize("solver", FULL_BATCH)
+@pytest.mark.parametrize("cls", ESTIMATORS)
+def test_full_batch_solvers_have_no_epochs_to_validate(cls, solver):
+    X, y, held_out = halves()
+    model = cls(**SMALL, solver=solver)
+    assert_refused(model, "no epochs to validate", X, y, **held_out)
+
+
+def test_one_class_among_the_validation_rows_will_do():
+    X, y = iris()
+    model = fit(MLPClassifier(**FAST), X, y, X_val=X[:50], y_val=y[:50])
+    assert model.validation_scores_[-1] == np.mean(model.predict(X[:50]) == 0)
+
+
+# -- scikit-learn's callbacks
+
+
+@pytest.fixture
+def callback():
+    return pytest.importorskip(
+        "sklearn.callback", reason="scikit-learn has callbacks from 1.9 on"
+    )
+
+
+@pytest.fixture
+def progress_bar(callback):
+    pytest.importorskip("rich", reason="scikit-learn's ProgressBar is drawn by rich")
+    before = count_bars()
+    yield callback.ProgressBar
+    assert count_bars() == before
+
+
+def count_bars():
+    """Threads that draw; a bar that is torn down has been joined."""
+    names = [type(thread).__name__ for thread in threading.enumerate()]
+    return names.count("RichProgressMonitor")
+
+
+class Recorder:
+    """Takes down every call; fails or asks to stop where it is told to."""
+
+    def __init__(self, fail=None, stop=None):
+        self.calls, self.fail, self.stop = [], fail, stop
+
+    def _record(self, what, context):
+        call = (what, context.task_name, context.task_id)
+        self.calls.append(call)
+        if self.fail and call[: len(self.fail)] == self.fail:
+            raise RuntimeError("from a callback")
+
+    def setup(self, estimator, context):
+        self._record("setup", context)
+
+    def teardown(self, estimator, context):
+        self._record("teardown", context)
+
+    def on_fit_task_begin(self, estimator, context):
+        self._record("begin", context)
+
+    def on_fit_task_end(self, estimator, context):
+        self._record("end", context)
+        return self.stop == (context.task_name, context.task_id)
+
+
+class Snapshots(Recorder):
+    """Keeps what fit might have ended as, and what it was given."""
+
+    def __init__(self):
+        super().__init__()
+        self.kept = []
+
+    def on_fit_task_end(
+        self, estimator, context, *, X, y, metadata, fitted_estimator=None
+    ):
+        self.kept.append((context.task_name, fitted_estimator, X, y, metadata))
+
+
+def calls_of(n_epochs):
+    """What a recorder hears of a fit of so many epochs."""
+    epochs = [(w, "epoch", i) for i in range(n_epochs) for w in ("begin", "end")]
+    begun = [("setup", "fit", 0), ("begin", "fit", 0)]
+    return [*begun, *epochs, ("end", "fit", 0), ("teardown", "fit", 0)]
+
+
+def assert_no_trace(model):
+    """Of the running fit; the callbacks themselves stay set."""
+    left = {name for name in vars(model) if name[0] == "_" and "callback" in name}
+    assert left <= {"_skl_callbacks"}
+
+
+def epochs_of(monitor):
+    return [row for row in monitor.get_logs().data if row["task_name"] == "epoch"]
+
+
+@pytest.mark.parametrize("early_stopping", [False, True])
+@pytest.mark.parametrize("cls", ESTIMATORS)
+def test_scoring_monitor_scores_each_epoch(cls, early_stopping, callback):
+    X, y = iris()
+    metric = "accuracy" if cls is MLPClassifier else "r2"
+    monitor = callback.ScoringMonitor(scoring=metric)
+    params = {**FAST, "early_stopping": early_stopping}
+    model = fit(cls(**params).set_callbacks(monitor), X, y)
+    rows = epochs_of(monitor)
+    assert [row["task_id_path"] for row in rows] == [(0, i) for i in range(6)]
+    for epoch, row in enumerate(rows):
+        ended = fit(cls(**{**params, "max_iter": epoch + 1}), X, y)
+        assert row[metric] == pytest.approx(ended.score(X, y), rel=1e-12)
+    (whole,) = [row for row in monitor.get_logs().data if row["task_name"] == "fit"]
+    assert whole[metric] == model.score(X, y)
+    assert len({row[metric] for row in rows}) > 1
+    assert_no_trace(model)
+
+
+@pytest.mark.parametrize("kind", ["binary", "multiclass", "labels"])
+def test_scoring_monitor_takes_weights_and_any_labels(kind, callback):
+    X, y = iris()
+    y, w = Y_OF[kind](X, y), np.linspace(0, 2, len(y))
+    monitor = callback.ScoringMonitor(scoring=["accuracy", "f1_macro"])
+    fit(MLPClassifier(**FAST).set_callbacks(monitor), X, y, w)
+    for epoch, row in enumerate(epochs_of(monitor)):
+        ended = fit(MLPClassifier(**{**FAST, "max_iter": epoch + 1}), X, y, w)
+        assert row["accuracy"] == pytest.approx(ended.score(X, y, w), rel=1e-12)
+
+
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_progress_bar_is_drawn_to_the_end(early_stopping, progress_bar, capsys):
+    X, y = iris()
+    model = MLPClassifier(**FAST, early_stopping=early_stopping)
+    fit(model.set_callbacks(progress_bar()), X, y)
+    drawn = capsys.readouterr().out
+    assert "MLPClassifier - fit" in drawn
+    assert "100%" in drawn
+    assert_no_trace(model)
+
+
+@pytest.mark.parametrize(
+    "params",
+    [{}, {"early_stopping": True}, {"dropout": 0.3, "batch_norm": True}],
+    ids=str,
+)
+@pytest.mark.parametrize("cls", ESTIMATORS)
+def test_being_watched_changes_nothing(cls, params, callback):
+    X, y = iris()
+    plain = fit(cls(**FAST, **params), X, y)
+    watched = fit(cls(**FAST, **params).set_callbacks(Snapshots(), Recorder()), X, y)
+    assert_same_model(watched, plain, X)
+    assert set(vars(watched)) - set(vars(plain)) == {"_skl_callbacks"}
+    for name in ("loss_curve_", "validation_scores_", "n_iter_", "t_", "stop_reason_"):
+        assert getattr(watched, name) == getattr(plain, name)
+
+
+@pytest.mark.parametrize("warm_start", [False, True])
+@pytest.mark.parametrize(
+    "params",
+    [
+        {},
+        {"early_stopping": True, "learning_rate_init": 0.1},
+        {"dropout": 0.3, "batch_norm": True},
+    ],
+    ids=str,
+)
+def test_snapshots_are_what_fit_would_have_been(params, warm_start, callback):
+    X, y = iris()
+    params = {**FAST, **UNSTOPPED, **params}
+    snapshots = Snapshots()
+    model = MLPClassifier(**params, warm_start=warm_start).set_callbacks(snapshots)
+    fit(model, X, y, np.ones(150))
+    *of_epochs, (task, whole, *_) = snapshots.kept
+    assert (task, len(of_epochs)) == ("fit", 6)
+    assert_same_model(whole, model, X)
+    for epoch, (task, made, *facts) in enumerate(of_epochs):
+        ended = MLPClassifier(**{**params, "max_iter": epoch + 1})
+        fit(ended, X, y, np.ones(150))
+        assert task == "epoch"
+        assert_same_model(made, ended, X)
+        for name in ("loss_curve_", "validation_scores_", "best_validation_score_"):
+            assert getattr(made, name) == getattr(ended, name)
+        assert (made.n_iter_, made.t_) == (ended.n_iter_, ended.t_)
+        assert len(made.history_["loss"]) == epoch + 1
+        assert facts[0] is X
+        assert facts[1] is y
+        assert (facts[2]["sample_weight"] == 1).all()
+        assert_same_model(pickle.loads(pickle.dumps(made)), ended, X)
+
+
+@pytest.mark.parametrize("fitted", [False, True])
+@pytest.mark.parametrize(
+    "fail",
+    [
+        ("setup",),
+        ("begin", "fit"),
+        ("begin", "epoch", 0),
+        ("begin", "epoch", 3),
+        ("end", "epoch", 3),
+        ("end", "fit"),
+        ("teardown",),
+    ],
+    ids=str,
+)
+def test_a_failing_hook_leaves_the_old_model(fail, fitted, callback):
+    X, y = iris()
+    model = MLPClassifier(**FAST)
+    if fitted:
+        fit(model, X, y)
+    before = dict(vars(model))
+    bystander, failing = Recorder(), Recorder(fail=fail)
+    model.set_callbacks(bystander, failing)
+    with pytest.raises(RuntimeError, match="from a callback"):
+        fit(model, X[:100], y[:100])
+    after = dict(vars(model))
+    assert after.pop("_skl_callbacks") == [bystander, failing]
+    assert after.keys() == before.keys()
+    assert all(after[name] is before[name] for name in before)
+    for recorder in (bystander, failing):
+        assert [call[0] for call in recorder.calls].count("teardown") == 1
+
+
+def test_a_failing_hook_takes_the_progress_bar_down(progress_bar):
+    X, y = iris()
+    model = MLPClassifier(**FAST).set_callbacks(
+        progress_bar(), Recorder(fail=("end", "epoch", 1))
+    )
+    with pytest.raises(RuntimeError, match="from a callback"):
+        fit(model, X, y)
+
+
+def test_hooks_come_in_pairs_and_may_stop(callback):
+    X, y = iris()
+    recorder = Recorder(stop=("epoch", 2))
+    model = MLPClassifier(**FAST).set_callbacks(recorder).fit(X, y)
+    assert (model.stop_reason_, model.n_iter_) == ("callback", 3)
+    assert recorder.calls == calls_of(3)
+    shorter = fit(MLPClassifier(**{**FAST, "max_iter": 3}), X, y)
+    assert_same_model(model, shorter, X)
+
+
+@pytest.mark.parametrize("solver", FIRST_ORDER)
+def test_hooks_hear_of_every_epoch(solver, callback):
+    X, y, held_out = halves()
+    recorder = Recorder()
+    model = MLPClassifier(**{**FAST, "solver": solver}).set_callbacks(recorder)
+    fit(model, X, y, **held_out)
+    assert recorder.calls == calls_of(6)
+    recorder.calls.clear()
+    model.partial_fit(X, y)
+    assert recorder.calls == calls_of(1)
+
+
+def test_both_kinds_of_callbacks_may_be_set(callback):
+    X, y = iris()
+    told, recorder = [], Recorder()
+    model = MLPClassifier(**FAST, callbacks=[lambda e, logs: told.append(e) or e == 1])
+    model.set_callbacks(recorder).fit(X, y)
+    assert (told, recorder.calls) == ([0, 1], calls_of(2))
+    assert model.stop_reason_ == "callback"
+
+
+@pytest.mark.parametrize("solver", FULL_BATCH)
+def test_full_batch_fits_are_one_task(solver, callback):
+    X, y = iris()
+    recorder, monitor = Recorder(), callback.ScoringMonitor(scoring="accuracy")
+    model = MLPClassifier(**SMALL, solver=solver).set_callbacks(recorder, monitor)
+    fit(model, X, y)
+    assert recorder.calls == calls_of(0)
+    (row,) = monitor.get_logs().data
+    assert row["accuracy"] == model.score(X, y)
+    assert_no_trace(model)
+
+
+def test_ctrl_c_in_a_hook_keeps_what_has_been_learnt(callback):
+    X, y = iris()
+
+    class Interrupts(Recorder):
+        def on_fit_task_end(self, estimator, context):
+            if (context.task_name, context.task_id) == ("epoch", 1):
+                raise KeyboardInterrupt
+            self._record("end", context)
+
+    recorder = Interrupts()
+    model = MLPClassifier(**FAST).set_callbacks(recorder)
+    with pytest.warns(UserWarning, match="interrupted") as caught:
+        model.fit(X, y)
+    assert caught[0].filename == __file__
+    assert (model.stop_reason_, model.n_iter_) == ("interrupted", 2)
+    assert recorder.calls[-2:] == [("end", "fit", 0), ("teardown", "fit", 0)]
+    assert_no_trace(model)
+
+
+def test_an_error_in_training_tears_down(callback, monkeypatch):
+    X, y = iris()
+    kernel, calls = _kernels.train, []
+
+    def failing(*arguments):
+        calls.append(None)
+        if len(calls) == 3:
+            raise MemoryError
+        return kernel(*arguments)
+
+    monkeypatch.setattr(_kernels, "train", failing)
+    recorder = Recorder()
+    model = MLPClassifier(**FAST).set_callbacks(recorder)
+    with pytest.raises(MemoryError):
+        fit(model, X, y)
+    assert recorder.calls[-1] == ("teardown", "fit", 0)
+    assert_no_trace(model)
+    assert not hasattr(model, "coefs_")
+
+
+def test_the_warning_still_points_at_the_callers_line(callback):
+    X, y = iris()
+    with pytest.warns(ConvergenceWarning) as caught:
+        MLPClassifier(**SMALL).set_callbacks(Recorder()).fit(X, y)
+    assert caught[0].filename == __file__
+
+
+def test_copies_keep_their_callbacks(callback):
+    X, y = iris()
+    recorder = Recorder()
+    model = fit(MLPClassifier(**FAST).set_callbacks(recorder), X, y)
+    assert "Recorder" not in repr(model)
+    assert not any("skl" in name for name in model.get_params())
+    twin = clone(model)
+    assert twin._skl_callbacks == [recorder]
+    fit(twin, X, y)
+    assert recorder.calls == calls_of(6) * 2
+    loaded = pickle.loads(pickle.dumps(model))
+    assert_same_model(loaded, model, X)
+    fit(loaded, X, y)
+    assert loaded._skl_callbacks[0].calls == calls_of(6) * 3
+
+
+def test_a_search_carries_the_callbacks_of_its_estimator(
+    progress_bar, callback, capsys
+):
+    X, y = iris()
+    monitor = callback.ScoringMonitor(scoring="accuracy")
+    model = MLPClassifier(**FAST).set_callbacks(monitor)
+    search = GridSearchCV(model, {"alpha": [1e-4, 1.0]}, cv=2)
+    fit(search.set_callbacks(progress_bar(max_propagation_depth=None)), X, y)
+    drawn = capsys.readouterr().out
+    assert "GridSearchCV - fit" in drawn
+    assert "| MLPClassifier - fit" in drawn
+    assert monitor.get_logs().estimator_name == "GridSearchCV"
+    assert len(epochs_of(monitor)) == (2 * 2 + 1) * 6
+    assert_no_trace(search.best_estimator_)
+
+
+def test_a_pipeline_shows_the_network_inside(progress_bar, capsys):
+    X, y = iris()
+    pipeline = make_pipeline(StandardScaler(), MLPRegressor(**FAST))
+    fit(pipeline.set_callbacks(progress_bar()), X, y)
+    drawn = capsys.readouterr().out
+    assert "Pipeline - fit-final-estimator | MLPRegressor - fit" in drawn
+
+
+def test_cross_validation_is_a_run_a_fold(callback):
+    X, y = iris()
+    monitor = callback.ScoringMonitor(scoring="accuracy")
+    with unconverged():
+        cross_val_score(MLPClassifier(**FAST).set_callbacks(monitor), X, y, cv=3)
+    assert len(monitor.get_logs("all")) == 3
+
+
+def test_only_callbacks_can_be_set(callback):
+    for thing in (print, Recorder, 1):
+        with pytest.raises(TypeError, match="FitCallback protocol"):
+            MLPClassifier().set_callbacks(thing)
