@@ -23,6 +23,7 @@ from threadpoolctl import threadpool_limits
 
 import fastmlp
 from fastmlp import _kernels, scores
+from fastmlp.optimizers import Optimizer
 
 ESTIMATORS = ["MLPClassifier", "MLPRegressor"]
 FIRST_ORDER = ["sgd", "adam", "adagrad", "rmsprop"]
@@ -786,3 +787,17 @@ def test_one_replaced_matrix_does_not_narrow_the_others():
     model.coefs_[0] = model.coefs_[0].astype(np.float32)
     assert model.predict_proba(iris()[0]).dtype == np.float64
     np.testing.assert_allclose(model.predict_proba(iris()[0]), expected, atol=1e-6)
+
+
+def test_a_warm_start_hands_nothing_to_another_solver():
+    """Not even where it has as many slots: adagrad's sums are no means to rmsprop."""
+    X, y = iris()
+    model = fitted(solver="adagrad", warm_start=True)
+    steps = int(model._optimizer.rule["t"][0])
+    with unconverged():
+        model.set_params(solver="rmsprop").fit(X, y)
+    assert model._optimizer.rule["t"] == steps
+    earlier, later = (Optimizer(name, 3, "float64") for name in ("adagrad", "rmsprop"))
+    earlier.slots[:] = 7
+    later.go_on_from(earlier)
+    assert (later.slots == 0).all()

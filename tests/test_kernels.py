@@ -622,3 +622,187 @@ def test_the_sum_of_losses_does_not_depend_on_the_calls(module):
             )
         sums.add(total)
     assert len(sums) == 1
+
+
+def test_cap_keeps_nan_of_the_losses():
+    """Here no penalty shows it."""
+    case = Case([3, 2], "relu", ("log_loss", "softmax"), "sgd", "float64")
+    case.params[:] = np.nan
+    case.objective["cap"], case.objective["alpha"] = 36.0, 0.0
+    total, _ = case.train(_kernels, np.arange(5), 5, 5)
+    assert np.isnan(total)
+
+
+SLOPES_AT_ZERO = {"leaky_relu": 0.01, "elu": 1, "selu": 1.7580993408473766, "relu": 0}
+CURVATURES_AT_ZERO = {"leaky_relu": 0, "elu": 1, "selu": 1.7580993408473766, "relu": 0}
+
+
+@pytest.mark.parametrize("module", [_kernels, _reference])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("activation", SLOPES_AT_ZERO)
+def test_activations_at_their_kink(activation, dtype, module):
+    """σ' and σ'' at 0, where they are conventions."""
+    code, zero, one = ACTIVATIONS[activation], np.zeros((2, 3), dtype), np.ones((2, 3))
+    slope, curvature = one.astype(dtype), zero.copy()
+    module.multiply_slope(slope, zero, zero, code)
+    module.differentiate_slope(
+        curvature, slope * 0 + 1, slope * 0 + 1, *[zero] * 2, code
+    )
+    assert_close(slope, (SLOPES_AT_ZERO[activation] * one).astype(dtype))
+    assert_close(curvature, (CURVATURES_AT_ZERO[activation] * one).astype(dtype))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("activation", HIDDEN_ACTIVATIONS)
+def test_activations_of_large_entries(activation, dtype):
+    """No formula overflows on its way to a number that is there."""
+    z = np.array([[30.0, 100, 800, -30, -100, -800]], dtype)
+    code, a, one = ACTIVATIONS[activation], z.copy(), np.ones_like(z)
+    assert_same("activate", [z], code)
+    _reference.activate(a, code)
+    assert np.isfinite(a).all()
+    assert_same("multiply_slope", [one], a, z, code)
+    assert_same("differentiate_slope", [one], one, one, a, z, code)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("loss", ["absolute_error", "huber", "quantile"])
+def test_a_number_for_each_output(loss, dtype):
+    """Values, slopes and curvatures around 0 and ±κ, another κ for each output."""
+    numbers = np.array([0.25, 0.5, 0.75], dtype)
+    y = np.zeros((7, 3), dtype)
+    z = np.array([[-2], [-1], [-0.5], [0], [0.5], [1], [2]], dtype) * numbers
+    codes = LOSSES[loss], ACTIVATIONS["identity"]
+    rest = z, y, np.ones(7, dtype), numbers, *codes
+    assert_same("evaluate_head", [z, z], *rest)
+    assert_same("differentiate_head", [z], draw(z.shape, dtype), *rest)
+
+
+@pytest.mark.parametrize("module", [_kernels, _reference])
+def test_l1_does_not_move_a_weight_of_zero(module):
+    params = np.array([-1.0, 0.0, 1.0])
+    rule = build_rule("sgd", learning_rate=1.0)
+    module.update(params, np.zeros(3), np.zeros((0, 3)), rule, 0.25, 0.0, 1.0, 1.0)
+    np.testing.assert_array_equal(params, [-0.75, 0, 0.75])
+
+
+@pytest.mark.parametrize("module", [_kernels, _reference])
+def test_nothing_is_learnt_from_rows_without_weight(module):
+    """J, gradient and Hessian product are 0, and are written."""
+    case = Case([3, 4, 2], "tanh", ALL_HEADS[0], "sgd", "float64", spread=True)
+    case.weights[:] = 0
+    data = case.X, case.Y, case.weights, case.params
+    rest = (case.layers, case.objective, case.numbers, 5)
+    loss = module.compute_loss_and_gradient(
+        case.grads, case.arena(5), *data, case.stats, *rest
+    )
+    assert loss == 0
+    assert (case.grads == 0).all()
+    case.grads[:] = np.nan
+    arenas = case.arena(5), case.arena(5)
+    module.multiply_hessian(case.grads, *arenas, *data, case.params, *rest)
+    assert (case.grads == 0).all()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("sizes", [[5, 4, 19, 3], [5, 19, 4, 33, 2]])
+def test_normalised_layers_keep_their_own_moments(sizes, dtype):
+    """The moments of a wide layer over a narrow one lie behind both of its own."""
+    arguments = sizes, "tanh", ("squared_error", "identity"), "momentum", dtype
+    for dropout in (0.0, 0.3):
+        settings = {"batch_norm": True, "dropout": dropout}
+        assert_same_training(arguments, settings, 6, 6)
+
+
+@pytest.mark.parametrize(
+    ("field", "layer", "size", "message"),
+    [
+        ("weights", 0, 30, "weights outside"),
+        ("biases", 0, 30, "biases outside"),
+        ("gammas", 0, 30, "gammas outside"),
+        ("running", 0, 8, "running moments outside"),
+        ("normalized", 0, None, "normalized outside"),
+        ("z", 0, None, "z outside"),
+        ("a", 0, None, "a outside"),
+        ("outputs", 0, None, "outputs outside"),
+        ("deltas", 1, None, "deltas outside"),
+    ],
+)
+def test_a_block_ends_where_its_vector_ends(field, layer, size, message):
+    """One entry further is refused."""
+    case = Case([3, 4, 2], "relu", ALL_HEADS[0], "sgd", "float64", batch_norm=True)
+    widths = {"weights": 12, "running": 8, "deltas": 2}
+    arena = case.arena(5)
+    size = len(arena) // 5 if size is None else size
+    case.layers[field][layer] = size - widths.get(field, 4) + 1
+    with pytest.raises(ValueError, match=message):
+        case.train(_kernels, np.arange(5), 5, 5, arena)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("normalized", 3, "neither normalisation nor dropout"),
+        ("dropout", 0.5, "neither normalisation nor dropout"),
+        ("z", 3, "one block"),
+        ("outputs", 3, "one block"),
+    ],
+)
+def test_the_last_layer_is_plain(field, value, message):
+    case = Case([3, 4, 2], "relu", ALL_HEADS[0], "sgd", "float64")
+    case.stats = np.ones(4)
+    case.layers["gammas"][-1] = case.layers["running"][-1] = 0
+    case.layers[field][-1] = value
+    with pytest.raises(ValueError, match=message):
+        case.train(_kernels, np.arange(5), 5, 5)
+
+
+@pytest.mark.parametrize("batch_norm", [False, True])
+def test_an_arena_without_its_last_entry_is_too_small(batch_norm):
+    case = Case(
+        [3, 4, 2], "relu", ALL_HEADS[0], "sgd", "float64", batch_norm=batch_norm
+    )
+    arena = case.arena(5)
+    with pytest.raises(ValueError, match="arena is too small"):
+        case.train(_kernels, np.arange(5), 5, 5, arena[:-1])
+    case.train(_kernels, np.arange(5), 5, 5, arena)
+    without_inputs = arena[: -3 * 5]
+    data = (case.X, case.Y, case.weights, case.params, case.stats, case.layers)
+    rest = (case.objective, case.numbers, 5)
+    with pytest.raises(ValueError, match="arena is too small"):
+        _kernels.compute_loss(without_inputs[:-1], *data, *rest)
+    assert np.isfinite(_kernels.compute_loss(without_inputs, *data, *rest))
+
+
+def test_a_negative_seed_is_refused():
+    case = Case([3, 2], "relu", ALL_HEADS[0], "sgd", "float64")
+    case.rule["seed"] = -1
+    with pytest.raises(ValueError, match="seed"):
+        case.train(_kernels, np.arange(5), 5, 5)
+
+
+@pytest.mark.parametrize(
+    ("out", "V"), [((13, 4), (13, 2)), ((12, 3), (13, 2)), ((13, 3), (12, 2))]
+)
+def test_shapes_of_input_gradients_are_checked(out, V):
+    case = Case([3, 4, 2], "tanh", ALL_HEADS[0], "sgd", "float64")
+    arguments = case.X, np.zeros(V), case.params, case.stats, case.layers, 5
+    with pytest.raises(ValueError, match="wrong shape"):
+        _kernels.input_gradient(np.zeros(out), case.arena(5), *arguments)
+
+
+@pytest.mark.parametrize(
+    ("settings", "missing", "message"),
+    [
+        ({"spread": True}, 1, "different sizes"),
+        ({}, 0, "apart"),
+    ],
+)
+def test_what_hessian_products_need_is_checked(settings, missing, message):
+    case = Case([3, 4, 2], "tanh", ALL_HEADS[0], "sgd", "float64", **settings)
+    arena, r_arena = case.arena(5), case.arena(5)[: -missing or None]
+    arguments = case.X, case.Y, case.weights, case.params, case.params, case.layers
+    with pytest.raises(ValueError, match=message):
+        _kernels.multiply_hessian(
+            case.grads, arena, r_arena, *arguments, case.objective, case.numbers, 5
+        )

@@ -39,8 +39,8 @@ def digits(dtype="float64"):
     return (X / 16).astype(dtype)[:600], y[:600]
 
 
-def train(module, X, n_columns, dtype, crew=None):
-    """Three steps, the last short, with weights and more rows than the arena holds."""
+def train(module, X, n_columns, dtype, crew=None, batch_size=9, capacity=7):
+    """Some steps, the last short, with weights and more rows than the arena holds."""
     layers = build_layers([n_columns, 9, 3], "tanh", "softmax")
     params = (
         np.random.RandomState(1).standard_normal(count_params(layers)).astype(dtype)
@@ -54,10 +54,10 @@ def train(module, X, n_columns, dtype, crew=None):
     Y = (np.arange(rows) % 3).reshape(-1, 1).astype(dtype)
     weights = np.linspace(0.5, 2, rows).astype(dtype)
     order = np.random.RandomState(2).permutation(rows)
-    arena = build_arena(layers, 1, 7, dtype)
+    arena = build_arena(layers, 1, capacity, dtype)
     state = (params, params[:0], grads, slots, rule, arena)
     data = (X, Y, weights, order, layers, objective, np.zeros(3, dtype))
-    total = module.train(*state, *data, 9, 7, crew)
+    total = module.train(*state, *data, batch_size, capacity, crew)
     return total, params, grads, slots
 
 
@@ -75,12 +75,14 @@ def test_native_is_the_reference(density, dtype):
 
 @pytest.mark.skipif(not _kernels.THREADS, reason="this engine runs on one thread")
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_threads_leave_the_bits_alone(dtype):
-    X = as_inputs(scipy.sparse.csr_array(draw_sparse(25, 300, dtype)), 300, dtype)
-    alone = train(_kernels, X, 300, dtype)
+@pytest.mark.parametrize("rows", [(9, 7), (25, 25), (100, 25)])
+def test_threads_leave_the_bits_alone(rows, dtype):
+    """Batches of one thread's rows, and of several's."""
+    X = as_inputs(scipy.sparse.csr_array(draw_sparse(125, 300, dtype)), 300, dtype)
+    alone = train(_kernels, X, 300, dtype, None, *rows)
     for n_threads in (2, 3):
         with gather_crew(n_threads) as crew:
-            together = train(_kernels, X, 300, dtype, crew)
+            together = train(_kernels, X, 300, dtype, crew, *rows)
         for mine, expected in zip(together, alone, strict=True):
             assert_array_equal(mine, expected)
 
@@ -92,6 +94,26 @@ def test_entries_that_stand_twice_are_added():
     assert_close(network.predict(twice), network.predict(dense))
     y = np.ones(1)
     assert_close(network.loss_and_grad(twice, y)[1], network.loss_and_grad(dense, y)[1])
+
+
+def test_more_rows_than_one_block_holds():
+    """Objective, gradient, Hessian and predictions read each block's own rows."""
+    X = draw_sparse(2500, 6, "float64")
+    y, weights = np.arange(2500) % 3, np.linspace(0.5, 2, 2500)
+    network = Network([6, 4, 3], activation="tanh", loss="log_loss", random_state=0)
+    sparse, direction = scipy.sparse.csr_array(X), np.ones_like(network.params)
+    results = [
+        [
+            *network.loss_and_grad(rows, y, weights),
+            network.loss(rows, y, weights),
+            network.hessian_vector_product(rows, y, direction, weights),
+            network.predict(rows),
+            network.input_gradients(rows),
+        ]
+        for rows in (sparse, X)
+    ]
+    for mine, expected in zip(*results, strict=True):
+        assert_close(mine, expected)
 
 
 @pytest.mark.parametrize("format", FORMATS)
