@@ -255,8 +255,8 @@ TABLE = """
 - return normal_distribution(z) + z * normal_density(z)
 + return normal_distribution(z)
 * gelu_curvature
-- return normal_density(z) * (2 - z * z)
-+ return normal_density(z) * (1 - z * z)
+- return normal_density(s) * (2 - s * s)
++ return normal_density(s) * (1 - s * s)
 * normal_density_of_z
 - math.exp(<real>-0.5 * z * z)
 + math.exp(-z * z)
@@ -267,29 +267,41 @@ TABLE = """
 - (1 + <real>0.044715 * z * z)
 + 1
 * gelu_tanh_of_z
-- (1 + math.tanh(gelu_argument(z)))
+- (1 + math.tanh(gelu_argument(within(z, 10))))
 + (1 + math.tanh(z))
 * gelu_tanh_slope
-- z * (1 - s * s) * gelu_argument_slope(z)
-+ z * (1 - s) * gelu_argument_slope(z)
+- c * (1 - t * t) * gelu_argument_slope(c)
++ c * (1 - t) * gelu_argument_slope(c)
+* gelu_tanh_slope_overflows
+- cdef real c = within(z, 10)
+-     cdef real t = math.tanh(gelu_argument(c))
+-     return
++ cdef real c = z
++     cdef real t = math.tanh(gelu_argument(c))
++     return
 * gelu_tanh_slope_of_argument
 - (1 + <real>0.134145 * z * z)
 + (1 + <real>0.044715 * z * z)
 * gelu_tanh_curvature_of_argument
-- u + z * z * <real>(0.7978845608028654 * 0.134145) - z
-+ u - z
+- u + c * c * <real>(0.7978845608028654 * 0.134145) - c
++ u - c
 * gelu_tanh_curvature_of_tanh
-- - z * t * u * u)
+- - c * t * u * u)
 + )
 * mish_gate
-- cdef real t = n / (n + 2)
-+ cdef real t = n / (n + 1)
+- cdef real d = 2 * e * e if z >= 0 else <real>2
++ cdef real d = 2 * e * e if z >= 0 else <real>1
+* mish_gate_above_zero
+- cdef real n = 1 + 2 * e if z >= 0
++ cdef real n = 1 + e if z >= 0
 * mish_overflows
-- math.exp(z if z < 20 else <real>20)
-+ math.exp(z)
+- cdef real e = math.exp(-math.absolute(z))
+-     cdef real n
++ cdef real e = math.exp(-z)
++     cdef real n
 * mish_gate_slope
-- complement[0] = 2 / (n + 2) * (1 + t)
-+ complement[0] = 2 / (n + 2)
+- complement[0] = d / (n + d) * (1 + t)
++ complement[0] = d / (n + d)
 * mish_slope
 - return t + z * complement * math.sigmoid(z)
 + return t + z * complement

@@ -656,7 +656,7 @@ def test_activations_at_their_kink(activation, dtype, module):
 @pytest.mark.parametrize("activation", HIDDEN_ACTIVATIONS)
 def test_activations_of_large_entries(activation, dtype):
     """No formula overflows on its way to a number that is there."""
-    z = np.array([[30.0, 100, 800, -30, -100, -800]], dtype)
+    z = np.array([[30.0, 100, 800, 1e30, -30, -100, -800, -1e30]], dtype)
     code, a, one = ACTIVATIONS[activation], z.copy(), np.ones_like(z)
     assert_same("activate", [z], code)
     _reference.activate(a, code)

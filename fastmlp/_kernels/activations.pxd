@@ -39,6 +39,13 @@ cdef inline real normal_distribution(real z) noexcept nogil:
     return <real>0.5 * (1 + math.erf(z * <real>0.7071067811865476))
 
 
+cdef inline real within(real z, real limit) noexcept nogil:
+    """z, or ±limit beyond it: where a gate is 0 or 1 in any precision, what it is
+    multiplied with must not overflow."""
+    z = limit if z > limit else z
+    return -limit if z < -limit else z
+
+
 cdef inline real gelu_argument(real z) noexcept nogil:
     """u = √(2/π) (z + 0.044715 z³); gelu_tanh is ½ z (1 + tanh u)."""
     return <real>0.7978845608028654 * z * (1 + <real>0.044715 * z * z)
@@ -48,13 +55,30 @@ cdef inline real gelu_argument_slope(real z) noexcept nogil:
     return <real>0.7978845608028654 * (1 + <real>0.134145 * z * z)
 
 
+cdef inline real gelu_tanh_slope(real z) noexcept nogil:
+    """½ (1 + t + z (1 − t²) u'), t = tanh u."""
+    cdef real c = within(z, 10)
+    cdef real t = math.tanh(gelu_argument(c))
+    return <real>0.5 * (1 + t + c * (1 - t * t) * gelu_argument_slope(c))
+
+
+cdef inline real gelu_tanh_curvature(real z) noexcept nogil:
+    """(1 − t²)(u' + ½ z u'' − z t u'²), t = tanh u."""
+    cdef real c = within(z, 10)
+    cdef real t = math.tanh(gelu_argument(c)), u = gelu_argument_slope(c)
+    return (1 - t * t) * (
+        u + c * c * <real>(0.7978845608028654 * 0.134145) - c * t * u * u)
+
+
 cdef inline real mish_gate(real z, real* complement) noexcept nogil:
-    """t = tanh(softplus(z)) = n/(n + 2), n = eᶻ(eᶻ + 2); complement = 1 − t²."""
-    cdef real e = math.exp(z if z < 20 else <real>20)
-    cdef real n = e * (e + 2)
-    cdef real t = n / (n + 2)
-    complement[0] = 2 / (n + 2) * (1 + t)
-    return t if z == z else z
+    """t = tanh(softplus(z)) = n/(n + d) and complement = 1 − t²: with e = e^−|z|,
+    n = 1 + 2e and d = 2e² for z ≥ 0, n = e (e + 2) and d = 2 below."""
+    cdef real e = math.exp(-math.absolute(z))
+    cdef real n = 1 + 2 * e if z >= 0 else e * (e + 2)
+    cdef real d = 2 * e * e if z >= 0 else <real>2
+    cdef real t = n / (n + d)
+    complement[0] = d / (n + d) * (1 + t)
+    return t
 
 
 cdef inline real mish_slope(real z) noexcept nogil:
@@ -69,13 +93,6 @@ cdef inline real mish_curvature(real z) noexcept nogil:
     cdef real complement
     cdef real t = mish_gate(z, &complement), s = math.sigmoid(z)
     return complement * s * (2 + z * (1 - s - 2 * t * s))
-
-
-cdef inline real gelu_tanh_curvature(real z) noexcept nogil:
-    """(1 − t²)(u' + ½ z u'' − z t u'²), t = tanh u."""
-    cdef real t = math.tanh(gelu_argument(z)), u = gelu_argument_slope(z)
-    return (1 - t * t) * (
-        u + z * z * <real>(0.7978845608028654 * 0.134145) - z * t * u * u)
 
 
 # --- One number. Called with constant codes, so that the compiler makes the choice.
@@ -104,7 +121,7 @@ cdef inline real value(real z, Py_ssize_t activation) noexcept nogil:
     elif activation == GELU:
         return z * normal_distribution(z)
     elif activation == GELU_TANH:
-        return <real>0.5 * z * (1 + math.tanh(gelu_argument(z)))
+        return <real>0.5 * z * (1 + math.tanh(gelu_argument(within(z, 10))))
     elif activation == MISH:
         return z * mish_gate(z, &complement)
     elif activation == EXP:
@@ -135,8 +152,7 @@ cdef inline real slope(real a, real z, Py_ssize_t activation) noexcept nogil:
     elif activation == GELU:
         return normal_distribution(z) + z * normal_density(z)
     elif activation == GELU_TANH:
-        s = math.tanh(gelu_argument(z))
-        return <real>0.5 * (1 + s + z * (1 - s * s) * gelu_argument_slope(z))
+        return gelu_tanh_slope(z)
     elif activation == MISH:
         return mish_slope(z)
     elif activation == EXP:
@@ -162,7 +178,8 @@ cdef inline real curvature(real a, real z, Py_ssize_t activation) noexcept nogil
         s = math.sigmoid(z)
         return s * (1 - s) * (2 + z * (1 - 2 * s))
     elif activation == GELU:
-        return normal_density(z) * (2 - z * z)
+        s = within(z, 40)
+        return normal_density(s) * (2 - s * s)
     elif activation == GELU_TANH:
         return gelu_tanh_curvature(z)
     elif activation == MISH:
