@@ -549,6 +549,19 @@ def test_gains_below_tol_do_not_count_against_over_fitting():
     assert scripted(creeping, tol=1e-4, n_iter_no_change=2).overfit_epoch_ is None
 
 
+def test_a_loss_that_stands_still_is_no_over_fitting():
+    """Training comes to rest where the score is best, and loss and score stay."""
+
+    def rate(epoch):
+        return 0.01 if epoch < 3 else 1e-300
+
+    params = {"learning_rate": rate, "shuffle": False, "tol": 1e-6}
+    model = scripted([0.1, 0.2, 0.3, 0.9, *[0.5] * 8], **params)
+    assert (np.diff(model.loss_curve_[:4]) < -1e-3).all()
+    assert (model.stop_reason_, model.n_iter_) == ("tol", 4 + 3 + 1)
+    assert model.overfit_epoch_ is None
+
+
 NOT_OVERFITTED = {
     "scores that rise": (np.linspace(0, 1, 15), {}),
     "a loss that does not fall": (PEAK_AT_THREE, STILL),
@@ -747,6 +760,23 @@ def test_ctrl_c_keeps_the_best_of_a_full_batch_solver(cls, solver, monkeypatch):
     assert model.loss_ == min(model.history_["loss"])
     shorter = fit(clone(model).set_params(max_iter=model.n_iter_), X, y)
     np.testing.assert_array_equal(parameters(model), parameters(shorter))
+
+
+def test_ctrl_c_takes_a_full_batch_solver_back_from_where_it_went_astray():
+    X, y = iris()
+
+    def interrupt(iteration, logs):
+        if iteration == 3:
+            raise KeyboardInterrupt
+
+    params = {"solver": "gd", "learning_rate_init": 3.0, "random_state": 0, "alpha": 0}
+    params |= {"hidden_layer_sizes": (), "callbacks": [interrupt]}
+    model = MLPRegressor(**params)
+    with pytest.warns(UserWarning, match="interrupted"):
+        model.fit(X, y)
+    assert (np.diff(model.history_["loss"]) > 0).all()
+    assert model.loss_ < min(model.history_["loss"])
+    assert model.loss_ == pytest.approx(MSE(y, model.predict(X)) / 2)
 
 
 # -- history
