@@ -359,7 +359,7 @@ SCORERS = [
     (MLPClassifier, "neg_log_loss"),
     (MLPClassifier, "roc_auc_ovr"),
     (MLPClassifier, "balanced_accuracy"),
-    (MLPClassifier, metrics.make_scorer(metrics.fbeta_score, beta=2, average="macro")),
+    (MLPClassifier, metrics.make_scorer(metrics.cohen_kappa_score)),
     (MLPRegressor, "neg_mean_absolute_error"),
     (MLPRegressor, "explained_variance"),
     (MLPRegressor, "r2"),

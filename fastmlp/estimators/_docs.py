@@ -124,7 +124,9 @@ intercepts_ : list of ndarray of shape (n_out,)
 history_ : dict of list of float
     One entry an epoch of this fit: 'loss', 'learning_rate', 'gradient_norm' (of the
     last step's data term), 'seconds', and with validation rows 'validation_score' and
-    'validation_loss' (without penalty).
+    'validation_loss' (without penalty). Full-batch solvers record an entry an
+    iteration: 'loss', 'gradient_norm' (of the whole objective), 'seconds', and 'gd' and
+    'steepest' their step as 'learning_rate'.
 loss_ : float
     Objective of the last epoch.
 loss_curve_ : list of float
