@@ -44,9 +44,6 @@ CG_STEPS_PER_PARAMETER = 10
 # J's reduction is judged by its gradients where it is smaller than so many units in
 # J's last place.
 LOST_UNITS = 1000
-GROWTH = 2.0
-F0 = 0.5
-F1 = 0.5
 
 
 @dataclass

@@ -1220,7 +1220,7 @@ TABLE = """
 === fastmlp/_kernels/hessian.pxi
 
 * r_forward_without_inputs
-- multiply_inputs(rz, arena, job, span, l, weights_of(direction, job, l), False)
+- multiply_inputs(rz, arena, job, span, l, weights_of(direction, job, l))
 + memset(rz, 0, span.rows * layer.n_out * sizeof(real))
 * r_forward_without_r_inputs
 - if l > 0:
@@ -1361,8 +1361,8 @@ TABLE = """
 - if r_arena.shape[0] != arena.shape[0]:
 + if False:
 * hessian_of_shared_blocks
-- if layers[l].normalized >= 0 or layers[l].z == layers[l].a:
-+ if layers[l].normalized >= 0:
+- if layers[l].z == layers[l].a:
++ if False:
 
 === fastmlp/initialization.py
 

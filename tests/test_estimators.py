@@ -24,6 +24,7 @@ from threadpoolctl import threadpool_limits
 import fastmlp
 from fastmlp import _kernels, scores
 from fastmlp.optimizers import Optimizer
+from fastmlp.stopping import Overfitting
 
 ESTIMATORS = ["MLPClassifier", "MLPRegressor"]
 FIRST_ORDER = ["sgd", "adam", "adagrad", "rmsprop"]
@@ -801,3 +802,34 @@ def test_a_warm_start_hands_nothing_to_another_solver():
     earlier.slots[:] = 7
     later.go_on_from(earlier)
     assert (later.slots == 0).all()
+
+
+def test_overfitting_is_dated_once_and_by_scores_that_rise_by_tol():
+    overfitting = Overfitting(tol=0.1, patience=1)
+    for epoch, score in enumerate([0.5, 0.55, 0.58, 0.9, 0.5, 0.5], start=1):
+        assert overfitting.epoch == (None if epoch <= 3 else 1)
+        overfitting.update(epoch, 1 - epoch / 8, score)
+    assert overfitting.epoch == 1
+
+
+def test_a_training_loss_that_stands_still_is_no_overfitting():
+    overfitting = Overfitting(tol=0.1, patience=1)
+    for epoch in range(1, 6):
+        overfitting.update(epoch, 1 - 0.01 * epoch, -epoch)
+    assert overfitting.epoch is None
+
+
+def test_every_random_state_has_masks_of_its_own():
+    seeds = set()
+    for seed in (0, 1, 2):
+        model = fitted(epochs=1, dropout=0.5, random_state=seed)
+        seeds.add(int(model._optimizer.rule["seed"][0]))
+    assert len(seeds - {0}) == 3
+
+
+def test_a_warm_start_with_another_schedule_begins_at_the_initial_rate():
+    model = fitted(solver="sgd", learning_rate="invscaling", warm_start=True)
+    assert model._optimizer.learning_rate < model.learning_rate_init
+    with unconverged():
+        model.set_params(learning_rate="constant").fit(*iris())
+    assert model._optimizer.learning_rate == model.learning_rate_init

@@ -2,6 +2,7 @@
 
 import pickle
 
+import builders
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
@@ -10,6 +11,7 @@ from scipy.optimize import minimize
 from fastmlp import Network
 from fastmlp._kernels import HEADS, HIDDEN_ACTIVATIONS
 from fastmlp.inputs import as_inputs
+from fastmlp.workspace import build_layers
 
 ALL_HEADS = [(loss, output) for loss, outputs in HEADS.items() for output in outputs]
 
@@ -162,3 +164,43 @@ def test_class_indices_are_checked():
     network = Network([3, 2], loss="log_loss", random_state=0)
     with pytest.raises(ValueError, match="class indices"):
         network.loss(np.ones((2, 3)), [0, 2])
+
+
+@pytest.mark.parametrize("spread", [False, True])
+@pytest.mark.parametrize("batch_norm", [False, True])
+@pytest.mark.parametrize("dropout", [[], [0.0, 0.0], [0.5, 0.0], [0.2, 0.3]])
+@pytest.mark.parametrize(
+    "hidden", [["tanh", "relu"], ["gelu", "elu"], ["silu", "mish"]]
+)
+def test_the_layer_table_is_that_of_the_contract(hidden, dropout, batch_norm, spread):
+    """Also blocks that may not share memory, but whose values would seldom show it."""
+    for output, n_targets in [("softmax", 1), ("identity", 2)]:
+        table = build_layers(
+            [7, 5, 4, 2],
+            [*hidden, output],
+            n_targets,
+            dropout=dropout,
+            batch_norm=batch_norm,
+            spread=spread,
+        )
+        expected = builders.build_layers(
+            [7, 5, 4, 2], hidden, output, dropout or 0.0, batch_norm, spread
+        )
+        assert_array_equal(table, expected)
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({}, True),
+        ({"alpha": 0.5}, True),
+        ({"l1_ratio": 0.5}, True),
+        ({"alpha": 0.5, "l1_ratio": 0.5}, False),
+        ({"output_activation": "tanh"}, False),
+        ({"loss": "huber"}, False),
+        ({"loss": "log_loss"}, False),
+    ],
+)
+def test_which_objectives_are_quadratic(settings, expected):
+    assert Network([3, 2], **settings).is_quadratic is expected
+    assert not Network([3, 2, 2], **settings).is_quadratic

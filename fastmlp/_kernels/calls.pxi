@@ -316,8 +316,8 @@ def multiply_hessian(
     if r_arena.shape[0] != arena.shape[0]:
         raise ValueError("arena and r_arena have different sizes")
     for l in range(layers.shape[0] - 1):
-        if layers[l].normalized >= 0 or layers[l].z == layers[l].a:
-            raise ValueError("every hidden layer must keep z and a apart, and normalise nothing")
+        if layers[l].z == layers[l].a:
+            raise ValueError("every hidden layer must keep z and a apart")
     with nogil:
         hessian_product(&out[0], &arena[0], &r_arena[0], &job, &direction[0])
 

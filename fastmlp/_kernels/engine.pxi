@@ -41,19 +41,17 @@ include "layout.pxi"
 
 
 cdef inline void multiply_inputs(
-    real* out, real* arena, const Job* job, const Span* span, Py_ssize_t l,
-    const real* w, bint accumulate,
+    real* out, real* arena, const Job* job, const Span* span, Py_ssize_t l, const real* w
 ) noexcept nogil:
-    """out (rows, n_out) = inputs (rows, n_in) w (+ out)."""
+    """out (rows, n_out) = inputs (rows, n_in) w."""
     cdef const Layer* layer = &job.layers[l]
     if l == 0 and span.X.indptr != NULL:
         sparse.multiply(
-            out, span.X, <const real*>span.X.data, span.first, span.rows, w, layer.n_out,
-            accumulate)
+            out, span.X, <const real*>span.X.data, span.first, span.rows, w, layer.n_out)
     else:
         products.multiply_nn(
             out, inputs_of(arena, span.X, job, l, span.first, span.step != NULL), w,
-            span.rows, layer.n_out, layer.n_in, accumulate)
+            span.rows, layer.n_out, layer.n_in, False)
 
 
 cdef void find_moments(
@@ -86,7 +84,7 @@ cdef void normalize_layer(
     cdef const real* params = <const real*>job.params
     cdef real* moments = moments_of(arena, job, l)
     cdef real* x = normalized_of(arena, job, l, span.first)
-    multiply_inputs(x, arena, job, span, l, params + layer.weights, False)
+    multiply_inputs(x, arena, job, span, l, params + layer.weights)
     find_moments(arena, job, span, l)
     batch_norm.normalize(x, moments, moments + layer.n_out, span.rows, layer.n_out)
     batch_norm.scale_and_shift(
@@ -101,7 +99,7 @@ cdef inline void forward_layer(
     cdef const Layer* layer = &job.layers[l]
     cdef const real* params = <const real*>job.params
     if layer.normalized < 0:
-        multiply_inputs(out, arena, job, span, l, params + layer.weights, False)
+        multiply_inputs(out, arena, job, span, l, params + layer.weights)
         activations.add_bias_and_activate(
             out, params + layer.biases, span.rows, layer.n_out, activation)
     else:

@@ -10,7 +10,7 @@ cdef void multiply_inputs_r(
 ) noexcept nogil:
     """R{z} = A V + R{A} W + v_b."""
     cdef const Layer* layer = &job.layers[l]
-    multiply_inputs(rz, arena, job, span, l, weights_of(direction, job, l), False)
+    multiply_inputs(rz, arena, job, span, l, weights_of(direction, job, l))
     if l > 0:
         products.multiply_nn(
             rz, a_of(r_arena, job, l - 1, 0), weights_of(<const real*>job.params, job, l),

@@ -23,12 +23,11 @@ cdef inline void add_multiple(
 
 cdef inline void multiply(
     real* c, const Rows* rows, const real* data, Py_ssize_t first, Py_ssize_t m,
-    const real* w, Py_ssize_t n, bint accumulate,
+    const real* w, Py_ssize_t n,
 ) noexcept nogil:
-    """c (m, n) = X W (+ c), of rows first … first + m."""
+    """c (m, n) = X W, of rows first … first + m."""
     cdef Py_ssize_t i, p, row
-    if not accumulate:
-        memset(c, 0, m * n * sizeof(real))
+    memset(c, 0, m * n * sizeof(real))
     for i in range(m):
         row = row_at(rows, first + i)
         for p in range(rows.indptr[row], rows.indptr[row + 1]):
