@@ -1869,8 +1869,8 @@ TABLE = """
 - return rows, held_out
 + return rows, None
 * scorer_ignored
-- self._own_score(data) if self.scoring is None else self._scorer(data)
-+ self._own_score(data)
+- if self.scoring is None:
++ if True:
 * scorer_unweighted
 - settings["sample_weight"] = data.sample_weight
 + pass

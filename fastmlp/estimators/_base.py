@@ -137,16 +137,7 @@ class BaseMLP(
         incremental: bool,
         goes_on: bool,
     ) -> Data:
-        X, y = validate_data(
-            self,
-            X,
-            y,
-            multi_output=True,
-            y_numeric=is_regressor(self),
-            reset=not goes_on,
-            **self._input_settings(),
-        )
-        y = self._as_column(y)
+        X, y = self._checked_data(X, y, reset=not goes_on)
         self._check_targets(y, incremental)
         weights = checked_sample_weight(sample_weight, X)
         return Data(X, y, self._encode(y, X.dtype), weights)
@@ -160,16 +151,7 @@ class BaseMLP(
             return None
         if X_val is None or y_val is None:
             raise ValueError("X_val and y_val must be given together")
-        X, y = validate_data(
-            self,
-            X_val,
-            y_val,
-            multi_output=True,
-            y_numeric=is_regressor(self),
-            reset=False,
-            **self._input_settings(),
-        )
-        y = self._as_column(y)
+        X, y = self._checked_data(X_val, y_val, reset=False)
         if y.shape[1:] != data.y.shape[1:]:
             raise ValueError(
                 f"y_val must have as many columns as y: their shapes are {y.shape} "
@@ -179,9 +161,20 @@ class BaseMLP(
         weights = checked_sample_weight(sample_weight_val, X, "sample_weight_val")
         return Data(X, y, self._encode(y, X.dtype), weights)
 
-    @staticmethod
-    def _as_column(y: np.ndarray) -> np.ndarray:
-        return column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
+    def _checked_data(self, X: Any, y: Any, reset: bool) -> tuple[Any, np.ndarray]:
+        """X and y as scikit-learn's validation leaves them; one column of y as 1-D."""
+        X, y = validate_data(
+            self,
+            X,
+            y,
+            multi_output=True,
+            y_numeric=is_regressor(self),
+            reset=reset,
+            **self._input_settings(),
+        )
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = column_or_1d(y, warn=True)
+        return X, y
 
     def _network_settings(self) -> dict[str, Any]:
         return {

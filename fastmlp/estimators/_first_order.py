@@ -18,7 +18,7 @@ from fastmlp import _kernels
 from fastmlp.estimators._callbacks import Epochs
 from fastmlp.estimators._model import Data, Model
 from fastmlp.estimators._parameters import Parameters
-from fastmlp.inputs import as_inputs
+from fastmlp.inputs import Inputs, as_inputs
 from fastmlp.network import Network
 from fastmlp.optimizers import Optimizer
 from fastmlp.schedules import Schedule, make_schedule
@@ -230,12 +230,15 @@ class FirstOrderFit(Parameters):
                 "non-zero number."
             )
         inputs = as_inputs(data.X, data.X.shape[1], data.Y.dtype)
-        score = self._own_score(data) if self.scoring is None else self._scorer(data)
+        if self.scoring is None:
+            score = self._own_score(inputs, data)
+        else:
+            score = self._scorer(data)
         return Validation(inputs, data.Y, data.sample_weight, score)
 
-    def _own_score(self, data: Data) -> Callable[[Network], float]:
+    def _own_score(self, inputs: Inputs, data: Data) -> Callable[[Network], float]:
         def score(network: Network) -> float:
-            outputs = network.predict(data.X)
+            outputs = network.predict(inputs)
             return self._validation_score(outputs, data.Y, data.sample_weight)
 
         return score

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,23 +27,15 @@ class Data:
 
     def astype(self, dtype: np.dtype) -> Data:
         """The same data for a network of that type; not copied if they have it."""
-        weights = self.sample_weight
-        return Data(
-            self.X.astype(dtype, copy=False),
-            self.y,
-            self.Y.astype(dtype, copy=False),
-            None if weights is None else weights.astype(dtype, copy=False),
-        )
+        return self._map(lambda array: array.astype(dtype, copy=False), self.y)
 
     def take(self, rows: np.ndarray) -> Data:
         """Those rows."""
+        return self._map(lambda array: array[rows], self.y[rows])
+
+    def _map(self, f: Callable[[np.ndarray], np.ndarray], y: np.ndarray) -> Data:
         weights = self.sample_weight
-        return Data(
-            self.X[rows],
-            self.y[rows],
-            self.Y[rows],
-            None if weights is None else weights[rows],
-        )
+        return Data(f(self.X), y, f(self.Y), None if weights is None else f(weights))
 
 
 @dataclass
