@@ -529,12 +529,6 @@ TABLE = """
 * squared_error_curvature_sign
 - + (a - y[i]) * activations.curvature
 + + (y[i] - a) * activations.curvature
-* softmax_mean_without_p
-- mean += rdelta[i * n + j] * rz[i * n + j]
-+ mean += rz[i * n + j]
-* softmax_without_mean
-- *= rz[i * n + j] - mean
-+ *= rz[i * n + j]
 * huber_curved_everywhere
 - rz[i] if math.absolute(z[i] - y[i]) <= numbers[i % n] else <real>0
 + rz[i]
@@ -923,6 +917,11 @@ TABLE = """
 * weight_gradient_of_last_block_only
 - end - begin, layer.n_out, span.block, layer.n_in, span.accumulate)
 + end - begin, layer.n_out, span.block, layer.n_in, False)
+* sparse_weight_gradient_of_last_block_only
+- begin,
+-             end, span.accumulate)
++ begin,
++             end, False)
 * weight_gradient_keeps_last_batch
 - end - begin, layer.n_out, span.block, layer.n_in, span.accumulate)
 + end - begin, layer.n_out, span.block, layer.n_in, True)
@@ -1253,8 +1252,8 @@ TABLE = """
 - activations.multiply_slope(
 -             delta, a_of(arena, job, l, 0), z_of(arena, job, l, 0), n, layer.activation)
 * r_gradient_of_deltas
-- deltas_of(r_arena, job, l, 0), layer.n_in, layer.n_out, span.rows
-+ deltas_of(arena, job, l, 0), layer.n_in, layer.n_out, span.rows
+- deltas_of(r_arena, job, l, 0), 0, layer.n_in)
++ deltas_of(arena, job, l, 0), 0, layer.n_in)
 * r_gradient_without_r_inputs
 - if l > 0:
 -             products.multiply_tn
@@ -1263,14 +1262,6 @@ TABLE = """
 * r_gradient_of_biases_by_deltas
 - out + layer.biases, deltas_of(r_arena
 + out + layer.biases, deltas_of(arena
-* r_gradient_of_last_block_only
-- layer.n_in, layer.n_out, span.rows,
--                 layer.n_in, span.accumulate)
-+ layer.n_in, layer.n_out, span.rows,
-+                 layer.n_in, False)
-* r_gradient_of_last_sparse_block_only
-- layer.n_out, 0, layer.n_in, span.accumulate)
-+ layer.n_out, 0, layer.n_in, False)
 * r_gradient_of_biases_of_last_block_only
 - span.rows, layer.n_out,
 -             span.accumulate)

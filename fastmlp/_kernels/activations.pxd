@@ -357,9 +357,9 @@ cdef inline void differentiate_slope(
 
 
 cdef inline void multiply_softmax_jacobian(
-    real* v, const real* p, Py_ssize_t rows, Py_ssize_t n
+    real* out, const real* v, const real* p, Py_ssize_t rows, Py_ssize_t n
 ) noexcept nogil:
-    """v (rows, n) becomes p ⊙ (v − Σ v p), row by row."""
+    """out = p ⊙ (v − Σ v p), row by row, all (rows, n); out may be v or p."""
     cdef Py_ssize_t i, j
     cdef real mean
     for i in range(rows):
@@ -367,7 +367,7 @@ cdef inline void multiply_softmax_jacobian(
         for j in range(n):
             mean += v[i * n + j] * p[i * n + j]
         for j in range(n):
-            v[i * n + j] = p[i * n + j] * (v[i * n + j] - mean)
+            out[i * n + j] = p[i * n + j] * (v[i * n + j] - mean)
 
 
 cdef inline void multiply_jacobian(
@@ -376,6 +376,6 @@ cdef inline void multiply_jacobian(
 ) noexcept nogil:
     """Each row of delta becomes its product with ∂σ/∂z."""
     if activation == SOFTMAX:
-        multiply_softmax_jacobian(delta, a, rows, n)
+        multiply_softmax_jacobian(delta, delta, a, rows, n)
     else:
         multiply_slope(delta, a, z, rows * n, activation)

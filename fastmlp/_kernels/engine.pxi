@@ -233,12 +233,11 @@ cdef double sum_losses(real* arena, const Job* job, Py_ssize_t rows, double cap)
 
 cdef inline void weight_gradient(
     real* grads, real* arena, const Job* job, const Span* span, Py_ssize_t l,
-    Py_ssize_t begin, Py_ssize_t end,
+    const real* delta, Py_ssize_t begin, Py_ssize_t end,
 ) noexcept nogil:
     """∂J/∂W = Aᵀ δ, rows begin … end of layer l's W."""
     cdef const Layer* layer = &job.layers[l]
     cdef real* out = grads + layer.weights + begin * layer.n_out
-    cdef const real* delta = deltas_of(arena, job, l, 0)
     if l == 0 and span.X.indptr != NULL:
         sparse.multiply_transposed(
             out, span.X, <const real*>span.X.data, span.block, delta, layer.n_out, begin,
@@ -295,7 +294,8 @@ cdef void find_gradient(
     cdef Py_ssize_t begin = units.begin * unit_rows(layer)
     cdef Py_ssize_t end = min(units.end * unit_rows(layer), layer.n_in)
     if begin < end:
-        weight_gradient(grads, arena, job, span, l, begin, end)
+        weight_gradient(
+            grads, arena, job, span, l, deltas_of(arena, job, l, 0), begin, end)
     if owns_biases(job, span.step, l):
         bias_gradient(grads, arena, job, span, l)
 
@@ -555,7 +555,9 @@ cdef double compute_objective(real* arena, const Job* job) noexcept nogil:
         if grads != NULL:
             backward(arena, job, &span)
             for l in range(job.n_layers):
-                weight_gradient(grads, arena, job, &span, l, 0, job.layers[l].n_in)
+                weight_gradient(
+                    grads, arena, job, &span, l, deltas_of(arena, job, l, 0), 0,
+                    job.layers[l].n_in)
                 bias_gradient(grads, arena, job, &span, l)
         begin += span.rows
     return total + penalty(grads, <const real*>job.params, job, weight)

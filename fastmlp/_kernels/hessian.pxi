@@ -75,15 +75,8 @@ cdef void gradient_r(
     cdef const Layer* layer
     for l in range(job.n_layers):
         layer = &job.layers[l]
-        if l == 0 and span.X.indptr != NULL:
-            sparse.multiply_transposed(
-                out + layer.weights, span.X, <const real*>span.X.data, span.rows,
-                deltas_of(r_arena, job, l, 0), layer.n_out, 0, layer.n_in, span.accumulate)
-        else:
-            products.multiply_tn(
-                out + layer.weights, inputs_of(arena, span.X, job, l, 0, False),
-                deltas_of(r_arena, job, l, 0), layer.n_in, layer.n_out, span.rows,
-                layer.n_in, span.accumulate)
+        weight_gradient(
+            out, arena, job, span, l, deltas_of(r_arena, job, l, 0), 0, layer.n_in)
         if l > 0:
             products.multiply_tn(
                 out + layer.weights, a_of(r_arena, job, l - 1, 0), deltas_of(arena, job, l, 0),

@@ -182,22 +182,6 @@ cdef inline void differentiate_squared_error(
             slope * slope + (a - y[i]) * activations.curvature(a, z[i], activation))
 
 
-cdef inline void differentiate_softmax(
-    real* rdelta, const real* rz, const real* z, Py_ssize_t rows, Py_ssize_t n
-) noexcept nogil:
-    """p ⊙ (rz − Σ p rz), p = softmax(z); z and rz stay as they are."""
-    cdef Py_ssize_t i, j
-    cdef real mean
-    memcpy(rdelta, z, rows * n * sizeof(real))
-    activations.softmax(rdelta, rows, n)
-    for i in range(rows):
-        mean = 0
-        for j in range(n):
-            mean += rdelta[i * n + j] * rz[i * n + j]
-        for j in range(n):
-            rdelta[i * n + j] *= rz[i * n + j] - mean
-
-
 cdef inline void differentiate_head(
     real* rdelta, const real* rz, const real* z, const real* y, const real* scales,
     const real* numbers, Py_ssize_t rows, Py_ssize_t n, Py_ssize_t loss,
@@ -215,7 +199,9 @@ cdef inline void differentiate_head(
         for i in range(rows * n):
             rdelta[i] = math.exp(z[i]) * rz[i]
     elif loss == LOG_LOSS and activation == activations.SOFTMAX:
-        differentiate_softmax(rdelta, rz, z, rows, n)
+        memcpy(rdelta, z, rows * n * sizeof(real))
+        activations.softmax(rdelta, rows, n)
+        activations.multiply_softmax_jacobian(rdelta, rz, rdelta, rows, n)
     elif loss == LOG_LOSS:
         for i in range(rows * n):
             p = math.sigmoid(z[i])
