@@ -411,35 +411,56 @@ TABLE = """
 === fastmlp/_kernels/tiles_of_length.h v3
 
 * tile_not_accumulated
-- m, depth, columns - LANES, accumulate || l > 0);
-+ m, depth, columns - LANES, accumulate);
+- accumulate || l > 0);
++ accumulate);
 * tile_always_accumulates
-- m, depth, columns - LANES, accumulate || l > 0);
-+ m, depth, columns - LANES, 1);
+- accumulate || l > 0);
++ 1);
 * tile_overlap_misplaced
 - ((v) == vectors - 1 ? last : (v) * LANES)
 + ((v) * LANES)
 * tile_last_rows_left_out
 - TILES(6, VECTORS) TILES(2, VECTORS) TILES(1, VECTORS)
 + TILES(6, VECTORS) TILES(2, VECTORS)
-* pack_strides_swapped
-- packed[l * width + r] = b[r * b_column + l * b_row];
-+ packed[l * width + r] = b[r * b_row + l * b_column];
-* pack_first_eight_columns_again
-- b[(r + q) * b_column + l * b_row]
-+ b[q * b_column + l * b_row]
-* panel_of_first_rows
-- *panel = b + l * b_row + j * b_column
-+ *panel = b + j * b_column
+* transpose_blocks_stay
+- x[i + size] = __builtin_shuffle(upper, lower, left + size);
++ x[i + size] = lower;
+* transpose_same_block_twice
+- __builtin_shuffle(upper, lower, left + size)
++ __builtin_shuffle(upper, lower, left)
+* transpose_shallow_not_turned
+- packed[l * width + r] = b[r * b_column + l];
++ packed[l * width + r] = b[l * b_column + r];
+* transpose_last_columns_beside
+- column = r < columns - LANES ? r : columns - LANES
++ column = r < columns - LANES ? r : 0
+* transpose_last_rows_beside
+- row = l < depth - LANES ? l : depth - LANES
++ row = l < depth - LANES ? l : 0
+* pack_first_row_only
+- source + i * stride, columns
++ source, columns
 * panel_of_first_columns
-- *panel = b + l * b_row + j * b_column
-+ *panel = b + l * b_row
+- *panel = b + j * b_column
++ *panel = b
+* slice_of_first_rows_of_b
+- block, b + l * b_row, rows
++ block, b, rows
+* block_of_first_rows
+- *block = a + i * a_row + l * a_column
++ *block = a + l * a_column
 * inputs_of_first_depth
-- c + j, n, a + l * a_column, a_row
-+ c + j, n, a, a_row
+- *block = a + i * a_row + l * a_column
++ *block = a + i * a_row
+* block_packed_as_not_packed
+- a_row, must_pack ? BLOCK_ROWS : a_column
++ a_row, a_column
 * last_depth_too_deep
 - depth = k - l < DEPTH ? k - l : DEPTH
 + depth = k < DEPTH ? k : DEPTH
+* last_block_too_tall
+- rows = m - i < BLOCK_ROWS ? m - i : BLOCK_ROWS
++ rows = BLOCK_ROWS
 
 === fastmlp/_kernels/losses.pxd
 

@@ -170,11 +170,11 @@ def test_log_loss_of_saturated_outputs(head, dtype):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("m", [1, 3, 8, 20])
+@pytest.mark.parametrize("m", [1, 3, 8, 20, 270, 1030])
 @pytest.mark.parametrize("n", [1, 2, 3, 10, 33, 85, 1030])
 @pytest.mark.parametrize("k", [1, 5, 40, 300])
 def test_products(k, n, m, dtype):
-    """Every vector length, tails of rows and columns, packed panels, several depths."""
+    """Every vector length, all tails, packed panels and rows, several blocks and depths."""
     empty = np.full((m, n), np.nan, dtype)
     a, at, b, bt = (
         draw(shape, dtype, seed)

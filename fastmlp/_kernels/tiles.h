@@ -24,22 +24,42 @@
 #define MOST_VECTORS 2 /* 12 sums, 2 entries of B: 14 of 16 registers */
 #endif
 
-/* Rows of B that are worked on at a time: with MOST_VECTORS vectors a row they fill
-   half of a small second-level cache's fair share, 64 KiB. */
-#define DEPTH 256
+/* Rows of B that are worked on at a time: with MOST_VECTORS vectors a row they fill two
+   thirds of a nearest cache of 48 KiB, and are read from there by every tile. */
+#define DEPTH 128
+
+/* Rows of A that are worked on at a time: 44 tiles, so that packing a panel of B for
+   them is little beside using it. */
+#define BLOCK_ROWS 264
+
+/* Bytes between rows of B from which on they are gathered into a panel first: each would
+   cost an entry of the address cache, and lines that share their place in the nearest. */
+#define FAR_APART 1024
+
+/* Bytes between columns of A from which on its rows are gathered: each on its own page. */
+#define PAGE 4096
+
+/* Depth from which on a tile of C is fetched while its sums are on their way. */
+#define WORTH_FETCHING 64
 
 #if TILES_PAY
 
+#define UNROLL _Pragma("GCC unroll 16")
+
 #define REAL float
+#define INDEX int
 #define SHORTEST 8
 #include "tiles_of_type.h"
 #undef REAL
+#undef INDEX
 #undef SHORTEST
 
 #define REAL double
+#define INDEX long long
 #define SHORTEST 16
 #include "tiles_of_type.h"
 #undef REAL
+#undef INDEX
 #undef SHORTEST
 
 #else

@@ -2,6 +2,9 @@
 typedef REAL NAME(vector)
     __attribute__((vector_size(VECTOR_BYTES), aligned(sizeof(REAL)), may_alias));
 
+typedef INDEX NAME(indices)
+    __attribute__((vector_size(VECTOR_BYTES), aligned(sizeof(INDEX)), may_alias));
+
 #define LANES ((Py_ssize_t)(VECTOR_BYTES / sizeof(REAL)))
 
 /* Where vector v of a tile begins: side by side, but the last ends with the columns
@@ -19,6 +22,10 @@ static inline __attribute__((always_inline)) void NAME(tile)(
     for (int i = 0; i < rows; i++)
         for (int v = 0; v < vectors; v++)
             sum[i][v] = (NAME(vector)){0};
+    if (k >= WORTH_FETCHING)
+        for (int i = 0; i < rows; i++)
+            for (int v = 0; v < vectors; v++)
+                __builtin_prefetch(c + i * c_row + AT(v), 1);
     for (Py_ssize_t l = 0; l < k; l++) {
         NAME(vector) row[MOST_VECTORS];
         for (int v = 0; v < vectors; v++)
@@ -59,54 +66,111 @@ static __attribute__((noinline)) void NAME(panel)(
 #endif
 }
 
-/* A panel of B side by side: (depth, columns) with rows `width` apart. */
-static inline void NAME(pack)(
-    REAL *packed, const REAL *b, Py_ssize_t b_row, Py_ssize_t b_column,
-    Py_ssize_t depth, Py_ssize_t columns, Py_ssize_t width)
+/* out (LANES, LANES) = inᵀ: blocks of 1, 2, 4 … entries change places. */
+static inline __attribute__((always_inline)) void NAME(transpose)(
+    REAL *out, Py_ssize_t out_row, const REAL *in, Py_ssize_t in_row)
 {
-    Py_ssize_t r = 0;
-    if (b_column == 1) {
-        for (Py_ssize_t l = 0; l < depth; l++)
-            memcpy(packed + l * width, b + l * b_row, columns * sizeof(REAL));
-        return;
+#ifdef __clang__ /* has no shuffle by a vector of indices */
+    for (int i = 0; i < LANES; i++)
+        for (int j = 0; j < LANES; j++)
+            out[j * out_row + i] = in[i * in_row + j];
+#else
+    const NAME(indices) lane = *(const NAME(indices) *)JOIN(lane, REAL, numbers);
+    NAME(vector) x[LANES];
+    UNROLL for (int i = 0; i < LANES; i++)
+        x[i] = *(const NAME(vector) *)(in + i * in_row);
+    UNROLL for (int size = 1; size < LANES; size *= 2) {
+        const NAME(indices) left = lane + (((lane & size) != 0) & (INDEX)(LANES - size));
+        UNROLL for (int i = 0; i < LANES; i++)
+            if (!(i & size)) {
+                const NAME(vector) upper = x[i], lower = x[i + size];
+                x[i] = __builtin_shuffle(upper, lower, left);
+                x[i + size] = __builtin_shuffle(upper, lower, left + size);
+            }
     }
-    for (; r + 8 <= columns; r += 8)
-        for (Py_ssize_t l = 0; l < depth; l++)
-            for (int q = 0; q < 8; q++)
-                packed[l * width + r + q] = b[(r + q) * b_column + l * b_row];
-    for (; r < columns; r++)
-        for (Py_ssize_t l = 0; l < depth; l++)
-            packed[l * width + r] = b[r * b_column + l * b_row];
+    UNROLL for (int i = 0; i < LANES; i++)
+        *(NAME(vector) *)(out + i * out_row) = x[i];
+#endif
 }
 
-/* Rows of B farther apart than this are gathered into a panel first: each would cost
-   an entry of the address cache. */
-#define FAR_APART ((Py_ssize_t)(4096 / sizeof(REAL)))
+/* packed (depth, columns) = bᵀ, its rows `width` apart, b's `b_column`. The last block
+   of either side ends with it and overlaps its neighbour. */
+static void NAME(pack_transposed)(
+    REAL *packed, Py_ssize_t width, const REAL *b, Py_ssize_t b_column,
+    Py_ssize_t depth, Py_ssize_t columns)
+{
+    if (depth < LANES) {
+        for (Py_ssize_t l = 0; l < depth; l++)
+            for (Py_ssize_t r = 0; r < columns; r++)
+                packed[l * width + r] = b[r * b_column + l];
+        return;
+    }
+    for (Py_ssize_t r = 0; r < columns; r += LANES) {
+        const Py_ssize_t column = r < columns - LANES ? r : columns - LANES;
+        for (Py_ssize_t l = 0; l < depth; l += LANES) {
+            const Py_ssize_t row = l < depth - LANES ? l : depth - LANES;
+            NAME(transpose)(packed + row * width + column, width,
+                            b + column * b_column + row, b_column);
+        }
+    }
+}
 
+/* packed (rows, columns), its rows `width` apart, from rows `stride` apart. */
+static inline void NAME(pack)(
+    REAL *packed, Py_ssize_t width, const REAL *source, Py_ssize_t stride,
+    Py_ssize_t rows, Py_ssize_t columns)
+{
+    for (Py_ssize_t i = 0; i < rows; i++)
+        memcpy(packed + i * width, source + i * stride, columns * sizeof(REAL));
+}
+
+/* c (m, n) = a b (+ c) of one slice of k: `depth` columns of a and rows of b. */
+static void NAME(multiply_slice)(
+    REAL *c, const REAL *a, const REAL *b, Py_ssize_t m, Py_ssize_t n, Py_ssize_t depth,
+    Py_ssize_t a_row, Py_ssize_t a_column, Py_ssize_t b_row, Py_ssize_t b_column,
+    int accumulate)
+{
+    enum { WIDTH = MOST_VECTORS * LANES };
+    REAL packed[DEPTH * WIDTH] __attribute__((aligned(64)));
+    const int must_pack = b_column != 1 || b_row * sizeof(REAL) >= FAR_APART;
+    Py_ssize_t left = (n + LANES - 1) / LANES;
+    for (Py_ssize_t j = 0; left > 0;) {
+        /* Never a last panel of one vector, which could begin before its panel. */
+        const int vectors = left == MOST_VECTORS + 1 ? MOST_VECTORS - 1
+            : left < MOST_VECTORS ? (int)left : MOST_VECTORS;
+        left -= vectors;
+        const Py_ssize_t columns = left ? vectors * LANES : n - j;
+        const REAL *panel = b + j * b_column;
+        if (b_column != 1)
+            NAME(pack_transposed)(packed, WIDTH, panel, b_column, depth, columns);
+        else if (must_pack)
+            NAME(pack)(packed, WIDTH, panel, b_row, depth, columns);
+        NAME(panel)(
+            vectors, c + j, n, a, a_row, a_column, must_pack ? packed : panel,
+            must_pack ? WIDTH : b_row, m, depth, columns - LANES, accumulate);
+        j += columns;
+    }
+}
+
+/* One stride of either operand is 1. */
 static void NAME(multiply)(
     REAL *c, const REAL *a, const REAL *b, Py_ssize_t m, Py_ssize_t n, Py_ssize_t k,
     Py_ssize_t a_row, Py_ssize_t a_column, Py_ssize_t b_row, Py_ssize_t b_column,
     int accumulate)
 {
-    REAL packed[DEPTH * MOST_VECTORS * LANES] __attribute__((aligned(64)));
-    const int must_pack = b_column != 1 || b_row >= FAR_APART;
+    REAL packed[DEPTH * BLOCK_ROWS] __attribute__((aligned(64)));
+    const int must_pack = a_row == 1 && a_column * sizeof(REAL) >= PAGE;
     for (Py_ssize_t l = 0; l < k; l += DEPTH) {
         const Py_ssize_t depth = k - l < DEPTH ? k - l : DEPTH;
-        Py_ssize_t left = (n + LANES - 1) / LANES;
-        for (Py_ssize_t j = 0; left > 0;) {
-            /* Never a last panel of one vector, which could begin before its panel. */
-            const int vectors = left == MOST_VECTORS + 1 ? MOST_VECTORS - 1
-                : left < MOST_VECTORS ? (int)left : MOST_VECTORS;
-            left -= vectors;
-            const Py_ssize_t columns = left ? vectors * LANES : n - j;
-            const REAL *panel = b + l * b_row + j * b_column;
+        for (Py_ssize_t i = 0; i < m; i += BLOCK_ROWS) {
+            const Py_ssize_t rows = m - i < BLOCK_ROWS ? m - i : BLOCK_ROWS;
+            const REAL *block = a + i * a_row + l * a_column;
             if (must_pack)
-                NAME(pack)(packed, panel, b_row, b_column, depth, columns, MOST_VECTORS * LANES);
-            NAME(panel)(
-                vectors, c + j, n, a + l * a_column, a_row, a_column,
-                must_pack ? packed : panel, must_pack ? MOST_VECTORS * LANES : b_row,
-                m, depth, columns - LANES, accumulate || l > 0);
-            j += columns;
+                NAME(pack)(packed, BLOCK_ROWS, block, a_column, depth, rows);
+            NAME(multiply_slice)(
+                c + i * n, must_pack ? packed : block, b + l * b_row, rows, n, depth,
+                a_row, must_pack ? BLOCK_ROWS : a_column, b_row, b_column,
+                accumulate || l > 0);
         }
     }
 }
@@ -115,4 +179,3 @@ static void NAME(multiply)(
 #undef AT
 #undef TILES
 #undef COLUMN_OF_TILES
-#undef FAR_APART

@@ -3,6 +3,9 @@
 #define JOIN(a, b, c) JOIN_(a, b, c)
 #define NAME(x) JOIN(x, REAL, VECTOR_BYTES)
 
+/* Counts the lanes of the longest vector. */
+static const INDEX JOIN(lane, REAL, numbers)[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+
 #if defined(__AVX512F__)
 #define VECTOR_BYTES 64
 #include "tiles_of_length.h"
