@@ -78,7 +78,8 @@ class Numbers:
 
 def elementwise_cases(numbers: Numbers) -> Iterator[Case]:
     """Yield the functions of math, and sums."""
-    for name in ("exp", "log", "log1p", "tanh", "sigmoid", "softplus", "erf"):
+    names = ("exp", "log", "log1p", "tanh", "sigmoid", "softplus", "erf", "reciprocal")
+    for name in names:
         x = np.abs(numbers.draw(ROWS * COLUMNS)) / 2
         yield Case(name, "", [np.empty_like(x), x])
     x = numbers.draw(ROWS, COLUMNS)

@@ -143,6 +143,17 @@ TABLE = """
 * erf_even
 - erf_centre(magnitude) if magnitude < seam else erf_tail(magnitude), x)
 + erf_centre(magnitude) if magnitude < seam else erf_tail(magnitude), magnitude)
+* reciprocal_of_infinity
+- <real>1e30 if x > <real>1e30 else x
++ x
+* reciprocal_squared_only
+- r = r + r * (e + e * e)
+-     return
++ r = r + r * e
++     return
+* reciprocal_not_refined
+- return r + r * (<real>1 - x * r)
++ return r
 * softplus_overflows
 - (<real>0 if x < 0 else x) + log1p(exp(-absolute(x)))
 + log(1 + exp(x))
@@ -597,32 +608,32 @@ TABLE = """
 + s[0] = g * g
 * adagrad_epsilon_outside_root
 - s[0] += g * g
--     return -rate * g / square_root(s[0] + epsilon)
+-     return -rate * g * math.reciprocal(square_root(s[0] + epsilon))
 + s[0] += g * g
-+     return -rate * g / (square_root(s[0]) + epsilon)
++     return -rate * g * math.reciprocal(square_root(s[0]) + epsilon)
 * rmsprop_without_gain
 - s[0] = rho * s[0] + gain * g * g
 + s[0] = rho * s[0] + g * g
 * rmsprop_epsilon_outside_root
 - s[0] = rho * s[0] + gain * g * g
--     return -rate * g / square_root(s[0] + epsilon)
+-     return -rate * g * math.reciprocal(square_root(s[0] + epsilon))
 + s[0] = rho * s[0] + gain * g * g
-+     return -rate * g / (square_root(s[0]) + epsilon)
++     return -rate * g * math.reciprocal(square_root(s[0]) + epsilon)
 * rmsprop_other_decay
 - rmsprop(v + i, g, rate, decay_2, gain_2, epsilon)
 + rmsprop(v + i, g, rate, decay_1, gain_1, epsilon)
 * adam_epsilon_inside_root
-- rate * v[0] / (square_root(s[0]) + epsilon)
-+ rate * v[0] / square_root(s[0] + epsilon)
+- rate * v[0] * math.reciprocal(square_root(s[0]) + epsilon)
++ rate * v[0] * math.reciprocal(square_root(s[0] + epsilon))
 * adam_gradient_for_moment
-- rate * v[0] / (
-+ rate * g / (
+- rate * v[0] * math
++ rate * g * math
 * adam_second_moment_late
 - s[0] = beta_2 * s[0] + gain_2 * g * g
--     return -rate * v[0] / (square_root(s[0]) + epsilon)
+-     return -rate * v[0] * math.reciprocal(square_root(s[0]) + epsilon)
 + cdef real late = s[0]
 +     s[0] = beta_2 * s[0] + gain_2 * g * g
-+     return -rate * v[0] / (square_root(late) + epsilon)
++     return -rate * v[0] * math.reciprocal(square_root(late) + epsilon)
 * adam_second_moment_uncorrected
 - rule.learning_rate * correction / (
 + rule.learning_rate / (
@@ -652,21 +663,30 @@ TABLE = """
 * adamw_moments_uncorrected
 - rule.optimizer == ADAM or rule.optimizer == ADAMW
 + rule.optimizer == ADAM
-* plain_gradient_without_penalty
-- return grads[i] + l2 * w[i] if plain
-+ return grads[i] if plain
+* update_without_penalty
+- move(w, grads, v, s, n, step, l2)
++ move(w, grads, v, s, n, step, 0)
 * gradient_not_scaled
-- scale * penalised(grads[i], w[i], l1, l2)
-+ penalised(grads[i], w[i], l1, l2)
+- scale * penalised(grads[begin + i], w[begin + i], l1, l2)
++ penalised(grads[begin + i], w[begin + i], l1, l2)
 * penalty_not_scaled
-- scale * penalised(grads[i], w[i], l1, l2)
-+ penalised(scale * grads[i], w[i], l1, l2)
-* plain_in_spite_of_l1
-- plain = l1 == 0 and scale == 1
-+ plain = scale == 1
-* plain_in_spite_of_scale
-- plain = l1 == 0 and scale == 1
-+ plain = l1 == 0
+- scale * penalised(grads[begin + i], w[begin + i], l1, l2)
++ penalised(scale * grads[begin + i], w[begin + i], l1, l2)
+* penalty_of_first_chunk
+- penalised(grads[begin + i], w[begin + i], l1, l2)
++ penalised(grads[begin + i], w[i], l1, l2)
+* penalty_twice
+- s + begin, size, step, <real>0)
++ s + begin, size, step, l2)
+* chunk_by_first_slots
+- v + begin, s + begin, size
++ v, s, size
+* unscaled_in_spite_of_l1
+- if l1 == 0 and scale == 1:
++ if scale == 1:
+* unscaled_in_spite_of_scale
+- if l1 == 0 and scale == 1:
++ if l1 == 0:
 * sgd_without_decay
 - shrink * w[i] + sgd(
 + w[i] + sgd(

@@ -43,6 +43,7 @@ LIMITS = {
     "sigmoid": 5,
     "erf": 3,
     "softplus": 3,
+    "reciprocal": 2,
 }
 EXACT = {
     "exp": np.exp,
@@ -52,6 +53,7 @@ EXACT = {
     "sigmoid": exact_sigmoid,
     "erf": exact_erf,
     "softplus": exact_softplus,
+    "reciprocal": np.reciprocal,
 }
 
 
@@ -64,6 +66,9 @@ def sample(function, dtype):
     if function == "log1p":
         tiny = 2 ** random.uniform(-60, 0, 100_000)
         return np.concatenate([tiny, random.uniform(0, 1, 100_000)]).astype(dtype)
+    if function == "reciprocal":
+        exponents = np.log2([np.finfo(dtype).tiny, 1e30])
+        return (2 ** random.uniform(*exponents, 300_000)).astype(dtype)
     wide = random.uniform(-1, 1, 200_000) * RANGES[function]
     small = random.uniform(-1, 1, 100_000) * 2 ** random.uniform(-40, 0, 100_000)
     subnormal = np.finfo(dtype).smallest_subnormal
@@ -93,7 +98,7 @@ def test_error_in_ulp(function, dtype):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("function", sorted(LIMITS.keys() - {"log1p"}))
+@pytest.mark.parametrize("function", sorted(LIMITS.keys() - {"log1p", "reciprocal"}))
 def test_special_values(function, dtype):
     """Infinities, NaN, zeros, and results that overflow, underflow or are subnormal."""
     info = np.finfo(dtype)
@@ -111,6 +116,17 @@ def test_special_values(function, dtype):
     np.testing.assert_array_equal(out[~regular], exact[~regular])
     error = np.abs(out[regular] - exact[regular])
     assert (error <= LIMITS[function] * ulp[regular]).all()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_reciprocal_of_what_optimizers_meet(dtype):
+    """Overflowed moments stop a parameter, NaN is kept, and seen."""
+    x = np.array([np.inf, 1e38, np.nan], dtype)
+    out = np.empty_like(x)
+    _kernels.reciprocal(out, x)
+    assert (out[:2] >= 0).all()
+    assert (out[:2] < 1e-29).all()
+    assert np.isnan(out[2])
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

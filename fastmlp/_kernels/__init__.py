@@ -64,6 +64,7 @@ FUNCTIONS = (
     "sigmoid",
     "softplus",
     "erf",
+    "reciprocal",
     "activate",
     "add_bias_and_activate",
     "multiply_slope",

@@ -9,6 +9,7 @@ fastmlp/optimizers.py, which says what its decays are called in public.
 """
 from libc.math cimport pow, sqrt, sqrtf
 
+from fastmlp._kernels cimport math
 from fastmlp._kernels.regularizers cimport penalised
 from fastmlp._kernels.types cimport Rule, real
 
@@ -20,6 +21,10 @@ cdef enum Optimizer:
     RMSPROP = 4
     ADAM = 5
     ADAMW = 6
+
+cdef enum:
+    # Gradients that are kept on the stack.
+    CHUNK = 512
 
 
 cdef struct Coefficients:
@@ -62,7 +67,7 @@ cdef inline real nesterov(real* v, real g, real rate, real mu) noexcept nogil:
 cdef inline real adagrad(real* s, real g, real rate, real epsilon) noexcept nogil:
     """s += g²; by −η g/√(s + ε), ε inside the root (Duchi et al. 2011)"""
     s[0] += g * g
-    return -rate * g / square_root(s[0] + epsilon)
+    return -rate * g * math.reciprocal(square_root(s[0] + epsilon))
 
 
 cdef inline real rmsprop(
@@ -70,7 +75,7 @@ cdef inline real rmsprop(
 ) noexcept nogil:
     """s = ρs + (1 − ρ)g²; by −η g/√(s + ε), ε inside the root (Hinton 2012)"""
     s[0] = rho * s[0] + gain * g * g
-    return -rate * g / square_root(s[0] + epsilon)
+    return -rate * g * math.reciprocal(square_root(s[0] + epsilon))
 
 
 cdef inline real adam(
@@ -80,7 +85,7 @@ cdef inline real adam(
     """v = β₁v + (1 − β₁)g; s = β₂s + (1 − β₂)g²; by −η' v/(√s + ε) (Kingma & Ba 2014)"""
     v[0] = beta_1 * v[0] + gain_1 * g
     s[0] = beta_2 * s[0] + gain_2 * g * g
-    return -rate * v[0] / (square_root(s[0]) + epsilon)
+    return -rate * v[0] * math.reciprocal(square_root(s[0]) + epsilon)
 
 
 cdef inline bint has_moments(const Rule* rule) noexcept nogil:
@@ -110,47 +115,57 @@ cdef inline Coefficients begin_step(const Rule* rule) noexcept nogil:
     return step
 
 
-cdef inline real gradient(
-    const real* w, const real* grads, Py_ssize_t i, real l1, real l2, real scale, bint plain
+cdef inline void move(
+    real* w, const real* grads, real* v, real* s, Py_ssize_t n, const Coefficients* step,
+    real l2,
 ) noexcept nogil:
-    """g with its penalty, scaled. Plain: neither l1 nor scale, which most networks do not
-    have and small ones would pay for; the compiler takes the choice out of the loop."""
-    return grads[i] + l2 * w[i] if plain else scale * penalised(grads[i], w[i], l1, l2)
+    """One step of n parameters with g = grads + l2 w, w shrunk before it."""
+    cdef Py_ssize_t i
+    cdef real g, rate = step.rate, epsilon = step.epsilon, shrink = step.shrink
+    cdef real decay_1 = step.decay_1, gain_1 = 1 - step.decay_1
+    cdef real decay_2 = step.decay_2, gain_2 = 1 - step.decay_2
+    if step.optimizer == SGD:
+        for i in range(n):
+            g = grads[i] + l2 * w[i]
+            w[i] = shrink * w[i] + sgd(g, rate)
+    elif step.optimizer == MOMENTUM:
+        for i in range(n):
+            g = grads[i] + l2 * w[i]
+            w[i] = shrink * w[i] + momentum(v + i, g, rate, decay_1)
+    elif step.optimizer == NESTEROV:
+        for i in range(n):
+            g = grads[i] + l2 * w[i]
+            w[i] = shrink * w[i] + nesterov(v + i, g, rate, decay_1)
+    elif step.optimizer == ADAGRAD:
+        for i in range(n):
+            g = grads[i] + l2 * w[i]
+            w[i] = shrink * w[i] + adagrad(v + i, g, rate, epsilon)
+    elif step.optimizer == RMSPROP:
+        for i in range(n):
+            g = grads[i] + l2 * w[i]
+            w[i] = shrink * w[i] + rmsprop(v + i, g, rate, decay_2, gain_2, epsilon)
+    else:
+        for i in range(n):
+            g = grads[i] + l2 * w[i]
+            w[i] = shrink * w[i] + adam(
+                v + i, s + i, g, rate, decay_1, gain_1, decay_2, gain_2, epsilon)
 
 
 cdef inline void update(
     real* w, const real* grads, real* v, real* s, Py_ssize_t n, const Coefficients* step
 ) noexcept nogil:
     """One step of n parameters with g = scale (grads + l1 sign w + l2 w), w shrunk
-    before it. v and s are the two slots."""
-    cdef Py_ssize_t i
-    cdef real g, rate = step.rate, epsilon = step.epsilon
-    cdef real decay_1 = step.decay_1, gain_1 = 1 - step.decay_1
-    cdef real decay_2 = step.decay_2, gain_2 = 1 - step.decay_2
-    cdef real l1 = step.l1, l2 = step.l2, shrink = step.shrink, scale = step.scale
-    cdef bint plain = l1 == 0 and scale == 1
-    if step.optimizer == SGD:
-        for i in range(n):
-            g = gradient(w, grads, i, l1, l2, scale, plain)
-            w[i] = shrink * w[i] + sgd(g, rate)
-    elif step.optimizer == MOMENTUM:
-        for i in range(n):
-            g = gradient(w, grads, i, l1, l2, scale, plain)
-            w[i] = shrink * w[i] + momentum(v + i, g, rate, decay_1)
-    elif step.optimizer == NESTEROV:
-        for i in range(n):
-            g = gradient(w, grads, i, l1, l2, scale, plain)
-            w[i] = shrink * w[i] + nesterov(v + i, g, rate, decay_1)
-    elif step.optimizer == ADAGRAD:
-        for i in range(n):
-            g = gradient(w, grads, i, l1, l2, scale, plain)
-            w[i] = shrink * w[i] + adagrad(v + i, g, rate, epsilon)
-    elif step.optimizer == RMSPROP:
-        for i in range(n):
-            g = gradient(w, grads, i, l1, l2, scale, plain)
-            w[i] = shrink * w[i] + rmsprop(v + i, g, rate, decay_2, gain_2, epsilon)
-    else:
-        for i in range(n):
-            g = gradient(w, grads, i, l1, l2, scale, plain)
-            w[i] = shrink * w[i] + adam(
-                v + i, s + i, g, rate, decay_1, gain_1, decay_2, gain_2, epsilon)
+    before it. v and s are the two slots. Most networks have neither l1 nor scale, and
+    small ones would pay for them: where there are, g is found beforehand."""
+    cdef real g[CHUNK]
+    cdef real l1 = step.l1, l2 = step.l2, scale = step.scale
+    cdef Py_ssize_t i, size, begin = 0
+    if l1 == 0 and scale == 1:
+        move(w, grads, v, s, n, step, l2)
+        return
+    while begin < n:
+        size = min(<Py_ssize_t>CHUNK, n - begin)
+        for i in range(size):
+            g[i] = scale * penalised(grads[begin + i], w[begin + i], l1, l2)
+        move(w + begin, g, v + begin, s + begin, size, step, <real>0)
+        begin += size

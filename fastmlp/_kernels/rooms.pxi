@@ -51,6 +51,13 @@ def erf(real[::1] out, const real[::1] x):
         out[i] = math.erf(x[i])
 
 
+def reciprocal(real[::1] out, const real[::1] x):
+    """out = 1/x, x positive and normal."""
+    cdef Py_ssize_t i
+    for i in range(x.shape[0]):
+        out[i] = math.reciprocal(x[i])
+
+
 def activate(real[:, ::1] a, Py_ssize_t activation):
     """a (rows, n) becomes σ(a)."""
     activations.activate(&a[0, 0], a.shape[0], a.shape[1], activation)

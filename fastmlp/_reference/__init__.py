@@ -37,7 +37,16 @@ from fastmlp._reference.losses import (
     differentiate_head,
     evaluate_head,
 )
-from fastmlp._reference.math import erf, exp, log, log1p, sigmoid, softplus, tanh
+from fastmlp._reference.math import (
+    erf,
+    exp,
+    log,
+    log1p,
+    reciprocal,
+    sigmoid,
+    softplus,
+    tanh,
+)
 from fastmlp._reference.optimizers import OPTIMIZER_FUNCTIONS, update
 from fastmlp._reference.products import (
     multiply_nn,
@@ -83,6 +92,7 @@ __all__ = [
     "normalize",
     "normalize_deltas",
     "predict",
+    "reciprocal",
     "scale_and_shift",
     "sigmoid",
     "softplus",

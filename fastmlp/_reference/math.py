@@ -41,6 +41,11 @@ def softplus(out, x):
     _write(out, partial(np.logaddexp, 0), x)
 
 
+def reciprocal(out, x):
+    """Set out = 1/x."""
+    _write(out, np.reciprocal, x)
+
+
 @np.errstate(over="ignore")
 def logistic(x):
     """1/(1 + e⁻ˣ), as a new array; 0 where e⁻ˣ overflows."""
