@@ -12,8 +12,8 @@ from Cython.Build import cythonize
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
-# An engine is one large unit, and GCC stops inlining where such a one has grown by half;
-# a loop whose formula is called is not vectorised.
+# An engine is one large unit. GCC stops inlining where such a one has grown by half,
+# and a loop whose formula is called is not vectorised.
 COMMON = [
     "-O3",
     "-g0",

@@ -27,6 +27,7 @@ from fastmlp.workspace import (
     aligned_empty,
     build_arena,
     build_layers,
+    count_entries,
     count_params,
     count_stats,
 )
@@ -183,6 +184,7 @@ class Network:
         ]
         self.batch_norm = bool(batch_norm)
         self.layers = self._build_layers()
+        self.arena_entries = count_entries(self.layers)
 
     @property
     def n_target_columns(self) -> int:
@@ -242,7 +244,7 @@ class Network:
         -------
         ndarray of shape (n_samples, n_outputs)
         """
-        return self._evaluate_layers(self.layers, X)
+        return self._evaluate_layers(self.layers, self.arena_entries, X)
 
     def hidden_activations(self, X: ArrayLike) -> list[np.ndarray]:
         """The outputs of every hidden layer, as prediction sees them.
@@ -259,9 +261,8 @@ class Network:
         outputs: list[np.ndarray] = []
         for number in range(len(self.layers) - 1):
             below = X if number == 0 else outputs[-1]
-            outputs.append(
-                self._evaluate_layers(self.layers[number : number + 1], below)
-            )
+            layer = self.layers[number : number + 1]
+            outputs.append(self._evaluate_layers(layer, count_entries(layer), below))
         return outputs
 
     def input_gradients(
@@ -351,7 +352,7 @@ class Network:
         grads = aligned_empty(self.params.size, self.dtype)
         value = _kernels.compute_loss_and_gradient(
             grads,
-            build_arena(self.layers, capacity, self.dtype),
+            build_arena(self.arena_entries, capacity, self.dtype),
             *data,
             *self._model(self.layers),
             capacity,
@@ -399,7 +400,8 @@ class Network:
         data = self._as_data(X, y, sample_weight)
         layers = self._build_layers(spread=True)
         capacity = _block_rows(len(data[1]))
-        arena, r_arena = (build_arena(layers, capacity, self.dtype) for _ in range(2))
+        entries = count_entries(layers)
+        arena, r_arena = (build_arena(entries, capacity, self.dtype) for _ in range(2))
         product = np.empty_like(self.params)
         params, _, *rest = self._model(layers)
         _kernels.multiply_hessian(
@@ -464,7 +466,7 @@ class Network:
         data = self._as_data(X, y, sample_weight)
         capacity = _block_rows(len(data[1]))
         return _kernels.compute_loss(
-            build_arena(self.layers, capacity, self.dtype),
+            build_arena(self.arena_entries, capacity, self.dtype),
             *data,
             self.params,
             self.stats,
@@ -484,13 +486,15 @@ class Network:
             spread=spread,
         )
 
-    def _evaluate_layers(self, layers: np.ndarray, X: ArrayLike) -> np.ndarray:
+    def _evaluate_layers(
+        self, layers: np.ndarray, entries: tuple[int, int], X: ArrayLike
+    ) -> np.ndarray:
         """What some successive layers make of the inputs of the first."""
         inputs = as_inputs(X, int(layers["n_in"][0]), self.dtype)
         n_rows = count_rows(inputs)
         capacity = _block_rows(n_rows)
         out = np.empty((n_rows, layers["n_out"][-1]), dtype=self.dtype)
-        arena = build_arena(layers, capacity, self.dtype)
+        arena = build_arena(entries, capacity, self.dtype)
         _kernels.predict(out, arena, inputs, self.params, self.stats, layers, capacity)
         return out
 
@@ -500,7 +504,7 @@ class Network:
         out = np.empty((n_rows, self.layer_sizes[0]), dtype=self.dtype)
         _kernels.input_gradient(
             out,
-            build_arena(self.layers, capacity, self.dtype),
+            build_arena(self.arena_entries, capacity, self.dtype),
             inputs,
             cotangents,
             self.params,

@@ -76,7 +76,7 @@ class Trainer:
         )
         n_gathered = 0 if isinstance(X, tuple) else network.layer_sizes[0]
         self._arena = build_arena(
-            network.layers, self._capacity, network.dtype, n_gathered
+            network.arena_entries, self._capacity, network.dtype, n_gathered
         )
         self._grads = aligned_empty(network.params.size, network.dtype)
         self._slice_batches = 1

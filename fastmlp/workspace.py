@@ -3,6 +3,7 @@
 The layout is the contract between Python and the kernels; docs/contracts.md draws it.
 """
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -46,10 +47,10 @@ _ALIGNMENT = 64
 
 def aligned_empty(shape: int | tuple[int, ...], dtype: np.dtype) -> np.ndarray:
     """An uninitialised C-contiguous array that begins on a 64-byte boundary."""
-    n_bytes = int(np.prod(shape)) * dtype.itemsize
-    raw = np.empty(n_bytes + _ALIGNMENT, dtype=np.uint8)
-    begin = -raw.ctypes.data % _ALIGNMENT
-    return raw[begin : begin + n_bytes].view(dtype).reshape(shape)
+    size = shape if isinstance(shape, int) else math.prod(shape)
+    raw = np.empty(size * dtype.itemsize + _ALIGNMENT, dtype=np.uint8)
+    address, _ = raw.__array_interface__["data"]
+    return np.ndarray(shape, dtype, raw, -address % _ALIGNMENT)
 
 
 def aligned_copy(array: np.ndarray) -> np.ndarray:
@@ -135,15 +136,21 @@ def _place_blocks(layers: np.ndarray, apart: Sequence[bool], column: int) -> Non
         column += 2 * n_out
 
 
+def count_entries(layers: np.ndarray) -> tuple[int, int]:
+    """Entries of an arena: for each of its rows, and behind them."""
+    last = layers[-1]
+    return int(last["deltas"] + last["n_out"]), _kernels.count_extras(layers)
+
+
 def build_arena(
-    layers: np.ndarray, capacity: int, dtype: np.dtype, n_gathered: int = 0
+    entries: tuple[int, int], capacity: int, dtype: np.dtype, n_gathered: int = 0
 ) -> np.ndarray:
     """An arena for ``capacity`` rows.
 
     Parameters
     ----------
-    layers : ndarray of LAYER
-        The layer table.
+    entries : tuple of int
+        What :func:`count_entries` says of the layers.
     capacity : int
         Rows worked on at a time.
     dtype : dtype
@@ -152,5 +159,5 @@ def build_arena(
         Inputs gathered for each row: those of the network where it trains on dense
         rows, none where X is sparse or read in place.
     """
-    n_columns = int(layers["deltas"][-1] + layers["n_out"][-1]) + n_gathered
-    return aligned_empty(n_columns * capacity + _kernels.count_extras(layers), dtype)
+    per_row, behind = entries
+    return aligned_empty((per_row + n_gathered) * capacity + behind, dtype)

@@ -1432,8 +1432,8 @@ TABLE = """
 - layer["deltas"] = column + n_out
 + layer["deltas"] = column
 * not_aligned
-- begin = -raw.ctypes.data % _ALIGNMENT
-+ begin = 8 - raw.ctypes.data % 8
+- raw, -address % _ALIGNMENT)
++ raw, 8 - address % 8)
 * z_overwritten_by_a
 - column += n_out if z_apart else 0
 + column += 0
@@ -1937,6 +1937,18 @@ TABLE = """
 - self.__dict__.update(before)
 -             raise
 + raise
+* validation_skipped_with_names
+- if type(X) is not np.ndarray or hasattr(self, "feature_names_in_"):
++ if type(X) is not np.ndarray:
+* validation_skipped_of_other_columns
+- X.ndim != 2 or X.shape[1] != self.n_features_in_ or
++ X.ndim != 2 or
+* validation_skipped_of_no_rows
+- X.shape[1] != self.n_features_in_ or X.size == 0
++ X.shape[1] != self.n_features_in_
+* validation_skipped_of_nan
+- return bool(np.isfinite(X.sum()))
++ return True
 * changed_alpha_ignored
 - model.network = network.copy(**self._network_settings())
 + model.network = network.copy()
@@ -1974,7 +1986,7 @@ TABLE = """
 - checked_sample_weight(sample_weight_val, X, "sample_weight_val")
 + None
 * dtype_ignored
-- types = check_dtype(self.dtype)
+- types = [check_dtype(self.dtype)]
 + pass
 * rate_of_gd_not_handed_on
 - learning_rate=self.learning_rate_init

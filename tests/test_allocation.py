@@ -28,7 +28,7 @@ from fastmlp.inputs import as_inputs
 from fastmlp.network import Network
 from fastmlp.optimizers import Optimizer
 from fastmlp.training import Trainer
-from fastmlp.workspace import build_arena
+from fastmlp.workspace import build_arena, count_entries
 
 FEW, MANY = 1, 500
 N_ROWS, N_IN, N_OUT = 50, 40, 3
@@ -354,7 +354,8 @@ def count_row_blocks(dtype):
     """Allocations of the calls that walk all rows, for few blocks and for many."""
     network = make_network(dtype)
     layers = network._build_layers(spread=True)
-    arena, r_arena = (build_arena(layers, BLOCK, network.dtype) for _ in range(2))
+    entries = count_entries(layers)
+    arena, r_arena = (build_arena(entries, BLOCK, network.dtype) for _ in range(2))
     grads = np.empty_like(network.params)
     model = (network.params, network.stats, layers)
     terms = (network.objective, network.numbers)

@@ -13,6 +13,7 @@ import sklearn.neural_network
 from sklearn import datasets
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.preprocessing import scale
+from sklearn.utils._param_validation import validate_parameter_constraints
 from threadpoolctl import threadpool_limits
 
 import fastmlp
@@ -594,3 +595,20 @@ def assert_interrupted(model):
         a is b for a, b in zip(model.coefs_, model._model.network.weights, strict=True)
     )
     assert np.isfinite(model.predict(iris()[0])).all()
+
+
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_defaults_are_valid(name):
+    """What validation leaves out."""
+    model = getattr(fastmlp, name)()
+    params = model.get_params()
+    assert params == model._default_parameters()
+    validate_parameter_constraints(model._parameter_constraints, params, name)
+
+
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_predict_on_finite_rows_with_an_infinite_sum(name):
+    model = fitted(name)
+    X = np.full((3, 4), np.finfo(float).max) * np.array([[1], [-1], [0]])
+    model.coefs_[0][...] = 1e-308
+    assert np.array_equal(model.predict(X), model.predict(X.tolist()))

@@ -174,7 +174,7 @@ def test_log_loss_of_saturated_outputs(head, dtype):
 @pytest.mark.parametrize("n", [1, 2, 3, 10, 33, 85, 1030])
 @pytest.mark.parametrize("k", [1, 5, 40, 300])
 def test_products(k, n, m, dtype):
-    """Every vector length, all tails, packed panels and rows, several blocks and depths."""
+    """Every vector length, all tails, what is packed, several blocks and depths."""
     empty = np.full((m, n), np.nan, dtype)
     a, at, b, bt = (
         draw(shape, dtype, seed)

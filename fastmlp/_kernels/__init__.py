@@ -8,7 +8,7 @@ import importlib
 import importlib.util
 import os
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -93,7 +93,8 @@ FUNCTIONS = (
 )
 
 
-def __getattr__(name: str) -> Callable[..., Any]:
-    if name in FUNCTIONS:
-        return getattr(engine, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+globals().update({name: getattr(engine, name) for name in FUNCTIONS})
+
+if TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Callable[..., Any]: ...

@@ -17,7 +17,6 @@ from sklearn.utils.multiclass import (
     type_of_target,
     unique_labels,
 )
-from sklearn.utils.validation import check_is_fitted
 
 from fastmlp.estimators._base import BaseMLP
 from fastmlp.estimators._docs import fill_docstring
@@ -293,8 +292,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         -------
         ndarray of shape (n_samples, n_classes, n_features)
         """
-        check_is_fitted(self)
-        network, inputs = self._current_network(), self._checked_inputs(X)
+        inputs = self._checked_inputs(X)
+        network = self._current_network()
         gradients = network.input_gradients(inputs)
         if self.out_activation_ == "softmax":
             return gradients

@@ -5,6 +5,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.preprocessing import LabelBinarizer
+from sklearn.utils.multiclass import type_of_target
+
+
+def sort_classes(y: ArrayLike) -> np.ndarray:
+    """What occurs in y, sorted; strings among objects as NumPy's strings."""
+    classes = np.unique(y)
+    return np.array(classes.tolist()) if classes.dtype == object else classes
 
 
 class Labels:
@@ -32,9 +39,12 @@ class Labels:
     """
 
     def __init__(self, y: ArrayLike) -> None:
-        self._binarizer = LabelBinarizer().fit(y)
-        self.classes_ = self._binarizer.classes_
-        self.kind = self._binarizer.y_type_
+        self.kind = type_of_target(y, input_name="y")
+        if self.kind in ("binary", "multiclass"):
+            self.classes_ = sort_classes(y)
+        else:
+            self._binarizer = LabelBinarizer().fit(y)
+            self.classes_ = self._binarizer.classes_
 
     @property
     def exclusive(self) -> bool:

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
+from inspect import signature
 from numbers import Integral, Real
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.metrics import get_scorer_names
-from sklearn.utils._param_validation import Interval, Options, StrOptions
+from sklearn.utils._param_validation import (
+    Interval,
+    Options,
+    StrOptions,
+    validate_parameter_constraints,
+)
 
 from fastmlp import _kernels
 from fastmlp.initialization import INITIALIZERS
@@ -116,3 +123,20 @@ class Parameters:
     callbacks: Sequence[Callable[[int, dict[str, float]], object]] | None
     dtype: str | type | np.dtype | None
     n_threads: int | None
+
+    @classmethod
+    @cache
+    def _default_parameters(cls) -> dict[str, Any]:
+        parameters = signature(cls).parameters.values()
+        return {parameter.name: parameter.default for parameter in parameters}
+
+    def _validate_params(self) -> None:
+        """Check those that are not their defaults; all take as long as a short fit."""
+        given = {
+            name: value
+            for name, default in self._default_parameters().items()
+            if (value := getattr(self, name)) is not default
+        }
+        validate_parameter_constraints(
+            self._parameter_constraints, given, caller_name=type(self).__name__
+        )

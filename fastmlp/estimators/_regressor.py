@@ -12,7 +12,6 @@ from sklearn.base import RegressorMixin, _fit_context
 from sklearn.metrics import d2_pinball_score
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_is_fitted
 
 from fastmlp import _kernels
 from fastmlp.estimators._base import BaseMLP
@@ -245,8 +244,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         ndarray of shape (n_samples, n_features) or (n_samples, n_outputs, n_features)
             The latter for several outputs.
         """
-        check_is_fitted(self)
-        gradients = self._current_network().input_gradients(self._checked_inputs(X))
+        inputs = self._checked_inputs(X)
+        gradients = self._current_network().input_gradients(inputs)
         return gradients[:, 0] if gradients.shape[1] == 1 else gradients
 
     def score(
