@@ -31,6 +31,12 @@ BULK_UNITS = ((64, 100, 10), (784, 512, 512, 10))
 N_BULK_ROWS = 20_000
 N_CHECKED_ROWS = 100
 GEMM_SHARE = 0.85
+# How both libraries have X validated.
+X_SETTINGS = {
+    "accept_sparse": ["csr", "csc"],
+    "dtype": (np.float64, np.float32),
+    "order": "C",
+}
 TOLERANCE = {"float32": 1e-3, "float64": 1e-8}
 
 
@@ -103,13 +109,7 @@ def validations(model, X: np.ndarray, y: np.ndarray) -> dict[str, Callable]:
     from sklearn.preprocessing import LabelBinarizer
     from sklearn.utils.validation import validate_data
 
-    settings = {
-        "multi_output": True,
-        "y_numeric": is_regressor(model),
-        "accept_sparse": ["csr", "csc"],
-        "dtype": (np.float64, np.float32),
-        "order": "C",
-    }
+    settings = X_SETTINGS | {"multi_output": True, "y_numeric": is_regressor(model)}
     found: dict[str, Callable] = {
         "_validate_params": model._validate_params,
         "validate_data": lambda: validate_data(model, X, y, **settings),
@@ -152,7 +152,9 @@ def measure_fit(estimator: str, repeats: int) -> list[dict]:
 
 
 def measure_row(dtype: str, repeats: int) -> list[dict]:
-    """Time predictions of one row."""
+    """Time predictions of one row, and what scikit-learn itself does in them."""
+    from sklearn.utils.validation import check_is_fitted, validate_data
+
     rng = np.random.default_rng(0)
     X = rng.standard_normal((N_FITTED_ROWS, ROW_UNITS[0])).astype(dtype)
     y = (X @ rng.standard_normal((ROW_UNITS[0], ROW_UNITS[-1]))).argmax(axis=1)
@@ -162,7 +164,15 @@ def measure_row(dtype: str, repeats: int) -> list[dict]:
     theirs.fit(X, y)
     proba = theirs.predict_proba(X)
     check_close(dtype, ours.predict_proba(X), proba, TOLERANCE[dtype])
-    row, rows = X[:1].copy(), []
+    row = X[:1].copy()
+    checks = {
+        "check_is_fitted": partial(check_is_fitted, ours),
+        "validate_data": partial(validate_data, ours, row, reset=False, **X_SETTINGS),
+    }
+    rows = [
+        inform(f"scikit-learn's {n} of one row, {dtype}", "µs", median_us(f, repeats))
+        for n, f in checks.items()
+    ]
     for method in "predict", "predict_proba":
         us, theirs_us = (
             median_us(partial(getattr(model, method), row), repeats)
