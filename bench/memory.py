@@ -22,7 +22,7 @@ from bench.worker import WorkerError, run_worker
 MIB = 2**20
 # Parameters, their gradient, and the two moments of Adam.
 PARAM_ARRAYS = 4
-ALLOWANCE_MIB = 5
+ALLOWANCE_MIB = 5e6 / MIB
 N_EPOCHS = 2
 N_WARM_ROWS = 64
 LOSS_TOLERANCE = 1e-3
