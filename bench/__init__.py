@@ -5,6 +5,9 @@
     python -m bench steps      training steps, every peer at its best thread count
     python -m bench kernels    native kernels against their NumPy reference
     python -m bench fit        a whole fit of digits against scikit-learn
+    python -m bench calls      what a call costs around the engine
+    python -m bench memory     the memory that a fit needs
+    python -m bench crowd      threads beside busy processes
     python -m bench table      the README's table from bench/results (--check)
 
 Nothing is timed before it agrees: a peer's few first steps with a plain NumPy

@@ -58,6 +58,9 @@ def parse_arguments() -> argparse.Namespace:
             help="thread counts to try; by default 1 and every CPU",
         )
     add_measuring(commands, "kernels", "native kernels, against NumPy")
+    add_measuring(commands, "calls", "what a call costs around the engine")
+    add_measuring(commands, "memory", "the memory that a fit needs")
+    add_measuring(commands, "crowd", "threads beside busy processes")
     table = commands.add_parser("table", help="write the README's table")
     table.add_argument("--check", action="store_true", help="only compare")
     return parser.parse_args()
@@ -77,6 +80,18 @@ def main() -> int:
         from bench import kernels
 
         return kernels.run(options.repeats, options.json)
+    if options.command == "calls":
+        from bench import calls
+
+        return calls.run(options.repeats, options.json)
+    if options.command == "memory":
+        from bench import memory
+
+        return memory.run(options.repeats, options.json)
+    if options.command == "crowd":
+        from bench import crowd
+
+        return crowd.run(options.repeats, options.json)
     if options.command == "fit":
         from bench import fit
 

@@ -83,7 +83,10 @@ def asks_to_stop(answer: object) -> bool:
 
 def raise_if_diverged(numbers: np.ndarray) -> None:
     """ValueError if any of a solver's results is infinite or NaN."""
-    if not np.isfinite(numbers).all():
+    with np.errstate(over="ignore", invalid="ignore"):
+        total = numbers.sum()
+    # A mask of all numbers is made only where their sum may have overflowed.
+    if not np.isfinite(total) and not np.isfinite(numbers).all():
         raise ValueError(
             "Solver produced non-finite parameter weights. The input data may contain "
             "large values and need to be preprocessed."

@@ -283,7 +283,7 @@ def fit_first_order(trainer: Trainer, loop: Loop, rows: np.ndarray) -> Run:
     loop : Loop
         How epochs follow each other.
     rows : ndarray of intp
-        The rows of the data to train on.
+        The rows of the data to train on; put in each epoch's order in place.
 
     Returns
     -------
@@ -296,7 +296,7 @@ def fit_first_order(trainer: Trainer, loop: Loop, rows: np.ndarray) -> Run:
     """
     columns = COLUMNS if loop.validation is None else COLUMNS + VALIDATION_COLUMNS
     run = Run({name: [] for name in columns})
-    network = trainer.network
+    network, run.order = trainer.network, rows
     if loop.early_stopping:
         run.best = network.params.copy(), network.stats.copy()
     try:
@@ -321,8 +321,7 @@ def _run_epochs(trainer: Trainer, loop: Loop, rows: np.ndarray, run: Run) -> Non
         )
         before = None if loop.param_tol is None else params.copy()
         if loop.shuffle:
-            rows = reshuffle(rows, loop.random_state)
-        run.order = rows
+            reshuffle(rows, loop.random_state)
         logs = _run_epoch(trainer, loop, rows, epoch)
         run.record(logs)
         asked = [asks_to_stop(f(epoch, dict(logs))) for f in loop.callbacks]
@@ -359,11 +358,9 @@ def _run_epoch(
     return logs
 
 
-def reshuffle(rows: np.ndarray, random_state: np.random.RandomState) -> np.ndarray:
-    """The rows in a new order, with the draws of ``sklearn.utils.shuffle``."""
-    permutation = np.arange(len(rows))
-    random_state.shuffle(permutation)
-    return rows[permutation]
+def reshuffle(rows: np.ndarray, random_state: np.random.RandomState) -> None:
+    """Put the rows in a new order, that of ``sklearn.utils.shuffle``."""
+    random_state.shuffle(rows)
 
 
 def _judge(

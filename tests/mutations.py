@@ -884,8 +884,10 @@ TABLE = """
 - return job.layers[0].biases
 + return job.layers[job.n_layers - 1].biases
 * last_rows_of_batch_left_out
-- share.end = n if thread == sharers - 1 else n * (thread + 1)
-+ share.end = n * (thread + 1)
+- if thread == sharers - 1:
+-         share.end = n
++ if thread == sharers:
++         share.end = n
 * units_of_all_layers_in_one_place
 - return block(arena, job, count_columns(job), 0, 0) + units_before(job, l)
 + return block(arena, job, count_columns(job), 0, 0)
@@ -1680,9 +1682,9 @@ TABLE = """
 * divergence_unseen
 - raise_if_diverged(network.params)
 + pass
-* shuffled_rows_not_the_training_rows
-- return rows[permutation]
-+ return permutation
+* order_of_the_caller_left
+- random_state.shuffle(rows)
++ random_state.shuffle(rows.copy())
 * samples_not_counted
 - loop.n_samples_seen += len(rows)
 + loop.n_samples_seen += 1
@@ -1837,6 +1839,9 @@ TABLE = """
 
 === fastmlp/estimators/_first_order.py
 
+* published_order_written_to
+- rows = model.order.copy()
++ rows = model.order
 * nesterov_and_momentum_swapped
 - name = "nesterov" if self.nesterovs_momentum else "momentum"
 + name = "momentum" if self.nesterovs_momentum else "nesterov"

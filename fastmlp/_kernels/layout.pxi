@@ -64,11 +64,15 @@ cdef struct Share:
 
 
 cdef inline Share share_out(Py_ssize_t n, Py_ssize_t unit, int thread, int n_threads) noexcept nogil:
-    """Thread's part of 0 … n, in whole units but for the last; none of less than one."""
+    """Thread's part of 0 … n, as even as whole units allow; what is no unit goes to the
+    last, which has at least half of one. Fewer share where there are few units."""
     cdef Share share
+    cdef Py_ssize_t half = unit // 2
     cdef Py_ssize_t sharers = min(<Py_ssize_t>n_threads, max(<Py_ssize_t>1, n // unit))
-    share.begin = n * thread // sharers // unit * unit
-    share.end = n if thread == sharers - 1 else n * (thread + 1) // sharers // unit * unit
+    share.begin = (n * thread // sharers + half) // unit * unit
+    share.end = (n * (thread + 1) // sharers + half) // unit * unit
+    if thread == sharers - 1:
+        share.end = n
     if thread >= sharers:
         share.begin = share.end = n
     return share

@@ -120,6 +120,7 @@ class FirstOrderFit(Parameters):
             if run.best is not None:
                 now.network.params[:], now.network.stats[:] = run.best
             now.take_in(loop, run)
+            now.order = copy.copy(now.order)
             twin = copy.copy(self)
             twin._publish_first_order(now, run, goes_on)
             twin.history_ = copy.deepcopy(run.history)
@@ -208,7 +209,7 @@ class FirstOrderFit(Parameters):
         rows = np.arange(len(data.Y))
         if held_out is not None or not self.early_stopping:
             if model.order is not None and len(model.order) == len(rows):
-                rows = model.order
+                rows = model.order.copy()
             return rows, held_out
         rows, others = train_test_split(
             rows,
