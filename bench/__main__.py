@@ -40,12 +40,14 @@ def add_measuring(commands, name: str, help_: str) -> argparse.ArgumentParser:
 def parse_arguments() -> argparse.Namespace:
     """Read the command line."""
     from bench.peers import PEERS
-    from bench.shapes import SHAPES
+    from bench.shapes import GROUPS, SHAPES
 
     parser = argparse.ArgumentParser(prog="python -m bench")
     commands = parser.add_subparsers(dest="command", required=True)
     steps = add_measuring(commands, "steps", "training steps, against peers")
-    steps.add_argument("--shapes", nargs="+", choices=SHAPES, default=list(SHAPES))
+    steps.add_argument(
+        "--shapes", nargs="+", choices=[*GROUPS, *SHAPES], default=["main"]
+    )
     steps.add_argument("--peers", nargs="+", choices=PEERS, default=list(PEERS))
     fit = add_measuring(commands, "fit", "fits of digits, against scikit-learn")
     sparse = add_measuring(commands, "sparse", "fits of sparse rows, likewise")
