@@ -48,10 +48,12 @@ def parse_arguments() -> argparse.Namespace:
     steps.add_argument(
         "--shapes", nargs="+", choices=[*GROUPS, *SHAPES], default=["main"]
     )
-    steps.add_argument("--peers", nargs="+", choices=PEERS, default=list(PEERS))
+    growth = add_measuring(commands, "growth", "steps by width, batch and depth")
+    for command in steps, growth:
+        command.add_argument("--peers", nargs="+", choices=PEERS, default=list(PEERS))
     fit = add_measuring(commands, "fit", "fits of digits, against scikit-learn")
     sparse = add_measuring(commands, "sparse", "fits of sparse rows, likewise")
-    for command in steps, fit, sparse:
+    for command in steps, growth, fit, sparse:
         command.add_argument(
             "--threads",
             nargs="+",
@@ -62,6 +64,7 @@ def parse_arguments() -> argparse.Namespace:
     add_measuring(commands, "kernels", "native kernels, against NumPy")
     table = commands.add_parser("table", help="write the README's table")
     table.add_argument("--check", action="store_true", help="only compare")
+    commands.add_parser("picture", help="draw docs/growth.png")
     return parser.parse_args()
 
 
@@ -73,6 +76,10 @@ def main() -> int:
         from bench import table
 
         return table.run(Path("README.md"), RESULTS, check=options.check)
+    if options.command == "picture":
+        from bench import picture
+
+        return picture.run(RESULTS / "growth.json", Path("docs/growth.png"))
     if options.repeats < 5:
         print("note: fewer than 5 repeats are for trying out", file=sys.stderr)
     if options.command == "kernels":
@@ -87,6 +94,10 @@ def main() -> int:
         from bench import sparse
 
         return sparse.run(options.threads, options.repeats, options.json)
+    if options.command == "growth":
+        from bench import growth
+
+        return growth.run(options.peers, options.threads, options.repeats, options.json)
     from bench import steps
 
     return steps.run(
