@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 
 from bench.peers import PEERS
 
@@ -27,6 +27,11 @@ def format_time(us: float, _position: int = 0) -> str:
         if us >= unit:
             return f"{us / unit:g} {name}"
     return f"{us:g} µs"
+
+
+def choose_ticks(lowest: float, highest: float) -> LogLocator:
+    """Return ticks at powers of ten, and between them where there are few."""
+    return LogLocator(subs=(1, 2, 5) if highest < 100 * lowest else (1,))
 
 
 def prepare_axes(axes, title: str, details: str, x_label: str, y_label: str) -> None:
@@ -72,13 +77,15 @@ def draw_sweep(axes, sweep: dict) -> None:
     axes.xaxis.set_major_locator(FixedLocator(sizes))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda size, _: f"{size:.0f}"))
+    axes.yaxis.set_major_locator(choose_ticks(*axes.get_ylim()))
     axes.yaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_major_formatter(FuncFormatter(format_time))
 
 
 def draw_threads(axes, sweeps: list[dict]) -> None:
     """Draw what the most threads gain over one, by the work of a step."""
-    most = max(map(int, sweeps[0]["rows"][0]["median_us_by_threads"]))
+    rows = [row for sweep in sweeps for row in sweep["rows"]]
+    most = max(int(n) for row in rows for n in row["median_us_by_threads"])
     prepare_axes(
         axes,
         "By threads",
@@ -89,20 +96,21 @@ def draw_threads(axes, sweeps: list[dict]) -> None:
     axes.axhline(most, linestyle="--", color=GRAY)
     for peer, (color, marker) in STYLES.items():
         points = [
-            (sweep["flops"][str(row["size"])], row["median_us_by_threads"])
+            (sweep["flops"][str(row["size"])], by_threads["1"] / by_threads[str(most)])
             for sweep in sweeps
             for row in rows_of(sweep, peer)
+            if {"1", str(most)} <= (by_threads := row["median_us_by_threads"]).keys()
         ]
         axes.semilogx(
             [flops for flops, _ in points],
-            [by_threads["1"] / by_threads[str(most)] for _, by_threads in points],
+            [speed_up for _, speed_up in points],
             marker,
             color=color,
             markersize=6.5,
             markeredgecolor="white",
             zorder=4 if peer == "fastmlp" else 3,
         )
-    axes.set_ylim(bottom=0)
+    axes.set_ylim(0, 1.15 * most)
     axes.xaxis.set_minor_locator(NullLocator())
 
 
