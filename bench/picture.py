@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 
 from bench.peers import PEERS
@@ -129,9 +130,9 @@ def describe(results: dict) -> str:
 def run(path: Path, picture: Path) -> int:
     """Draw a growth's results into a picture; return the exit status."""
     results = json.loads(path.read_text(encoding="utf-8"))
-    figure = Figure(figsize=(11, 9.2), layout="constrained")
+    layout = ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.12, wspace=0.04, hspace=0.04)
+    figure = Figure(figsize=(11, 9.2), layout=layout)
     panels = figure.subplots(2, 2).ravel()
-    figure.get_layout_engine().set(w_pad=0.12, h_pad=0.12, wspace=0.04, hspace=0.04)
     for axes, sweep in zip(panels, results["sweeps"], strict=False):
         draw_sweep(axes, sweep)
     draw_threads(panels[-1], results["sweeps"])
