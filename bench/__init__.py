@@ -3,6 +3,8 @@
 ::
 
     python -m bench steps      training steps, every peer at its best thread count
+    python -m bench growth     training steps by width, batch and depth
+    python -m bench picture    docs/growth.png from bench/results
     python -m bench kernels    native kernels against their NumPy reference
     python -m bench fit        a whole fit of digits against scikit-learn
     python -m bench calls      what a call costs around the engine

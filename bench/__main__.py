@@ -40,16 +40,20 @@ def add_measuring(commands, name: str, help_: str) -> argparse.ArgumentParser:
 def parse_arguments() -> argparse.Namespace:
     """Read the command line."""
     from bench.peers import PEERS
-    from bench.shapes import SHAPES
+    from bench.shapes import GROUPS, SHAPES
 
     parser = argparse.ArgumentParser(prog="python -m bench")
     commands = parser.add_subparsers(dest="command", required=True)
     steps = add_measuring(commands, "steps", "training steps, against peers")
-    steps.add_argument("--shapes", nargs="+", choices=SHAPES, default=list(SHAPES))
-    steps.add_argument("--peers", nargs="+", choices=PEERS, default=list(PEERS))
+    steps.add_argument(
+        "--shapes", nargs="+", choices=[*GROUPS, *SHAPES], default=["main"]
+    )
+    growth = add_measuring(commands, "growth", "steps by width, batch and depth")
+    for command in steps, growth:
+        command.add_argument("--peers", nargs="+", choices=PEERS, default=list(PEERS))
     fit = add_measuring(commands, "fit", "fits of digits, against scikit-learn")
     sparse = add_measuring(commands, "sparse", "fits of sparse rows, likewise")
-    for command in steps, fit, sparse:
+    for command in steps, growth, fit, sparse:
         command.add_argument(
             "--threads",
             nargs="+",
@@ -63,6 +67,7 @@ def parse_arguments() -> argparse.Namespace:
     add_measuring(commands, "crowd", "threads beside busy processes")
     table = commands.add_parser("table", help="write the README's table")
     table.add_argument("--check", action="store_true", help="only compare")
+    commands.add_parser("picture", help="draw docs/growth.png")
     return parser.parse_args()
 
 
@@ -74,6 +79,10 @@ def main() -> int:
         from bench import table
 
         return table.run(Path("README.md"), RESULTS, check=options.check)
+    if options.command == "picture":
+        from bench import picture
+
+        return picture.run(RESULTS / "growth.json", Path("docs/growth.png"))
     if options.repeats < 5:
         print("note: fewer than 5 repeats are for trying out", file=sys.stderr)
     if options.command == "kernels":
@@ -100,6 +109,10 @@ def main() -> int:
         from bench import sparse
 
         return sparse.run(options.threads, options.repeats, options.json)
+    if options.command == "growth":
+        from bench import growth
+
+        return growth.run(options.peers, options.threads, options.repeats, options.json)
     from bench import steps
 
     return steps.run(

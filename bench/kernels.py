@@ -21,7 +21,7 @@ import numpy as np
 from bench.environment import describe_machine, describe_pools
 from bench.peers import load_peer
 from bench.report import print_table, write_json
-from bench.shapes import SHAPES
+from bench.shapes import MAIN_SHAPES
 from bench.timing import measure, summarize
 from bench.worker import WorkerError, run_worker
 
@@ -147,7 +147,7 @@ def product_cases(numbers: Numbers) -> Iterator[Case]:
     """Yield the three products of every layer of every shape."""
     layers = {
         (shape.batch_size, *layer)
-        for shape in SHAPES.values()
+        for shape in MAIN_SHAPES
         for layer in pairwise(shape.units)
     }
     for rows, n_in, n_out in sorted(layers, key=np.prod):

@@ -5,8 +5,8 @@ after the other, the optimizer's pass over its state at the machine's bandwidth.
 The two could overlap in principle; activations, gathering and the head are free
 in this bound.
 
-The rate is the best that a large float32 matrix product of NumPy reached, not
-the FMA units' nominal one. The bandwidth is that of ``x += y`` over a
+The rate is the best that a large matrix product of NumPy reached in the shape's
+dtype, not the FMA units' nominal one. The bandwidth is that of ``x += y`` over a
 footprint as large as the optimizer's state, hence a cache's if that fits in one.
 Both are summed over processes of one thread each, all running at once.
 """
@@ -14,26 +14,27 @@ Both are summed over processes of one thread each, all running at once.
 from __future__ import annotations
 
 import multiprocessing
+from collections.abc import Sequence
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from bench.shapes import SHAPES, Shape
+from bench.shapes import Shape
 from bench.timing import measure
 from bench.worker import run_worker
 
+DTYPES = ("float32", "float64")
 N_SAMPLES = 7
 # A fused Adam reads and writes parameter, v and s once; the gradient it takes
 # from a cache.
 STATE_ARRAYS = 3
-BYTES_PER_PARAM = 2 * STATE_ARRAYS * np.dtype(np.float32).itemsize
 # Below this NumPy's own overhead of a call would pass for a narrow bandwidth.
-MIN_ELEMENTS = 2**15
+MIN_BYTES = 2**17
 
 
-def measure_gemm(size: int = 1024) -> float:
-    """Return the best rate of a square float32 product, in GFLOP/s."""
-    a = np.random.default_rng(0).standard_normal((size, size), dtype=np.float32)
+def measure_gemm(dtype: str, size: int = 1024) -> float:
+    """Return the best rate of a square product, in GFLOP/s."""
+    a = np.random.default_rng(0).standard_normal((size, size), dtype=dtype)
     b, c = a.T.copy(), np.empty_like(a)
 
     def run(n):
@@ -43,10 +44,9 @@ def measure_gemm(size: int = 1024) -> float:
     return 2e-9 * size**3 / min(measure(run, N_SAMPLES, seconds=0.05))
 
 
-def measure_stream(n_elements: int) -> float:
-    """Return the best bandwidth of ``x += y`` over n elements in all, in GB/s."""
-    n_elements = max(n_elements, MIN_ELEMENTS)
-    x, y = np.zeros((2, n_elements // 2), dtype=np.float32)
+def measure_stream(n_bytes: int) -> float:
+    """Return the best bandwidth of ``x += y`` over n bytes in all, in GB/s."""
+    x, y = np.zeros((2, max(n_bytes, MIN_BYTES) // 8), dtype=np.float32)
 
     def run(n):
         for _ in range(n):
@@ -55,49 +55,65 @@ def measure_stream(n_elements: int) -> float:
     return 3e-9 * x.nbytes / min(measure(run, N_SAMPLES, seconds=0.05))
 
 
-def measure_in_step(begin, rates, sizes: list[int]) -> None:
+def measure_in_step(begin, rates, footprints: list[int]) -> None:
     """Measure in one of several processes that begin each measurement together."""
+    found = []
     with threadpool_limits(1):
+        for dtype in DTYPES:
+            begin.wait()
+            found.append(measure_gemm(dtype))
+    for n_bytes in footprints:
         begin.wait()
-        found = [measure_gemm()]
-    for size in sizes:
-        begin.wait()
-        found.append(measure_stream(size))
+        found.append(measure_stream(n_bytes))
     rates.put(found)
 
 
 def work(job: dict) -> dict:
     """Measure `job["n_threads"]` processes at once (in a worker)."""
-    n, names = job["n_threads"], job["shapes"]
-    sizes = [STATE_ARRAYS * SHAPES[name].n_params // n for name in names]
+    n, footprints = job["n_threads"], job["footprints"]
     begin = multiprocessing.Barrier(n, timeout=60)
     rates: multiprocessing.Queue[list[float]] = multiprocessing.Queue()
     processes = [
-        multiprocessing.Process(target=measure_in_step, args=(begin, rates, sizes))
+        multiprocessing.Process(
+            target=measure_in_step, args=(begin, rates, [f // n for f in footprints])
+        )
         for _ in range(n)
     ]
     for process in processes:
         process.start()
     found = [rates.get(timeout=600) for _ in processes]
-    gemm, *streams = np.sum(found, axis=0).round(1).tolist()
+    summed = np.sum(found, axis=0).round(1).tolist()
     for process in processes:
         process.join()
-    return {"gflops": gemm, "gbytes": dict(zip(names, streams, strict=True))}
+    return {
+        "gflops": dict(zip(DTYPES, summed, strict=False)),
+        "gbytes": summed[len(DTYPES) :],
+    }
 
 
-def measure_machine(n_threads: int, shapes: list[str]) -> dict:
+def state_bytes(shape: Shape) -> int:
+    """Return the footprint of the optimizer's state."""
+    return STATE_ARRAYS * shape.item_size * shape.n_params
+
+
+def measure_machine(n_threads: int, shapes: Sequence[Shape]) -> dict:
     """Measure the machine with as many processes as there will be threads.
 
     Returns
     -------
     dict
-        `gflops`, and `gbytes` for the footprint of each shape, a second.
+        `gflops` of each dtype, and `gbytes` for the footprint of each shape, a
+        second.
     """
-    return run_worker("machine", n_threads, shapes=shapes)
+    footprints = sorted({state_bytes(shape) for shape in shapes})
+    found = run_worker("machine", n_threads, footprints=footprints)
+    by_footprint = dict(zip(footprints, found["gbytes"], strict=True))
+    by_shape = {shape.name: by_footprint[state_bytes(shape)] for shape in shapes}
+    return found | {"gbytes": by_shape}
 
 
 def bound_of(shape: Shape, machine: dict) -> float:
     """Return the least time of a step, in seconds."""
-    products = shape.flops / (machine["gflops"] * 1e9)
-    update = BYTES_PER_PARAM * shape.n_params / (machine["gbytes"][shape.name] * 1e9)
+    products = shape.flops / (machine["gflops"][shape.dtype] * 1e9)
+    update = 2 * state_bytes(shape) / (machine["gbytes"][shape.name] * 1e9)
     return products + update

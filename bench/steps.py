@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +14,8 @@ from bench.environment import describe_machine, describe_pools
 from bench.machine import bound_of, measure_machine
 from bench.peers import PEERS, keep_available, load_peer
 from bench.report import print_table, write_json
-from bench.shapes import SHAPES, Shape, make_problem
-from bench.timing import measure, summarize
+from bench.shapes import Shape, find_shapes, make_problem
+from bench.timing import MIN_SECONDS, measure, summarize
 from bench.worker import WorkerError, run_worker, thread_counts
 
 # A spread that means that something else ran on the machine.
@@ -23,13 +25,13 @@ UNSTEADY = 1.25
 def work(job: dict) -> dict:
     """Check and time one peer on one shape (in a worker)."""
     peer = load_peer(job["peer"])
-    problem = make_problem(SHAPES[job["shape"]], job["n_threads"])
+    problem = make_problem(Shape(**job["shape"]), job["n_threads"])
     try:
         agreement = check_agreement(peer, problem)
     except DisagreementError as error:
         return {"refused": str(error)}
     trainee = peer.prepare(problem)
-    epochs = measure(trainee.run_epochs, job["repeats"])
+    epochs = measure(trainee.run_epochs, job["repeats"], job["seconds"])
     if not np.isfinite(flatten(*trainee.params())).all():
         return {"refused": "the parameters did not stay finite"}
     return {
@@ -40,12 +42,11 @@ def work(job: dict) -> dict:
     }
 
 
-def measure_peer(shape: Shape, peer: str, n_threads: int, repeats: int) -> dict:
+def measure_peer(shape: Shape, peer: str, n_threads: int, sampling: dict) -> dict:
     """Let a worker measure, and say what came of it."""
+    job = {"peer": peer, "shape": asdict(shape)} | sampling
     try:
-        outcome = run_worker(
-            "steps", n_threads, peer=peer, shape=shape.name, repeats=repeats
-        )
+        outcome = run_worker("steps", n_threads, **job)
     except WorkerError as error:
         outcome = {"refused": str(error)}
     if "us" in outcome:
@@ -101,19 +102,69 @@ def print_rows(rows: list[dict]) -> None:
     )
 
 
+def measure_shapes(
+    shapes: Sequence[Shape],
+    peers: list[str],
+    machine: dict[int, dict],
+    repeats: int,
+    seconds: float = MIN_SECONDS,
+) -> tuple[list[dict], dict[str, str], bool]:
+    """Measure every shape with every peer.
+
+    Parameters
+    ----------
+    shapes : sequence of Shape
+        What is trained.
+    peers : list of str
+        Keys of `PEERS`, all of them available.
+    machine : dict
+        What the machine can do with each number of threads that is to be tried.
+    repeats : int
+        Samples of each measurement.
+    seconds : float
+        How long each sample lasts at least.
+
+    Returns
+    -------
+    rows : list of dict
+        One for each shape and peer.
+    versions : dict of str
+        What was measured, by name.
+    refused : bool
+        Whether any measurement was refused.
+    """
+    rows: list[dict] = []
+    versions: dict[str, str] = {}
+    refused = False
+    sampling = {"repeats": repeats, "seconds": seconds}
+    for shape in shapes:
+        of_shape = []
+        for peer in peers:
+            outcomes = [measure_peer(shape, peer, n, sampling) for n in machine]
+            refused |= any("refused" in outcome for outcome in outcomes)
+            if measured := [outcome for outcome in outcomes if "us" in outcome]:
+                of_shape.append(make_row(shape, peer, measured, machine))
+                versions |= measured[0]["versions"]
+        add_ratios(of_shape)
+        rows += of_shape
+    return rows, versions, refused
+
+
 def run(
-    shapes: list[str],
+    names: list[str],
     peers: list[str],
     threads: list[int] | None,
     repeats: int,
     path: Path | None,
 ) -> int:
-    """Measure every shape with every peer.
+    """Measure shapes and print what came of it.
 
     Parameters
     ----------
-    shapes, peers : list of str
-        Keys of `SHAPES` and `PEERS`.
+    names : list of str
+        Keys of `SHAPES` and `GROUPS`.
+    peers : list of str
+        Keys of `PEERS`.
     threads : list of int or None
         Thread counts to try with each peer.
     repeats : int
@@ -126,21 +177,10 @@ def run(
     int
         Exit status: 1 if a measurement was refused. An absent peer is no error.
     """
-    peers, counts = keep_available(peers), thread_counts(threads)
-    machine = {n: measure_machine(n, shapes) for n in counts}
-    rows: list[dict] = []
-    versions: dict[str, str] = {}
-    refused = False
-    for shape in (SHAPES[name] for name in shapes):
-        of_shape = []
-        for peer in peers:
-            outcomes = [measure_peer(shape, peer, n, repeats) for n in counts]
-            refused |= any("refused" in outcome for outcome in outcomes)
-            if measured := [outcome for outcome in outcomes if "us" in outcome]:
-                of_shape.append(make_row(shape, peer, measured, machine))
-                versions |= measured[0]["versions"]
-        add_ratios(of_shape)
-        rows += of_shape
+    shapes = find_shapes(names)
+    machine = {n: measure_machine(n, shapes) for n in thread_counts(threads)}
+    available = keep_available(peers)
+    rows, versions, refused = measure_shapes(shapes, available, machine, repeats)
     print_rows(rows)
     about = {"environment": describe_machine(), "versions": versions}
     write_json(path, about | {"repeats": repeats, "machine": machine, "rows": rows})

@@ -6,7 +6,7 @@ import numpy as np
 
 from bench.environment import versions_of
 from bench.peers import find_missing
-from bench.shapes import BETA_1, BETA_2, EPSILON, Problem
+from bench.shapes import BETA_1, BETA_2, EPSILON, OUTPUT_ACTIVATIONS, Problem
 
 
 def available() -> str | None:
@@ -30,17 +30,19 @@ class Trainee:
     """A trainer and the order of its rows."""
 
     def __init__(self, problem: Problem):
+        from fastmlp.inputs import as_inputs
         from fastmlp.network import Network
         from fastmlp.optimizers import Optimizer
         from fastmlp.threads import count_threads, gather_crew
         from fastmlp.training import Trainer
 
+        shape = problem.shape
         self.network = Network(
-            problem.shape.units,
-            activation="relu",
-            loss="log_loss",
-            output_activation="softmax",
-            dtype=np.float32,
+            shape.units,
+            activation=shape.activation,
+            loss=shape.loss,
+            output_activation=OUTPUT_ACTIVATIONS[shape.loss],
+            dtype=shape.dtype,
             random_state=0,
         )
         own = [*self.network.weights, *self.network.biases]
@@ -55,17 +57,16 @@ class Trainee:
             beta_2=BETA_2,
             epsilon=EPSILON,
         )
-        batch_size = problem.shape.batch_size
-        n_threads = count_threads(self.network.layers, batch_size)
+        n_threads = count_threads(self.network.layers, shape.batch_size)
         # A crew for as long as the worker's process lives.
         self.crew = gather_crew(n_threads)
         self.trainer = Trainer(
             self.network,
             optimizer,
-            problem.X,
-            problem.labels[:, np.newaxis].astype(np.float32),
+            as_inputs(problem.X, shape.units[0], self.network.dtype),
+            problem.targets.reshape(shape.n_rows, -1).astype(shape.dtype),
             sample_weight=None,
-            batch_size=batch_size,
+            batch_size=shape.batch_size,
             crew=self.crew.__enter__(),
         )
         self.order = problem.order

@@ -1,4 +1,4 @@
-"""scikit-learn's MLPClassifier."""
+"""scikit-learn's MLPClassifier and MLPRegressor."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from bench.environment import versions_of
 from bench.peers import find_missing
-from bench.shapes import BETA_1, BETA_2, EPSILON, Problem
+from bench.shapes import BETA_1, BETA_2, EPSILON, OUTPUT_ACTIVATIONS, Problem
 
 
 def available() -> str | None:
@@ -21,8 +21,20 @@ def versions() -> dict[str, str]:
     return versions_of("scikit-learn", "numpy", "scipy")
 
 
+def take_targets(problem: Problem) -> np.ndarray:
+    """Return the targets in order.
+
+    One column a class keeps two outputs for two classes, where the labels would
+    give one. A single column of outputs is wanted flat.
+    """
+    targets = problem.targets[problem.order]
+    if problem.shape.loss == "log_loss":
+        return np.eye(problem.shape.units[-1], dtype=int)[targets]
+    return targets.ravel() if targets.shape[1] == 1 else targets
+
+
 class Trainee:
-    """An MLPClassifier that goes on training where it stands.
+    """An estimator that goes on training where it stands.
 
     `fit` with ``warm_start`` runs any number of epochs, so that its fixed cost,
     about that of ten small steps, vanishes over a measurement. `partial_fit`
@@ -34,13 +46,15 @@ class Trainee:
     """
 
     def __init__(self, problem: Problem):
-        from sklearn.neural_network import MLPClassifier
+        from sklearn.neural_network import MLPClassifier, MLPRegressor
 
         shape = problem.shape
         self.X = problem.X[problem.order]
-        self.Y = np.eye(shape.units[-1], dtype=int)[problem.labels[problem.order]]
-        self.model = MLPClassifier(
-            shape.units[1:-1],
+        self.Y = take_targets(problem)
+        estimators = {"log_loss": MLPClassifier, "squared_error": MLPRegressor}
+        self.model = estimators[shape.loss](
+            hidden_layer_sizes=shape.units[1:-1],
+            activation=shape.activation,
             alpha=0.0,
             batch_size=shape.batch_size,
             learning_rate_init=problem.learning_rate,
@@ -53,9 +67,8 @@ class Trainee:
             warm_start=True,
         )
         self.run_epochs(1)
-        # One column a class keeps two outputs for two classes, where the labels
-        # would give one. For such columns scikit-learn means sigmoids.
-        self.model.out_activation_ = "softmax"
+        # For a column a class scikit-learn means sigmoids.
+        self.model.out_activation_ = OUTPUT_ACTIVATIONS[shape.loss]
         own = self.model.coefs_ + self.model.intercepts_
         for param, initial in zip(own, problem.weights + problem.biases, strict=True):
             param[...] = initial
