@@ -247,7 +247,7 @@ def measure_bulk_memory(units: list[int], repeats: int) -> list[dict]:
     network, X = prepare_bulk(tuple(units))
     added = added_mib(lambda: network.predict(X))
     out_mib = N_BULK_ROWS * units[-1] * X.itemsize / MIB
-    arena = build_arena(network.layers, BLOCK_ROWS, network.dtype)
+    arena = build_arena(network.arena_entries, BLOCK_ROWS, network.dtype)
     name = f"Network.predict, {N_BULK_ROWS} × {'-'.join(map(str, units))}: memory"
     bar = arena.nbytes / MIB + ALLOWANCE_MIB
     return [at_most(name, "MiB", added - out_mib, bar)]

@@ -51,7 +51,7 @@ def train_epoch(problem: Problem, n_threads: int) -> str:
 
     trainee = load_peer("fastmlp").prepare(problem)
     network, optimizer = trainee.network, trainee.trainer.optimizer
-    Y = problem.labels[:, np.newaxis].astype(np.float32)
+    Y = problem.targets[:, np.newaxis].astype(np.float32)
     batch_size = problem.shape.batch_size
     with gather_crew(n_threads) as crew:
         for batch in problem.batches:

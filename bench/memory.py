@@ -99,7 +99,9 @@ def workspace_bytes(case: Case) -> int:
     network = Network(case.units, loss="log_loss", dtype=case.dtype)
     n_gathered = case.units[0] if case.density == 1 else 0
     capacity = min(case.batch_size, BLOCK_ROWS)
-    return build_arena(network.layers, capacity, network.dtype, n_gathered).nbytes
+    return build_arena(
+        network.arena_entries, capacity, network.dtype, n_gathered
+    ).nbytes
 
 
 def bar_mib(case: Case) -> float:
