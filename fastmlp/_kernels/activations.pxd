@@ -6,7 +6,9 @@ need z are named in SLOPES_OF_Z (tables.pxi), and their layers keep it.
 Adding one: a code, its value, slope and curvature, a line in each of the dispatches
 below, its name in tables.pxi, and its twin in fastmlp/_reference/activations.py.
 """
-from fastmlp._kernels cimport math
+from libc.math cimport INFINITY
+
+from fastmlp._kernels cimport math, reductions
 from fastmlp._kernels.types cimport real
 
 cdef enum Activation:
@@ -234,18 +236,13 @@ cdef inline void softmax(real* a, Py_ssize_t rows, Py_ssize_t n) noexcept nogil:
     cdef real* row
     for i in range(rows):
         row = a + i * n
-        largest = row[0]
-        for j in range(1, n):
-            largest = row[j] if row[j] > largest else largest
+        largest = reductions.largest(row, n)
         for j in range(n):
             row[j] = row[j] - largest
     map_value_unbiased(a, rows * n, EXP)
     for i in range(rows):
         row = a + i * n
-        total = 0
-        for j in range(n):
-            total += row[j]
-        total = 1 / total
+        total = 1 / reductions.total(row, n, <real>INFINITY)
         for j in range(n):
             row[j] = row[j] * total
 
@@ -285,12 +282,9 @@ cdef inline void activate(
 cdef inline void add_bias_and_activate(
     real* a, const real* b, Py_ssize_t rows, Py_ssize_t n, Py_ssize_t activation
 ) noexcept nogil:
-    """a (rows, n) becomes σ(a + b), for the cheap ones in one pass."""
-    if activation == LOGISTIC:
-        map_value(a, b, rows, n, LOGISTIC)
-    elif activation == TANH:
-        map_value(a, b, rows, n, TANH)
-    elif activation == RELU:
+    """a (rows, n) becomes σ(a + b): relu in one pass; where a number costs more, a row's
+    end that fills no vector would cost more than a second pass without ends."""
+    if activation == RELU:
         map_value(a, b, rows, n, RELU)
     else:
         map_value(a, b, rows, n, IDENTITY)

@@ -18,7 +18,8 @@ from libc.math cimport INFINITY, sqrt
 from libc.string cimport memcpy, memset
 
 from fastmlp._kernels cimport (
-    activations, batch_norm, math, optimizers, products, random, regularizers, sparse,
+    activations, batch_norm, math, optimizers, products, random, reductions, regularizers,
+    sparse,
 )
 from fastmlp._kernels cimport losses as heads
 from fastmlp._kernels.optimizers cimport Coefficients
@@ -209,15 +210,10 @@ cdef double weighted_sum(
     const real* shares, const real* scales, Py_ssize_t rows, Py_ssize_t n, real cap
 ) noexcept nogil:
     """Σᵢ scales[i] Σₖ min(shares[i, k], cap); NaN stays NaN."""
-    cdef Py_ssize_t i, k
+    cdef Py_ssize_t i
     cdef double total = 0
-    cdef real row, share
     for i in range(rows):
-        row = 0
-        for k in range(n):
-            share = shares[i * n + k]
-            row += cap if share > cap else share
-        total += scales[i] * row
+        total += scales[i] * reductions.total(shares + i * n, n, cap)
     return total
 
 

@@ -8,9 +8,10 @@ Adding a loss: a code, its formula, a line in evaluate_head and in differentiate
 its name and its valid output activations in tables.pxi, and its twin in
 fastmlp/_reference/losses.py.
 """
+from libc.math cimport INFINITY
 from libc.string cimport memcpy
 
-from fastmlp._kernels cimport activations, math
+from fastmlp._kernels cimport activations, math, reductions
 from fastmlp._kernels.types cimport real
 
 cdef enum Loss:
@@ -112,22 +113,16 @@ cdef inline void log_loss_softmax(
     """−ln p_y = ln Σ exp(z) − z_y, p = softmax(z); δ = p − onehot(y). y holds indices."""
     cdef Py_ssize_t i, j, target
     cdef real largest, total
-    cdef const real* row
     for i in range(rows):
-        row = z + i * n
-        largest = row[0]
-        for j in range(1, n):
-            largest = row[j] if row[j] > largest else largest
+        largest = reductions.largest(z + i * n, n)
         for j in range(n):
-            delta[i * n + j] = row[j] - largest
+            delta[i * n + j] = z[i * n + j] - largest
             losses[i * n + j] = 0
         target = <Py_ssize_t>y[i]
         losses[i * n + target] = -delta[i * n + target]
     activations.activate(delta, rows, n, activations.EXP)
     for i in range(rows):
-        total = 0
-        for j in range(n):
-            total += delta[i * n + j]
+        total = reductions.total(delta + i * n, n, <real>INFINITY)
         target = <Py_ssize_t>y[i]
         losses[i * n + target] += math.log(total)
         total = 1 / total

@@ -121,6 +121,10 @@ cdef inline void sum_columns(
     cdef Py_ssize_t i, j
     if not accumulate:
         memset(out, 0, n * sizeof(real))
-    for i in range(m):
+    for i in range(m - m % 4, m):
         for j in range(n):
             out[j] += a[i * n + j]
+    for i in range(m // 4):
+        for j in range(n):
+            out[j] += ((a[4 * i * n + j] + a[(4 * i + 1) * n + j])
+                       + (a[(4 * i + 2) * n + j] + a[(4 * i + 3) * n + j]))

@@ -1,0 +1,49 @@
+"""Many numbers to one, by lanes: the compiler keeps them in vector registers, and may
+not split a single running sum or maximum by itself. Their number is part of the result.
+"""
+from fastmlp._kernels.types cimport real
+
+cdef enum:
+    LANES = 16
+
+
+cdef inline real larger(real a, real b) noexcept nogil:
+    return a if a > b else b
+
+
+cdef inline real largest(const real* x, Py_ssize_t n) noexcept nogil:
+    """max x, n at least 1."""
+    cdef real lanes[LANES]
+    cdef Py_ssize_t i, j
+    cdef real result = x[0]
+    for i in range(n - n % LANES, n):
+        result = larger(x[i], result)
+    if n < LANES:
+        return result
+    for j in range(LANES):
+        lanes[j] = x[j]
+    for i in range(1, n // LANES):
+        for j in range(LANES):
+            lanes[j] = larger(x[i * LANES + j], lanes[j])
+    for j in range(LANES):
+        result = larger(lanes[j], result)
+    return result
+
+
+cdef inline real total(const real* x, Py_ssize_t n, real cap) noexcept nogil:
+    """Σ min(x, cap); NaN stays NaN."""
+    cdef real lanes[LANES]
+    cdef Py_ssize_t i, j
+    cdef real result = 0
+    for i in range(n - n % LANES, n):
+        result += cap if x[i] > cap else x[i]
+    if n < LANES:
+        return result
+    for j in range(LANES):
+        lanes[j] = 0
+    for i in range(n // LANES):
+        for j in range(LANES):
+            lanes[j] += cap if x[i * LANES + j] > cap else x[i * LANES + j]
+    for j in range(LANES):
+        result += lanes[j]
+    return result
