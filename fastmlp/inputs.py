@@ -46,6 +46,16 @@ def as_inputs(X: Any, n_inputs: int, dtype: np.dtype) -> Inputs:
     )
 
 
+def take_rows(X: Inputs, rows: slice) -> Inputs:
+    """Successive rows of X, read in place."""
+    if not isinstance(X, tuple):
+        return X[rows]
+    data, indices, indptr = X
+    entries = slice(indptr[rows.start], indptr[rows.stop])
+    begins = indptr[rows.start : rows.stop + 1] - indptr[rows.start]
+    return data[entries], indices[entries], begins
+
+
 def count_rows(X: Inputs) -> int:
     """Rows of X."""
     return len(X[2]) - 1 if isinstance(X, tuple) else len(X)

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from fastmlp import _kernels
 from fastmlp.initialization import draw_parameters
-from fastmlp.inputs import Inputs, as_inputs, count_rows
+from fastmlp.inputs import Inputs, as_inputs, count_rows, take_rows
 from fastmlp.settings import (
     as_list,
     check_dtype,
@@ -20,6 +20,7 @@ from fastmlp.settings import (
     loss_numbers,
     one_a_layer,
 )
+from fastmlp.threads import run_in_threads, share_rows
 from fastmlp.workspace import (
     BLOCK_ROWS,
     OBJECTIVE,
@@ -492,11 +493,27 @@ class Network:
         """What some successive layers make of the inputs of the first."""
         inputs = as_inputs(X, int(layers["n_in"][0]), self.dtype)
         n_rows = count_rows(inputs)
-        capacity = _block_rows(n_rows)
         out = np.empty((n_rows, layers["n_out"][-1]), dtype=self.dtype)
+        if n_rows <= BLOCK_ROWS:
+            self._evaluate_into(out, layers, entries, inputs)
+            return out
+
+        def evaluate(rows: slice) -> None:
+            self._evaluate_into(out[rows], layers, entries, take_rows(inputs, rows))
+
+        run_in_threads(evaluate, share_rows(n_rows, layers, BLOCK_ROWS))
+        return out
+
+    def _evaluate_into(
+        self,
+        out: np.ndarray,
+        layers: np.ndarray,
+        entries: tuple[int, int],
+        inputs: Inputs,
+    ) -> None:
+        capacity = _block_rows(len(out))
         arena = build_arena(entries, capacity, self.dtype)
         _kernels.predict(out, arena, inputs, self.params, self.stats, layers, capacity)
-        return out
 
     def _pull_back(self, inputs: Inputs, cotangents: np.ndarray) -> np.ndarray:
         n_rows = count_rows(inputs)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,8 @@ from fastmlp import _kernels
 # Multiply-adds below which a step is over before a second thread has begun: about
 # fifteen microseconds on one core of a processor of the 2020s.
 LEAST_WORK = 500_000
+# The same for a thread that is yet to be started, which takes longer by far.
+LEAST_WORK_OF_A_NEW_THREAD = 100_000_000
 
 
 def count_threads(layers: np.ndarray, batch_size: int) -> int:
@@ -31,6 +35,30 @@ def count_threads(layers: np.ndarray, batch_size: int) -> int:
         if os.environ.get(name, "").isdecimal():
             limits.append(int(os.environ[name]))
     return max(1, min(limits))
+
+
+def share_rows(n_rows: int, layers: np.ndarray, block_rows: int) -> list[slice]:
+    """Rows for each thread that predicts, in whole blocks, so that results are those of
+    one thread; a single share where a thread would take longer to begin than to finish.
+    """
+    n_blocks = -(-n_rows // block_rows)
+    work = n_rows * int(layers["n_in"] @ layers["n_out"])
+    worth = work // LEAST_WORK_OF_A_NEW_THREAD
+    n_threads = max(1, min(count_threads(layers, n_rows), n_blocks, worth))
+    ends = [n_blocks * i // n_threads * block_rows for i in range(n_threads + 1)]
+    return [slice(begin, min(end, n_rows)) for begin, end in pairwise(ends)]
+
+
+def run_in_threads(work: Callable[[slice], None], shares: list[slice]) -> None:
+    """Call work with each share, the first in this thread and the others beside it."""
+    if len(shares) == 1:
+        work(shares[0])
+        return
+    with ThreadPoolExecutor(len(shares) - 1) as threads:
+        others = [threads.submit(work, share) for share in shares[1:]]
+        work(shares[0])
+        for other in others:
+            other.result()
 
 
 def _count_processors() -> int:

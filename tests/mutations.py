@@ -1455,6 +1455,9 @@ TABLE = """
 
 === fastmlp/inputs.py
 
+* rows_of_sparse_inputs_begin_where_they_did
+- indptr[rows.start : rows.stop + 1] - indptr[rows.start]
++ indptr[rows.start : rows.stop + 1]
 * sparse_indices_of_the_transpose
 - X.tocsr() if sparse
 + X.tocsc() if sparse
@@ -1650,6 +1653,12 @@ TABLE = """
 
 === fastmlp/threads.py v3
 
+* rows_shared_within_blocks
+- n_blocks * i // n_threads * block_rows
++ n_rows * i // n_threads
+* faults_of_other_threads_lost
+- other.result()
++ pass
 * threads_for_any_work
 - work < LEAST_WORK
 + work < 0

@@ -2,12 +2,14 @@
 
 import threading
 
+import numpy as np
 import pytest
+import scipy.sparse
 
-from fastmlp import _kernels
+from fastmlp import Network, _kernels
 from fastmlp import threads as threads_module
 from fastmlp.threads import Pace, count_threads, gather_crew
-from fastmlp.workspace import build_layers
+from fastmlp.workspace import BLOCK_ROWS, build_layers
 
 
 def test_small_steps_have_one_thread():
@@ -80,3 +82,29 @@ def test_impossible_crews_are_refused(n_threads):
 def test_one_thread_needs_no_crew():
     with gather_crew(1) as crew:
         assert crew is None
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("make", [np.asarray, scipy.sparse.csr_array])
+def test_predictions_do_not_depend_on_the_threads(make, dtype, monkeypatch):
+    """Also of a last block of one row, which is worked on in another way."""
+    network = Network([30, 20, 4], dtype=dtype, random_state=0)
+    X = np.random.RandomState(0).standard_normal((5 * BLOCK_ROWS + 1, 30))
+    X = make((X * (X > 1)).astype(dtype))
+    expected = network.predict(X)
+    monkeypatch.setattr(threads_module, "LEAST_WORK_OF_A_NEW_THREAD", 1)
+    monkeypatch.setattr(threads_module, "_count_processors", lambda: 4)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
+    shares = threads_module.share_rows(X.shape[0], network.layers, BLOCK_ROWS)
+    assert len(shares) == (4 if _kernels.THREADS else 1)
+    assert np.array_equal(network.predict(X), expected)
+
+
+def test_a_fault_in_another_thread_is_raised():
+    def work(rows):
+        if rows.start == 1:
+            raise ValueError("of the second share")
+
+    with pytest.raises(ValueError, match="second share"):
+        threads_module.run_in_threads(work, [slice(0, 1), slice(1, 2)])
