@@ -198,7 +198,7 @@ TABLE = """
 - row[j] = row[j] - largest
 + row[j] = row[j]
 * softmax_not_normalised
-- total = 1 / total
+- total = 1 / reductions.total(row, n, <real>INFINITY)
 + total = 1
 * bias_left_out_of_costly_ones
 - map_value(a, b, rows, n, IDENTITY)
@@ -370,6 +370,35 @@ TABLE = """
 - gemv(c, a, b, True, <int>k, <int>m
 + gemv(c, a, b, False, <int>k, <int>m
 
+=== fastmlp/_kernels/reductions.pxd
+
+* cap_hides_nan
+- lanes[j] += cap if x[i * LANES + j] > cap else x[i * LANES + j]
++ lanes[j] += x[i * LANES + j] if x[i * LANES + j] <= cap else cap
+* cap_hides_nan_at_the_end
+- result += cap if x[i] > cap else x[i]
++ result += x[i] if x[i] <= cap else cap
+* total_without_the_end
+- for i in range(n - n % LANES, n):
+-         result +=
++ for i in range(n - n % LANES, n - 1):
++         result +=
+* total_of_first_lanes
+- for i in range(n // LANES):
+-         for j in range(LANES):
+-             lanes[j] +=
++ for i in range(1):
++         for j in range(LANES):
++             lanes[j] +=
+* largest_of_first_lanes
+- for i in range(1, n // LANES):
++ for i in range(1, 1):
+* largest_without_the_end
+- for i in range(n - n % LANES, n):
+-         result = larger
++ for i in range(n, n):
++         result = larger
+
 === fastmlp/_kernels/products.pxd
 
 * nt_as_nn
@@ -382,12 +411,14 @@ TABLE = """
 - if not accumulate:
 + if True:
 * column_sums_miss_first_row
-- for i in range(m):
--         for j in range(n):
--             out[j] +=
-+ for i in range(1, m):
-+         for j in range(n):
-+             out[j] +=
+- for i in range(m // 4):
++ for i in range(1, m // 4):
+* column_sums_miss_last_rows
+- for i in range(m - m % 4, m):
++ for i in range(m, m):
+* column_sums_of_one_row_twice
+- a[(4 * i + 1) * n + j]
++ a[4 * i * n + j]
 * nt_not_accumulated
 - multiply(c, a, b, m, n, k, k, 1, 1, k, accumulate)
 + multiply(c, a, b, m, n, k, k, 1, 1, k, False)
@@ -943,14 +974,11 @@ TABLE = """
 +         backward(arena, job, span)
 +         find_gradient(<real*>
 * cap_ignored
-- row += cap if share > cap else share
-+ row += share
-* cap_hides_nan
-- row += cap if share > cap else share
-+ row += share if share <= cap else cap
+- reductions.total(shares + i * n, n, cap)
++ reductions.total(shares + i * n, n, <real>INFINITY)
 * loss_without_weights
-- total += scales[i] * row
-+ total += row / rows
+- total += scales[i] * reductions
++ total += 1. / rows * reductions
 * bias_gradient_of_last_block_only
 - job.layers[l].n_out, span.accumulate)
 + job.layers[l].n_out, False)

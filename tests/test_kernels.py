@@ -151,12 +151,16 @@ def test_losses_at_their_kinks(loss, dtype):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("largest", [39, 3, 20])
 @pytest.mark.parametrize("head", [h for h in ALL_HEADS if h[0] == "log_loss"])
-def test_log_loss_of_saturated_outputs(head, dtype):
-    """Nothing overflows and no logarithm of zero is taken, however large z is."""
+def test_log_loss_of_saturated_outputs(head, largest, dtype):
+    """Nothing overflows and no logarithm of zero is taken, however large z is, and
+    whichever of the classes has the largest.
+    """
     loss, output = head
-    n_out = 4 if output == "softmax" else 1
+    n_out = 40 if output == "softmax" else 1
     z = np.linspace(-800, 800, 9 * n_out).reshape(9, n_out).astype(dtype)
+    z = np.roll(z, largest + 1, axis=1)
     y = draw_targets(9, n_out, loss, output, dtype)
     empty, scales = np.zeros_like(z), np.ones(9, dtype)
     native, reference = both(
