@@ -106,7 +106,7 @@ def prepare_epoch(estimator: str, X: np.ndarray, y: np.ndarray) -> Callable[[], 
 def validations(model, X: np.ndarray, y: np.ndarray) -> dict[str, Callable]:
     """Return what scikit-learn itself does in such a fit, by name."""
     from sklearn.base import _fit_context, is_regressor
-    from sklearn.preprocessing import LabelBinarizer
+    from sklearn.utils.multiclass import type_of_target
     from sklearn.utils.validation import validate_data
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -119,7 +119,7 @@ def validations(model, X: np.ndarray, y: np.ndarray) -> dict[str, Callable]:
         "validate_data": lambda: validate_data(model, X, y, **settings),
     }
     if not is_regressor(model):
-        found["LabelBinarizer.fit"] = lambda: LabelBinarizer().fit(y)
+        found["type_of_target"] = lambda: type_of_target(y)
     return found
 
 
@@ -228,7 +228,7 @@ def prepare_bulk(units: tuple[int, ...]) -> tuple:
 def measure_bulk(units: list[int], repeats: int) -> list[dict]:
     """Time predictions of many rows against the rate of large products."""
     network, X = prepare_bulk(tuple(units))
-    gemm = measure_gemm()
+    gemm = measure_gemm("float32")
     us = median_us(lambda: network.predict(X), repeats)
     n_weights = sum(n_in * n_out for n_in, n_out in pairwise(units))
     rate = 2e-3 * N_BULK_ROWS * n_weights / us

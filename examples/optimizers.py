@@ -15,8 +15,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from fastmlp import Network
+from fastmlp.full_batch import fit_full_batch
 from fastmlp.optimizers import Optimizer
-from fastmlp.second_order import fit_full_batch
 from fastmlp.training import Trainer
 
 START = np.array([1.85, -1.55])  # slope and intercept

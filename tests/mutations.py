@@ -1817,7 +1817,7 @@ TABLE = """
 - if exclusive and outputs.shape[1] > 1:
 + if outputs.shape[1] > 1:
 
-=== fastmlp/second_order.py
+=== fastmlp/full_batch.py
 
 * gtol_not_handed_on
 - "gtol": run.gtol
@@ -1831,17 +1831,8 @@ TABLE = """
 * full_batch_divergence_unseen
 - raise_if_diverged(np.append(network.params, run.point.loss))
 + pass
-* full_batch_ignores_weights
-- self.network.loss_and_grad(*self.data)
-+ self.network.loss_and_grad(*self.data[:2])
 * interrupt_keeps_the_last
 - run.point = run.best
-+ pass
-* hessian_ignores_weights
-- self.network.hessian_vector_product(X, Y, vector, sample_weight)
-+ self.network.hessian_vector_product(X, Y, vector)
-* full_batch_callbacks_cannot_stop
-- self.stopped = any(asks_to_stop(answer) for answer in answers)
 + pass
 * exact_step_too_long
 - float(gradient @ gradient / curvature)
@@ -1849,6 +1840,24 @@ TABLE = """
 * every_objective_is_quadratic
 - exact = run.network.is_quadratic
 + exact = True
+
+=== fastmlp/descent.py
+
+* full_batch_ignores_weights
+- self.network.loss_and_grad(*self.data)
++ self.network.loss_and_grad(*self.data[:2])
+* hessian_ignores_weights
+- self.network.hessian_vector_product(X, Y, vector, sample_weight)
++ self.network.hessian_vector_product(X, Y, vector)
+* full_batch_callbacks_cannot_stop
+- self.stopped = any(asks_to_stop(answer) for answer in answers)
++ pass
+* moved_by_rounding
+- least = self.eps * np.linalg.norm(self.point.params)
++ least = 0.0
+
+=== fastmlp/second_order.py
+
 * radius_for_a_quadratic
 - radius = math.inf if quadratic else FIRST_RADIUS
 + radius = FIRST_RADIUS
@@ -1870,9 +1879,6 @@ TABLE = """
 * every_point_is_stationary
 - stationary = np.abs(gradient).max() <= gtol
 + stationary = True
-* moved_by_rounding
-- least = self.eps * np.linalg.norm(self.point.params)
-+ least = 0.0
 
 === fastmlp/estimators/_first_order.py
 

@@ -833,3 +833,15 @@ def test_a_warm_start_with_another_schedule_begins_at_the_initial_rate():
     with unconverged():
         model.set_params(learning_rate="constant").fit(*iris())
     assert model._optimizer.learning_rate == model.learning_rate_init
+
+
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_a_shallow_copy_does_not_reorder_the_rows_of_the_other(name):
+    X, y = iris()
+    alone, together = (
+        getattr(fastmlp, name)(random_state=0).partial_fit(X, y) for _ in range(2)
+    )
+    copy.copy(together).partial_fit(X, y)
+    for model in (alone, together):
+        model.partial_fit(X, y)
+    assert_array_equal(alone.coefs_[0], together.coefs_[0])

@@ -12,18 +12,13 @@ from sklearn.datasets import load_iris
 from sklearn.preprocessing import scale
 
 import fastmlp.network
-from fastmlp import second_order
+from fastmlp import full_batch, second_order
 from fastmlp._kernels import HEADS, HIDDEN_ACTIVATIONS
+from fastmlp.descent import Descent, Point
+from fastmlp.full_batch import SOLVERS, FullBatchRun, fit_full_batch
 from fastmlp.network import Network
 from fastmlp.optimizers import Optimizer
-from fastmlp.second_order import (
-    GOOD,
-    REFUSED,
-    SOLVERS,
-    FullBatchRun,
-    classify_stationary_point,
-    fit_full_batch,
-)
+from fastmlp.second_order import GOOD, REFUSED, classify_stationary_point
 from fastmlp.training import Trainer
 
 XOR = np.array([[0, 0], [0, 1], [1, 0], [1, 1.0]]), np.array([0, 1, 1, 0.0])
@@ -88,7 +83,7 @@ def gradients_of(network, X, y):
 
 
 def descent_of(network, X, y):
-    return second_order._Descent(network, (X, y, None), 9, 9, 0, 0, (), None, {})
+    return Descent(network, (X, y, None), 9, 9, 0, 0, (), None, {})
 
 
 # -- least squares
@@ -159,7 +154,7 @@ def test_curvature_of_the_wrong_sign_is_not_followed_to_infinity(monkeypatch):
     run = descent_of(network, *linear_data())
     for sign in (0, -1):
         monkeypatch.setattr(run, "multiply_hessian", lambda vector: sign * vector)  # noqa: B023
-        assert second_order._exact_step_size(run) is None
+        assert full_batch._exact_step_size(run) is None
         step = second_order._solve_model(run, np.inf, 1e-9)
         assert not step.on_boundary
         assert_array_equal(step.step, 0)
@@ -432,8 +427,7 @@ def test_the_judgement_of_a_step():
     """J = x⁴/4 from x = 1 by p = −1/3, and what can be said if J's digits are lost."""
     judge = second_order._judge
     point, trial = (
-        second_order._Point(np.array([x]), x**4 / 4, np.array([x**3]))
-        for x in (1.0, 2 / 3)
+        Point(np.array([x]), x**4 / 4, np.array([x**3])) for x in (1.0, 2 / 3)
     )
     step = second_order._Step(np.array([-1 / 3]), np.array([0.0]), False)
     # The model is 1/4 + p + 3p²/2: it promises 1/6.

@@ -29,8 +29,8 @@ from fastmlp.estimators._parameters import (
     FIRST_ORDER_SOLVERS,
     FULL_BATCH_SOLVERS,
 )
+from fastmlp.full_batch import FullBatchRun, fit_full_batch
 from fastmlp.network import Network
-from fastmlp.second_order import FullBatchRun, fit_full_batch
 from fastmlp.settings import check_dtype
 
 FIRST_ORDER_ATTRIBUTES = (

@@ -18,9 +18,9 @@ from sklearn.utils._param_validation import (
 )
 
 from fastmlp import _kernels
+from fastmlp.full_batch import SOLVERS as FULL_BATCH_SOLVERS
 from fastmlp.initialization import INITIALIZERS
 from fastmlp.schedules import SCHEDULES
-from fastmlp.second_order import SOLVERS as FULL_BATCH_SOLVERS
 
 FIRST_ORDER_SOLVERS = ("sgd", "adam", "adamw", "adagrad", "rmsprop")
 SOLVERS = (*FIRST_ORDER_SOLVERS, *FULL_BATCH_SOLVERS)
