@@ -844,4 +844,4 @@ def test_a_shallow_copy_does_not_reorder_the_rows_of_the_other(name):
     copy.copy(together).partial_fit(X, y)
     for model in (alone, together):
         model.partial_fit(X, y)
-    assert_array_equal(alone.coefs_[0], together.coefs_[0])
+    assert np.array_equal(alone.coefs_[0], together.coefs_[0])
