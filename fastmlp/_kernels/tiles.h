@@ -33,8 +33,10 @@
 #define BLOCK_ROWS 264
 
 /* Bytes between rows of B from which on they are gathered into a panel first: each would
-   cost an entry of the address cache, and lines that share their place in the nearest. */
+   cost an entry of the address cache, and lines that share their place in the nearest.
+   A panel is used once for every tile: for fewer than four it does not pay. */
 #define FAR_APART 1024
+#define WORTH_GATHERING 24
 
 /* Bytes between columns of A from which on its rows are gathered: each on its own page. */
 #define PAGE 4096

@@ -132,7 +132,8 @@ static void NAME(multiply_slice)(
 {
     enum { WIDTH = MOST_VECTORS * LANES };
     REAL packed[DEPTH * WIDTH] __attribute__((aligned(64)));
-    const int must_pack = b_column != 1 || b_row * sizeof(REAL) >= FAR_APART;
+    const int far_apart = b_row * sizeof(REAL) >= FAR_APART;
+    const int must_pack = b_column != 1 || (far_apart && m >= WORTH_GATHERING);
     Py_ssize_t left = (n + LANES - 1) / LANES;
     for (Py_ssize_t j = 0; left > 0;) {
         /* Never a last panel of one vector, which could begin before its panel. */
