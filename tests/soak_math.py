@@ -1,6 +1,6 @@
 """Put every float32 there is through the engine's elementary functions.
 
-``python -m tests.soak_math [--only NAME]`` holds the results for all 2³² inputs against
+``python tests/soak_math.py [--only NAME]`` holds the results for all 2³² inputs against
 float64 and names the input of the worst. It ends with an error if one is further off
 than the tests allow. ``FASTMLP_ISA`` chooses the engine.
 """
@@ -14,9 +14,9 @@ from typing import NamedTuple
 import numpy as np
 import scipy.special
 from rich.progress import track
+from test_math import EXACT, LIMITS, measure_ulp
 
 from fastmlp import _kernels
-from tests.test_math import EXACT, LIMITS, measure_ulp
 
 FUNCTIONS = ("exp", "log", "tanh", "sigmoid", "softplus", "erf")
 INDEPENDENT = EXACT | {"erf": scipy.special.erf}
@@ -80,7 +80,7 @@ def report(function: str) -> bool:
 def main() -> int:
     """Check the functions asked for; 1 if one is beyond its limit."""
     parser = argparse.ArgumentParser(
-        prog="python -m tests.soak_math", description=__doc__.partition("\n")[0]
+        prog="python tests/soak_math.py", description=__doc__.partition("\n")[0]
     )
     parser.add_argument("--only", action="append", choices=FUNCTIONS, help="just these")
     functions = parser.parse_args().only or FUNCTIONS
