@@ -18,9 +18,12 @@
 #define TILES_PAY 0 /* BLAS knows this processor better than we do. */
 #endif
 
+/* Bytes of the longest vector, and how many of them a tile is wide. */
 #if defined(__AVX512F__)
+#define LONGEST 64
 #define MOST_VECTORS 4 /* 24 sums, 4 entries of B: 28 of 32 registers */
 #else
+#define LONGEST 32
 #define MOST_VECTORS 2 /* 12 sums, 2 entries of B: 14 of 16 registers */
 #endif
 
@@ -40,6 +43,9 @@
 
 /* Bytes between columns of A from which on its rows are gathered: each on its own page. */
 #define PAGE 4096
+
+/* Depth from which on a product of few columns is worth turning on its side. */
+#define WORTH_TURNING 16
 
 /* Depth from which on a tile of C is fetched while its sums are on their way. */
 #define WORTH_FETCHING 64

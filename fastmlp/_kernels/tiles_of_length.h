@@ -49,7 +49,8 @@ static inline __attribute__((always_inline)) void NAME(tile)(
     for (; i + ROWS <= m; i += ROWS) \
         NAME(tile)(ROWS, VECTORS, c + i * c_row, c_row, a + i * a_row, a_row, a_column, \
                    b, b_row, k, last, accumulate);
-#define COLUMN_OF_TILES(VECTORS) TILES(6, VECTORS) TILES(2, VECTORS) TILES(1, VECTORS)
+#define COLUMN_OF_TILES(VECTORS) \
+    TILES(6, VECTORS) TILES(4, VECTORS) TILES(2, VECTORS) TILES(1, VECTORS)
 
 /* All rows of one panel of `vectors` vectors. */
 static __attribute__((noinline)) void NAME(panel)(
