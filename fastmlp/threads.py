@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import pairwise
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -72,7 +74,8 @@ class Pace:
 
     A crew is slower than its first thread alone where another process holds a core.
     The bits are the same, so training may change between them at any time: it keeps
-    to the faster, and tries the other again after ever longer whiles.
+    to the faster by the median of their last slices of work, and tries the other again
+    after ever longer whiles.
 
     Parameters
     ----------
@@ -80,14 +83,16 @@ class Pace:
         The crew; without one there is nothing to choose.
     """
 
-    FIRST_WHILE = 8
+    TRIAL = 3
+    FIRST_WHILE = 16
     LONGEST_WHILE = 128
 
     def __init__(self, crew: Any) -> None:
         self._choices = (crew, None)
-        self._seconds_per_row = [0.0, 0.0 if crew is not None else float("inf")]
+        self._seconds_per_row = (deque([], self.TRIAL), deque([], self.TRIAL))
         self._while = self.FIRST_WHILE
-        self._until_trial = 1
+        self._left = self.TRIAL
+        self._tries = False
         self._chosen = 0
 
     @property
@@ -99,17 +104,23 @@ class Pace:
         """Take in how long the last slice took, and choose for the next."""
         if self._choices[0] is None:
             return
-        self._seconds_per_row[self._chosen] = seconds / n_rows
-        self._until_trial -= 1
-        faster = int(self._seconds_per_row[1] < self._seconds_per_row[0])
-        if self._until_trial == 0:
-            self._chosen = 1 - faster
-        elif self._until_trial < 0:
+        self._seconds_per_row[self._chosen].append(seconds / n_rows)
+        self._left -= 1
+        if self._left == 0 and not self._tries:
+            self._tries = True
+            self._left = self.TRIAL
+            self._chosen = 1 - self._chosen
+        elif self._left == 0:
+            self._tries = False
+            self._left = self._while
             self._while = min(2 * self._while, self.LONGEST_WHILE)
-            self._until_trial = self._while
-            self._chosen = faster
-        else:
-            self._chosen = faster
+            self._chosen = self._find_faster()
+        elif not self._tries:
+            self._chosen = self._find_faster()
+
+    def _find_faster(self) -> int:
+        crew, alone = self._seconds_per_row
+        return int(bool(alone) and median(alone) < median(crew))
 
 
 @contextmanager

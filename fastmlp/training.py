@@ -22,7 +22,12 @@ from fastmlp.stopping import (
     raise_if_diverged,
 )
 from fastmlp.threads import Pace
-from fastmlp.workspace import BLOCK_ROWS, aligned_empty, build_arena
+from fastmlp.workspace import (
+    BLOCK_ROWS,
+    aligned_empty,
+    build_arena,
+    count_training_entries,
+)
 
 # What is recorded of every epoch, and what besides where there is validation.
 COLUMNS = ("loss", "learning_rate", "gradient_norm", "seconds")
@@ -74,9 +79,13 @@ class Trainer:
         self._capacity = (
             batch_size if network.batch_norm else min(batch_size, BLOCK_ROWS)
         )
-        n_gathered = 0 if isinstance(X, tuple) else network.layer_sizes[0]
         self._arena = build_arena(
-            network.arena_entries, self._capacity, network.dtype, n_gathered
+            network.arena_entries,
+            self._capacity,
+            network.dtype,
+            count_training_entries(
+                network.layers, self._capacity, gathers=not isinstance(X, tuple)
+            ),
         )
         self._grads = aligned_empty(network.params.size, network.dtype)
         self._slice_batches = 1

@@ -142,8 +142,18 @@ def count_entries(layers: np.ndarray) -> tuple[int, int]:
     return int(last["deltas"] + last["n_out"]), _kernels.count_extras(layers)
 
 
+def count_training_entries(
+    layers: np.ndarray, capacity: int, *, gathers: bool
+) -> int:
+    """Entries that training needs behind those: inputs, if it gathers dense rows, and
+    the gradient of second halves of blocks.
+    """
+    n_gathered = int(layers["n_in"][0]) * capacity if gathers else 0
+    return n_gathered + _kernels.count_halves(layers, capacity)
+
+
 def build_arena(
-    entries: tuple[int, int], capacity: int, dtype: np.dtype, n_gathered: int = 0
+    entries: tuple[int, int], capacity: int, dtype: np.dtype, n_more: int = 0
 ) -> np.ndarray:
     """An arena for ``capacity`` rows.
 
@@ -155,9 +165,8 @@ def build_arena(
         Rows worked on at a time.
     dtype : dtype
         float32 or float64.
-    n_gathered : int, default=0
-        Inputs gathered for each row: those of the network where it trains on dense
-        rows, none where X is sparse or read in place.
+    n_more : int, default=0
+        What :func:`count_training_entries` says of them, for training.
     """
     per_row, behind = entries
-    return aligned_empty((per_row + n_gathered) * capacity + behind, dtype)
+    return aligned_empty(per_row * capacity + behind + n_more, dtype)

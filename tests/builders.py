@@ -11,6 +11,7 @@ from fastmlp._kernels import (
     SLOPES_OF_Z,
     SLOTS,
     count_extras,
+    count_halves,
 )
 
 LAYER = np.dtype(
@@ -123,9 +124,11 @@ def arena_columns(layers, n_targets):
 
 
 def build_arena(layers, n_targets, capacity, dtype=float):
-    """An arena poisoned with NaN: columns, the engine's extras, and gathered inputs."""
+    """An arena poisoned with NaN: columns, the engine's extras, gathered inputs, and
+    the gradient of halves."""
     n_columns = arena_columns(layers, n_targets) + int(layers["n_in"][0])
-    return np.full(n_columns * capacity + count_extras(layers), np.nan, dtype)
+    n_behind = count_extras(layers) + count_halves(layers, capacity)
+    return np.full(n_columns * capacity + n_behind, np.nan, dtype)
 
 
 def build_stats(layers, dtype=float):

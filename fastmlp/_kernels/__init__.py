@@ -55,6 +55,7 @@ SLOTS: dict[str, int] = engine.SLOTS
 THREADS: bool = engine.THREADS
 Crew: type = engine.Crew
 count_extras: Callable[[np.ndarray], int] = engine.count_extras
+count_halves: Callable[[np.ndarray, int], int] = engine.count_halves
 
 FUNCTIONS = (
     "exp",

@@ -241,6 +241,17 @@ cpdef Py_ssize_t count_extras(const Layer[::1] layers):
     return n
 
 
+cpdef Py_ssize_t count_halves(const Layer[::1] layers, Py_ssize_t capacity):
+    """Entries that training needs behind all others: the second halves' gradient, laid
+    out like the first's as far as it goes; none where no layer's is found in halves."""
+    cdef Py_ssize_t l, n = 0
+    for l in range(layers.shape[0]):
+        if is_halved_layer(&layers[l], capacity):
+            n = max(n, layers[l].weights + layers[l].n_in * layers[l].n_out)
+            n = max(n, layers[l].biases + layers[l].n_out)
+    return n
+
+
 def predict(
     real[:, ::1] out, real[::1] arena, X, const real[::1] params, const real[::1] stats,
     const Layer[::1] layers, Py_ssize_t capacity,
@@ -342,7 +353,8 @@ def train(
     for l in range(layers.shape[0]):
         if layers[l].normalized >= 0 and batch_size > capacity:
             raise ValueError("a normalised layer needs the whole batch in the arena")
-    if arena.shape[0] < job.inputs + n_gathered * capacity:
+    job.halves = job.inputs + n_gathered * capacity
+    if arena.shape[0] < job.halves + count_halves(layers, capacity):
         raise ValueError("the arena is too small")
     if order.shape[0] == 0:
         return total

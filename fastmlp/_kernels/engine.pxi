@@ -224,24 +224,25 @@ cdef double sum_losses(real* arena, const Job* job, Py_ssize_t rows, double cap)
         job.layers[job.n_layers - 1].n_out, <real>cap)
 
 
-# --- Parameters: gradient and update. The span is here the whole block.
+# --- Parameters: gradient and update.
 
 
 cdef inline void weight_gradient(
     real* grads, real* arena, const Job* job, const Span* span, Py_ssize_t l,
-    const real* delta, Py_ssize_t begin, Py_ssize_t end,
+    const real* deltas, Py_ssize_t begin, Py_ssize_t end,
 ) noexcept nogil:
-    """∂J/∂W = Aᵀ δ, rows begin … end of layer l's W."""
+    """∂J/∂W = Aᵀ δ of the span, rows begin … end of layer l's W; deltas are the block's."""
     cdef const Layer* layer = &job.layers[l]
     cdef real* out = grads + layer.weights + begin * layer.n_out
+    cdef const real* delta = deltas + span.first * layer.n_out
     if l == 0 and span.X.indptr != NULL:
         sparse.multiply_transposed(
-            out, span.X, <const real*>span.X.data, span.block, delta, layer.n_out, begin,
-            end, span.accumulate)
+            out, span.X, <const real*>span.X.data, span.first, span.rows, delta,
+            layer.n_out, begin, end, span.accumulate)
     else:
         products.multiply_tn(
-            out, inputs_of(arena, span.X, job, l, 0, span.step != NULL) + begin, delta,
-            end - begin, layer.n_out, span.block, layer.n_in, span.accumulate)
+            out, inputs_of(arena, span.X, job, l, span.first, span.step != NULL) + begin,
+            delta, end - begin, layer.n_out, span.rows, layer.n_in, span.accumulate)
 
 
 cdef inline void bias_gradient(
@@ -250,7 +251,7 @@ cdef inline void bias_gradient(
     """∂J/∂b = Σ δ over rows; a normalised layer's has been found with its δ."""
     if job.layers[l].normalized < 0:
         products.sum_columns(
-            grads + job.layers[l].biases, deltas_of(arena, job, l, 0), span.block,
+            grads + job.layers[l].biases, deltas_of(arena, job, l, span.first), span.rows,
             job.layers[l].n_out, span.accumulate)
 
 
@@ -272,28 +273,61 @@ cdef inline Share unit_range(const Layer* layer, Py_ssize_t unit) noexcept nogil
     return span
 
 
-cdef inline bint owns_biases(const Job* job, const Step* step, Py_ssize_t l) noexcept nogil:
-    """Whether this thread works on layer l's biases and γ."""
-    return l % job.n_threads == step.thread
+cdef inline void add(real* out, const real* terms, Py_ssize_t n) noexcept nogil:
+    """out += terms."""
+    cdef Py_ssize_t i
+    for i in range(n):
+        out[i] += terms[i]
 
 
 cdef inline Share share_units(const Job* job, const Step* step, Py_ssize_t l) noexcept nogil:
     return share_out(units_of(&job.layers[l]), 1, step.thread, job.n_threads)
 
 
-cdef void find_gradient(
-    real* grads, real* arena, const Job* job, const Span* span, Py_ssize_t l
-) noexcept nogil:
-    """∂J/∂W and ∂J/∂b of layer l over the block, this thread's part."""
+cdef inline bint owns_biases(const Job* job, Py_ssize_t l, Share units) noexcept nogil:
+    """Whether who has these units works on layer l's biases and γ: with the last of them."""
+    return units.begin < units.end == units_of(&job.layers[l])
+
+
+cdef void find_gradient(real* arena, const Job* job, const Span* span, Py_ssize_t l) noexcept nogil:
+    """∂J/∂W and ∂J/∂b of layer l over the block, or over either half of it, this
+    thread's part: some units of one half, or the end of the first and the beginning of
+    the second."""
     cdef const Layer* layer = &job.layers[l]
-    cdef Share units = share_units(job, span.step, l)
-    cdef Py_ssize_t begin = units.begin * unit_rows(layer)
-    cdef Py_ssize_t end = min(units.end * unit_rows(layer), layer.n_in)
-    if begin < end:
-        weight_gradient(
-            grads, arena, job, span, l, deltas_of(arena, job, l, 0), begin, end)
-    if owns_biases(job, span.step, l):
-        bias_gradient(grads, arena, job, span, l)
+    cdef Py_ssize_t half, n_halves = 2 if is_halved(job, l) else 1, n = units_of(layer)
+    cdef Share mine = share_out(n_halves * n, 1, span.step.thread, job.n_threads), rows, units
+    cdef Span part = span[0]
+    cdef real* grads
+    for half in range(n_halves):
+        rows = share_out(span.block, TILE_ROWS, <int>half, <int>n_halves)
+        part.first, part.rows = rows.begin, rows.end - rows.begin
+        units.begin, units.end = max(mine.begin - half * n, 0), min(mine.end - half * n, n)
+        grads = grads_of(arena, job, half)
+        if owns_biases(job, l, units):
+            bias_gradient(grads, arena, job, &part, l)
+        if half == 1 and adds_in_place(job):
+            grads = grads_of(arena, job, 0)
+            part.accumulate = True
+        if units.begin < units.end:
+            weight_gradient(
+                grads, arena, job, &part, l, deltas_of(arena, job, l, 0),
+                units.begin * unit_rows(layer),
+                min(units.end * unit_rows(layer), layer.n_in))
+
+
+cdef void join_halves(real* arena, const Job* job, const Step* step, Py_ssize_t l) noexcept nogil:
+    """Add the second half's gradient of layer l to the first's, this thread's units."""
+    cdef const Layer* layer = &job.layers[l]
+    cdef Share units = share_units(job, step, l)
+    cdef Py_ssize_t size = unit_rows(layer) * layer.n_out
+    cdef Py_ssize_t begin = units.begin * size
+    cdef Py_ssize_t end = min(units.end * size, layer.n_in * layer.n_out)
+    cdef real* grads = grads_of(arena, job, 0)
+    cdef const real* others = grads_of(arena, job, 1)
+    if begin < end and not adds_in_place(job):
+        add(grads + layer.weights + begin, others + layer.weights + begin, end - begin)
+    if owns_biases(job, l, units) and layer.normalized < 0:
+        add(grads + layer.biases, others + layer.biases, layer.n_out)
 
 
 cdef void update_layer(
@@ -311,7 +345,7 @@ cdef void update_layer(
             step.weights.l2)
         update_range(
             params, job, unit_span.begin, unit_span.end - unit_span.begin, &step.weights)
-    if owns_biases(job, step, l):
+    if owns_biases(job, l, units):
         update_range(params, job, layer.biases, layer.n_out, &step.others)
         if layer.normalized >= 0:
             update_range(params, job, layer.gammas, layer.n_out, &step.others)
@@ -332,7 +366,7 @@ cdef void measure_gradient(
         norms[unit] = <real>regularizers.sum_squared_gradient(
             grads + unit_span.begin, params + unit_span.begin,
             unit_span.end - unit_span.begin, <real>step.weights.l1, <real>step.weights.l2)
-    if owns_biases(job, step, l):
+    if owns_biases(job, l, units):
         total = regularizers.sum_squares(grads + layer.biases, layer.n_out)
         if layer.normalized >= 0:
             total += regularizers.sum_squares(grads + layer.gammas, layer.n_out)
@@ -360,17 +394,34 @@ cdef void clip_gradient(real* arena, const Job* job, Step* step) noexcept nogil:
         step.weights.scale = step.others.scale = step.rule.clip_norm / norm
 
 
+cdef void complete_layer(
+    real* arena, const Job* job, const Step* step, Py_ssize_t l, bint update
+) noexcept nogil:
+    """The gradient of layer l from its halves, and the step along it."""
+    if is_halved(job, l):
+        join_halves(arena, job, step, l)
+    if update:
+        update_layer(<real*>job.params, arena, job, step, l)
+
+
 cdef void process_parameters(
     real* arena, const Job* job, const Span* span, Step* step, bint finish
 ) noexcept nogil:
     """Gradient of this thread's parameters over the block, and their step to finish."""
     cdef Py_ssize_t l
-    cdef bint at_once = finish and step.rule.clip_norm == INFINITY
+    cdef bint clips = step.rule.clip_norm < INFINITY
     for l in range(job.n_layers):
-        find_gradient(<real*>job.grads, arena, job, span, l)
-        if at_once:
-            update_layer(<real*>job.params, arena, job, step, l)
-    if finish and not at_once:
+        find_gradient(arena, job, span, l)
+        if finish and not is_in_two_hands(job, l):
+            complete_layer(arena, job, step, l, not clips)
+    if not finish:
+        return
+    if any_is_in_two_hands(job):
+        barrier_wait(job.barrier, job.n_threads)
+        for l in range(job.n_layers):
+            if is_in_two_hands(job, l):
+                complete_layer(arena, job, step, l, not clips)
+    if clips:
         clip_gradient(arena, job, step)
         for l in range(job.n_layers):
             update_layer(<real*>job.params, arena, job, step, l)

@@ -8,6 +8,9 @@ cdef enum:
     TILE_ROWS = 6
     # Columns that threads are given whole multiples of: a cache line of float32.
     LINE = 16
+    # Rows of a block from which on a gradient may be found in halves: products of
+    # fewer than half as many would lose what two threads gain.
+    WORTH_HALVING = 128
 
 
 cdef struct Job:
@@ -34,6 +37,7 @@ cdef struct Job:
     Py_ssize_t capacity
     Py_ssize_t n_units  # of update, in all layers
     Py_ssize_t inputs  # where the gathered inputs begin
+    Py_ssize_t halves  # where the gradient of the blocks' second halves begins
     double result
     int n_threads
     barrier_t* barrier
@@ -76,6 +80,39 @@ cdef inline Share share_out(Py_ssize_t n, Py_ssize_t unit, int thread, int n_thr
     if thread >= sharers:
         share.begin = share.end = n
     return share
+
+
+cdef inline bint is_halved_layer(const Layer* layer, Py_ssize_t capacity) noexcept nogil:
+    """Whether a layer's gradient is found in two halves of a block, and they are added.
+
+    Of two threads each then has its own rows' δ and inputs at hand, and what changes
+    sides is a gradient that is no larger than δ. The shape alone decides: the sum's
+    order is part of the result.
+    """
+    return capacity >= WORTH_HALVING and layer.n_in <= capacity
+
+
+cdef inline bint is_halved(const Job* job, Py_ssize_t l) noexcept nogil:
+    return is_halved_layer(&job.layers[l], job.capacity) and (l > 0 or job.X.indptr == NULL)
+
+
+cdef inline bint adds_in_place(const Job* job) noexcept nogil:
+    """Whether one thread may add the second half's product to the first's as it goes: of
+    one slice, it is the same sum."""
+    return job.n_threads == 1 and job.capacity <= 2 * products.SLICE_ROWS
+
+
+cdef inline bint is_in_two_hands(const Job* job, Py_ssize_t l) noexcept nogil:
+    """Whether other threads find the other half of layer l's gradient."""
+    return job.n_threads > 1 and is_halved(job, l)
+
+
+cdef inline bint any_is_in_two_hands(const Job* job) noexcept nogil:
+    cdef Py_ssize_t l
+    for l in range(job.n_layers):
+        if is_in_two_hands(job, l):
+            return True
+    return False
 
 
 cdef inline const real* weights_of(const real* params, const Job* job, Py_ssize_t l) noexcept nogil:
@@ -178,6 +215,11 @@ cdef inline real* moments_of(real* arena, const Job* job, Py_ssize_t l) noexcept
 cdef inline real* gathered_inputs(real* arena, const Job* job, Py_ssize_t row) noexcept nogil:
     """The dense rows of a training batch, side by side."""
     return arena + job.inputs + row * job.layers[0].n_in
+
+
+cdef inline real* grads_of(real* arena, const Job* job, Py_ssize_t half) noexcept nogil:
+    """The gradient, or where halves of it are found, that of one."""
+    return <real*>job.grads if half == 0 else arena + job.halves
 
 
 cdef inline Py_ssize_t count_weights(const Job* job) noexcept nogil:

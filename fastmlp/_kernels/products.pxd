@@ -11,6 +11,7 @@ from fastmlp._kernels.types cimport real
 
 cdef extern from "tiles.h":
     bint TILES_PAY
+    Py_ssize_t SLICE_ROWS "DEPTH"
     void tiles_multiply_float(
         float* c, const float* a, const float* b, Py_ssize_t m, Py_ssize_t n, Py_ssize_t k,
         Py_ssize_t a_row, Py_ssize_t a_column, Py_ssize_t b_row, Py_ssize_t b_column,
@@ -79,6 +80,10 @@ cdef inline void multiply(
 ) noexcept nogil:
     """c (m, n) = a (m, k) b (k, n) (+ c), c packed."""
     if m == 0:
+        return
+    if k == 0:
+        if not accumulate:
+            memset(c, 0, m * n * sizeof(real))
         return
     if not TILES_PAY:
         blas.multiply(c, a, b, m, n, k, a_row, a_column, b_row, b_column, accumulate)

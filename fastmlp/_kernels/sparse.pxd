@@ -35,15 +35,16 @@ cdef inline void multiply(
 
 
 cdef inline void multiply_transposed(
-    real* c, const Rows* rows, const real* data, Py_ssize_t m, const real* delta,
-    Py_ssize_t n, Py_ssize_t begin, Py_ssize_t end, bint accumulate,
+    real* c, const Rows* rows, const real* data, Py_ssize_t first, Py_ssize_t m,
+    const real* delta, Py_ssize_t n, Py_ssize_t begin, Py_ssize_t end, bint accumulate,
 ) noexcept nogil:
-    """Rows begin … end of Xᵀ δ (+ c), c pointing to row begin; δ is (m, n)."""
+    """Rows begin … end of Xᵀ δ (+ c), c pointing to row begin; X's rows are first …
+    first + m, δ is (m, n)."""
     cdef Py_ssize_t i, p, row, column
     if not accumulate:
         memset(c, 0, (end - begin) * n * sizeof(real))
     for i in range(m):
-        row = row_at(rows, i)
+        row = row_at(rows, first + i)
         for p in range(rows.indptr[row], rows.indptr[row + 1]):
             column = rows.indices[p]
             if begin <= column < end:
