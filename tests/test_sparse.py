@@ -75,9 +75,9 @@ def test_native_is_the_reference(density, dtype):
 
 @pytest.mark.skipif(not _kernels.THREADS, reason="this engine runs on one thread")
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("rows", [(9, 7), (25, 25), (100, 25)])
+@pytest.mark.parametrize("rows", [(9, 7), (25, 25), (100, 25), (300, 300)])
 def test_threads_leave_the_bits_alone(rows, dtype):
-    """Batches of one thread's rows, and of several's."""
+    """Batches of one thread's rows, of several's, and of halves."""
     X = as_inputs(scipy.sparse.csr_array(draw_sparse(125, 300, dtype)), 300, dtype)
     alone = train(_kernels, X, 300, dtype, None, *rows)
     for n_threads in (2, 3):

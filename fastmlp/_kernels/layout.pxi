@@ -98,8 +98,9 @@ cdef inline bint is_halved(const Job* job, Py_ssize_t l) noexcept nogil:
 
 cdef inline bint adds_in_place(const Job* job) noexcept nogil:
     """Whether one thread may add the second half's product to the first's as it goes: of
-    one slice, it is the same sum."""
-    return job.n_threads == 1 and job.capacity <= 2 * products.SLICE_ROWS
+    one slice in one block, it is the same sum."""
+    return (job.n_threads == 1 and job.batch_size <= job.capacity
+            and job.capacity <= 2 * products.SLICE_ROWS)
 
 
 cdef inline bint is_in_two_hands(const Job* job, Py_ssize_t l) noexcept nogil:
