@@ -31,7 +31,7 @@ def as_inputs(X: Any, n_inputs: int, dtype: np.dtype) -> Inputs:
     """
     if isinstance(X, tuple):
         return X
-    sparse = scipy.sparse.issparse(X)
+    sparse = not isinstance(X, np.ndarray) and scipy.sparse.issparse(X)
     matrix: Any = X.tocsr() if sparse else np.ascontiguousarray(X, dtype=dtype)
     if matrix.ndim != 2 or matrix.shape[1] != n_inputs:
         raise ValueError(

@@ -245,7 +245,9 @@ class Network:
         -------
         ndarray of shape (n_samples, n_outputs)
         """
-        return self._evaluate_layers(self.layers, self.arena_entries, X)
+        return self._evaluate_layers(
+            self.layers, self.layer_sizes, self.arena_entries, X
+        )
 
     def hidden_activations(self, X: ArrayLike) -> list[np.ndarray]:
         """The outputs of every hidden layer, as prediction sees them.
@@ -262,8 +264,10 @@ class Network:
         outputs: list[np.ndarray] = []
         for number in range(len(self.layers) - 1):
             below = X if number == 0 else outputs[-1]
-            layer = self.layers[number : number + 1]
-            outputs.append(self._evaluate_layers(layer, count_entries(layer), below))
+            layer, sizes = self.layers[number:][:1], self.layer_sizes[number:][:2]
+            outputs.append(
+                self._evaluate_layers(layer, sizes, count_entries(layer), below)
+            )
         return outputs
 
     def input_gradients(
@@ -488,12 +492,16 @@ class Network:
         )
 
     def _evaluate_layers(
-        self, layers: np.ndarray, entries: tuple[int, int], X: ArrayLike
+        self,
+        layers: np.ndarray,
+        sizes: Sequence[int],
+        entries: tuple[int, int],
+        X: ArrayLike,
     ) -> np.ndarray:
-        """What some successive layers make of the inputs of the first."""
-        inputs = as_inputs(X, int(layers["n_in"][0]), self.dtype)
+        """What some successive layers, of those sizes, make of the inputs of the first."""
+        inputs = as_inputs(X, sizes[0], self.dtype)
         n_rows = count_rows(inputs)
-        out = np.empty((n_rows, layers["n_out"][-1]), dtype=self.dtype)
+        out = np.empty((n_rows, sizes[-1]), dtype=self.dtype)
         if n_rows <= BLOCK_ROWS:
             self._evaluate_into(out, layers, entries, inputs)
             return out

@@ -43,6 +43,9 @@ OBJECTIVE = np.dtype(
 BLOCK_ROWS = 1024
 
 _ALIGNMENT = 64
+# Numbers from which on an arena is aligned: to find the boundary takes a microsecond,
+# and one row's prediction a few.
+_WORTH_ALIGNING = 1000
 
 
 def aligned_empty(shape: int | tuple[int, ...], dtype: np.dtype) -> np.ndarray:
@@ -169,4 +172,7 @@ def build_arena(
         What :func:`count_training_entries` says of them, for training.
     """
     per_row, behind = entries
-    return aligned_empty(per_row * capacity + behind + n_more, dtype)
+    n_entries = per_row * capacity + behind + n_more
+    if n_entries < _WORTH_ALIGNING:
+        return np.empty(n_entries, dtype)
+    return aligned_empty(n_entries, dtype)
