@@ -94,14 +94,12 @@ def make_model(peer: str, case: Case):
 def workspace_bytes(case: Case) -> int:
     """Return the size of the arena that fastmlp makes for a batch."""
     from fastmlp.network import Network
-    from fastmlp.workspace import BLOCK_ROWS, build_arena
+    from fastmlp.workspace import BLOCK_ROWS, build_arena, count_training_entries
 
     network = Network(case.units, loss="log_loss", dtype=case.dtype)
-    n_gathered = case.units[0] if case.density == 1 else 0
     capacity = min(case.batch_size, BLOCK_ROWS)
-    return build_arena(
-        network.arena_entries, capacity, network.dtype, n_gathered
-    ).nbytes
+    n_more = count_training_entries(network.layers, capacity, gathers=case.density == 1)
+    return build_arena(network.arena_entries, capacity, network.dtype, n_more).nbytes
 
 
 def bar_mib(case: Case) -> float:

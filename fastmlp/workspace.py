@@ -145,9 +145,7 @@ def count_entries(layers: np.ndarray) -> tuple[int, int]:
     return int(last["deltas"] + last["n_out"]), _kernels.count_extras(layers)
 
 
-def count_training_entries(
-    layers: np.ndarray, capacity: int, *, gathers: bool
-) -> int:
+def count_training_entries(layers: np.ndarray, capacity: int, *, gathers: bool) -> int:
     """Entries that training needs behind those: inputs, if it gathers dense rows, and
     the gradient of second halves of blocks.
     """

@@ -407,9 +407,14 @@ TABLE = """
 * tn_not_accumulated
 - multiply(c, a, b, m, n, k, 1, a_width, n, 1, accumulate)
 + multiply(c, a, b, m, n, k, 1, a_width, n, 1, False)
+* product_over_nothing_not_zero
+- memset(c, 0, m * n * sizeof(real))
++ pass
 * column_sums_begin_anew
 - if not accumulate:
+-         memset(out
 + if True:
++         memset(out
 * column_sums_miss_first_row
 - for i in range(m // 4):
 + for i in range(1, m // 4):
@@ -462,8 +467,8 @@ TABLE = """
 - ((v) == vectors - 1 ? last : (v) * LANES)
 + ((v) * LANES)
 * tile_last_rows_left_out
-- TILES(6, VECTORS) TILES(2, VECTORS) TILES(1, VECTORS)
-+ TILES(6, VECTORS) TILES(2, VECTORS)
+- TILES(6, VECTORS) TILES(4, VECTORS) TILES(2, VECTORS) TILES(1, VECTORS)
++ TILES(6, VECTORS) TILES(4, VECTORS) TILES(2, VECTORS)
 * transpose_blocks_stay
 - x[i + size] = __builtin_shuffle(upper, lower, left + size);
 + x[i + size] = lower;
@@ -503,6 +508,29 @@ TABLE = """
 * last_block_too_tall
 - rows = m - i < BLOCK_ROWS ? m - i : BLOCK_ROWS
 + rows = BLOCK_ROWS
+
+=== fastmlp/_kernels/tiles_of_type.h v3
+
+* narrow_begins_anew
+- if (accumulate)
+-             JOIN(turn
++ if (0)
++             JOIN(turn
+* narrow_of_first_slice
+- k - l < DEPTH ? k - l : DEPTH, b_column
++ k < DEPTH ? k : DEPTH, b_column
+* narrow_of_last_slice
+- accumulate || l > 0);
++ accumulate);
+* narrow_of_first_block
+- a + i + l * a_column
++ a + l * a_column
+* narrow_into_first_block
+- (c + i * n, turned, n, rows)
++ (c, turned, n, rows)
+* narrow_not_turned
+- out[j * rows + i] = in[i * columns + j]
++ out[i * columns + j] = in[i * columns + j]
 
 === fastmlp/_kernels/losses.pxd
 
@@ -880,7 +908,11 @@ TABLE = """
 + c + column * n
 * sparse_rows_of_first_block
 - row = row_at(rows, first + i)
+-         for p in range(rows.indptr[row], rows.indptr[row + 1]):
+-             add
 + row = row_at(rows, i)
++         for p in range(rows.indptr[row], rows.indptr[row + 1]):
++             add
 
 === fastmlp/_kernels/layout.pxi
 
@@ -934,6 +966,16 @@ TABLE = """
 
 === fastmlp/_kernels/layout.pxi v3
 
+* halves_join_in_other_order
+- job.n_threads == 1 and job.batch_size <= job.capacity
++ job.n_threads == 1 and job.batch_size <= job.n_rows
+* halves_of_many_slices_in_place
+- and job.capacity <= 2 * products.SLICE_ROWS
++ and job.capacity <= 64 * products.SLICE_ROWS
+* halves_in_one_hand
+- return job.n_threads > 1 and is_halved(job, l)
++ return False
+
 * other_thread_reads_first_inputs
 - return <const real*>X.dense + row * job.layers[0].n_in
 + return <const real*>X.dense
@@ -969,10 +1011,10 @@ TABLE = """
 + for l in range(job.n_layers - 2, 0, -1):
 * delta_through_updated_weights
 - for l in range(job.n_layers):
--         find_gradient(<real*>
+-         find_gradient(
 + for l in range(job.n_layers - 1, -1, -1):
 +         backward(arena, job, span)
-+         find_gradient(<real*>
++         find_gradient(
 * cap_ignored
 - reductions.total(shares + i * n, n, cap)
 + reductions.total(shares + i * n, n, <real>INFINITY)
@@ -986,16 +1028,14 @@ TABLE = """
 - job.layers[l].n_out, span.accumulate)
 + job.layers[l].n_out, True)
 * weight_gradient_of_last_block_only
-- end - begin, layer.n_out, span.block, layer.n_in, span.accumulate)
-+ end - begin, layer.n_out, span.block, layer.n_in, False)
+- delta, end - begin, layer.n_out, span.rows, layer.n_in, span.accumulate)
++ delta, end - begin, layer.n_out, span.rows, layer.n_in, False)
 * sparse_weight_gradient_of_last_block_only
-- begin,
--             end, span.accumulate)
-+ begin,
-+             end, False)
+- layer.n_out, begin, end, span.accumulate)
++ layer.n_out, begin, end, False)
 * weight_gradient_keeps_last_batch
-- end - begin, layer.n_out, span.block, layer.n_in, span.accumulate)
-+ end - begin, layer.n_out, span.block, layer.n_in, True)
+- delta, end - begin, layer.n_out, span.rows, layer.n_in, span.accumulate)
++ delta, end - begin, layer.n_out, span.rows, layer.n_in, True)
 * second_slot_on_the_first
 - (job.n_params if job.n_slots > 1 else 0)
 + 0
@@ -1200,8 +1240,8 @@ TABLE = """
 - step.weights.scale = step.others.scale =
 + step.others.scale =
 * never_clipped
-- finish and step.rule.clip_norm == INFINITY
-+ finish
+- clips = step.rule.clip_norm < INFINITY
++ clips = False
 * l2_not_divided_by_m
 - step.weights.l2 = strength * (
 + step.weights.l2 = job.objective.alpha * (
@@ -1251,12 +1291,36 @@ TABLE = """
 - backward(arena, job, &span)
 -         products
 + products
+* second_half_of_first_rows
+- part.first, part.rows = rows.begin, rows.end - rows.begin
++ part.first, part.rows = 0, rows.end - rows.begin
+* first_half_alone
+- join_halves(arena, job, step, l)
++ pass
+* biases_of_first_half
+- add(grads + layer.biases, others + layer.biases, layer.n_out)
++ pass
+* biases_of_normalized_layers_joined
+- owns_biases(job, l, units) and layer.normalized < 0
++ owns_biases(job, l, units)
+* second_half_in_place_of_first
+- part.accumulate = span.accumulate or adds
++ part.accumulate = span.accumulate
 * total_begins_anew
 - result = job.result
 + result = 0
 
 === fastmlp/_kernels/engine.pxi v3
 
+* halves_not_joined
+- add(grads + layer.weights + begin, others + layer.weights + begin, end - begin)
++ pass
+* halves_joined_before_they_are_found
+- barrier_wait(job.barrier, job.n_threads)
+-         for l in range(job.n_layers):
+-             if is_in
++ for l in range(job.n_layers):
++             if is_in
 * other_thread_gathers_first_rows
 - gathered_inputs(arena, job, span.first), <const real*>job.X.dense, order,
 + gathered_inputs(arena, job, span.first), <const real*>job.X.dense, span.X.order,
@@ -1267,13 +1331,13 @@ TABLE = """
 - gather_rows(scales, sample_weight, order, span.rows
 + gather_rows(scales, sample_weight, span.X.order, span.rows
 * other_thread_multiplies_first_inputs
-- inputs_of(arena, span.X, job, l, 0, span.step != NULL) + begin, delta
-+ inputs_of(arena, span.X, job, l, 0, span.step != NULL), delta
+- inputs_of(arena, span.X, job, l, span.first, span.step != NULL) + begin,
++ inputs_of(arena, span.X, job, l, span.first, span.step != NULL),
 * other_thread_writes_first_gradient
 - out = grads + layer.weights + begin * layer.n_out
 + out = grads + layer.weights
 * every_thread_updates_biases
-- return l % job.n_threads == step.thread
+- return units.begin < units.end == units_of(&job.layers[l])
 + return True
 * loss_summed_by_last_thread
 - if step.thread == 0:
@@ -1366,11 +1430,14 @@ TABLE = """
 - inside &= 0 <= Y[i, 0] < last.n_out
 + inside &= 0 <= Y[i, 0] <= last.n_out
 * arena_checked_without_units
-- if arena.shape[0] < job.inputs + n_gathered * capacity:
+- if arena.shape[0] < job.halves + count_halves(layers, capacity):
 + if arena.shape[0] < (count_columns(&job) + n_gathered) * capacity:
 * arena_checked_without_gathered_inputs
-- if arena.shape[0] < job.inputs + n_gathered * capacity:
+- if arena.shape[0] < job.halves + count_halves(layers, capacity):
 + if False:
+* arena_checked_without_halves
+- if arena.shape[0] < job.halves + count_halves(layers, capacity):
++ if arena.shape[0] < job.halves:
 * sparse_columns_checked_off_by_one
 - inside &= 0 <= indices[i] < layers[0].n_in
 + inside &= 0 <= indices[i] <= layers[0].n_in
@@ -1480,6 +1547,10 @@ TABLE = """
 * running_variances_overlap_means
 - layers["running"][:-1] = 2 * before
 + layers["running"][:-1] = before
+
+* arena_without_room_for_halves
+- return n_gathered + _kernels.count_halves(layers, capacity)
++ return n_gathered
 
 === fastmlp/inputs.py
 
@@ -1690,6 +1761,15 @@ TABLE = """
 * threads_for_any_work
 - work < LEAST_WORK
 + work < 0
+* one_slow_slice_believed
+- TRIAL = 3
++ TRIAL = 1
+* pace_never_tries
+- self._chosen = 1 - self._chosen
++ pass
+* slower_kept
+- median(alone) < median(crew)
++ median(alone) > median(crew)
 * limits_ignored
 - for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
 + for name in ():

@@ -600,6 +600,16 @@ def test_no_call_writes_outside(field, value, message):
         case.train(_kernels, np.arange(5), 5, 5, arena)
 
 
+def test_the_arena_is_checked_to_its_end():
+    """Columns, sums of units, inputs and the gradient of halves."""
+    order = np.arange(5)
+    for capacity in (5, 128):
+        case = Case([3, 2], "relu", ALL_HEADS[0], "sgd", "float64")
+        case.train(_kernels, order, 5, capacity, case.arena(capacity))
+        with pytest.raises(ValueError, match="arena is too small"):
+            case.train(_kernels, order, 5, capacity, case.arena(capacity)[:-1])
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -4,11 +4,12 @@
 #     itself. Parameters: the gradient of every layer over all rows, then the
 #     update. δ therefore always goes through the weights of the forward pass, and
 #     the threads of a crew share each phase: rows in the first, rows of W in the
-#     second, one barrier after either. Where a layer is normalised, or the gradient
-#     clipped, a sum over the whole phase stands between two more barriers.
+#     second, one barrier after either. Where a layer is normalised, the gradient
+#     clipped or found in two halves, what is summed over threads stands between
+#     more barriers.
 # (b) The bits do not depend on the number of threads: an entry of a product is one
 #     chain whoever computes it, and sums over threads are made of parts (units,
-#     columns) that the layer's shape alone decides, added up in one order.
+#     columns, halves) that the layer's shape alone decides, added up in one order.
 # (c) Nothing here allocates or takes the GIL. Every buffer comes from the caller:
 #     docs/contracts.md says what lies where, layout.pxi finds it.
 # (d) A formula never stands here; it stands in its room (activations.pxd,
@@ -289,30 +290,34 @@ cdef inline bint owns_biases(const Job* job, Py_ssize_t l, Share units) noexcept
     return units.begin < units.end == units_of(&job.layers[l])
 
 
-cdef void find_gradient(real* arena, const Job* job, const Span* span, Py_ssize_t l) noexcept nogil:
-    """∂J/∂W and ∂J/∂b of layer l over the block, or over either half of it, this
-    thread's part: some units of one half, or the end of the first and the beginning of
-    the second."""
+cdef void find_part(
+    real* arena, const Job* job, const Span* span, Py_ssize_t l, Share units, bint second
+) noexcept nogil:
+    """∂J/∂W of some units of layer l over the span, with the last of them ∂J/∂b."""
     cdef const Layer* layer = &job.layers[l]
-    cdef Py_ssize_t half, n_halves = 2 if is_halved(job, l) else 1, n = units_of(layer)
+    cdef bint adds = second and adds_in_place(job)
+    cdef Span part = span[0]
+    if owns_biases(job, l, units):
+        bias_gradient(grads_of(arena, job, second), arena, job, span, l)
+    part.accumulate = span.accumulate or adds
+    weight_gradient(
+        grads_of(arena, job, second and not adds), arena, job, &part, l,
+        deltas_of(arena, job, l, 0), units.begin * unit_rows(layer),
+        min(units.end * unit_rows(layer), layer.n_in))
+
+
+cdef void find_gradient(real* arena, const Job* job, const Span* span, Py_ssize_t l) noexcept nogil:
+    """∂J/∂W and ∂J/∂b of layer l over the block or over either half of it, this thread's
+    part: of the units of the first half and, behind them, those of the second."""
+    cdef Py_ssize_t n = units_of(&job.layers[l]), half, n_halves = 2 if is_halved(job, l) else 1
     cdef Share mine = share_out(n_halves * n, 1, span.step.thread, job.n_threads), rows, units
     cdef Span part = span[0]
-    cdef real* grads
     for half in range(n_halves):
         rows = share_out(span.block, TILE_ROWS, <int>half, <int>n_halves)
         part.first, part.rows = rows.begin, rows.end - rows.begin
         units.begin, units.end = max(mine.begin - half * n, 0), min(mine.end - half * n, n)
-        grads = grads_of(arena, job, half)
-        if owns_biases(job, l, units):
-            bias_gradient(grads, arena, job, &part, l)
-        if half == 1 and adds_in_place(job):
-            grads = grads_of(arena, job, 0)
-            part.accumulate = True
         if units.begin < units.end:
-            weight_gradient(
-                grads, arena, job, &part, l, deltas_of(arena, job, l, 0),
-                units.begin * unit_rows(layer),
-                min(units.end * unit_rows(layer), layer.n_in))
+            find_part(arena, job, &part, l, units, half > 0)
 
 
 cdef void join_halves(real* arena, const Job* job, const Step* step, Py_ssize_t l) noexcept nogil:
@@ -322,8 +327,8 @@ cdef void join_halves(real* arena, const Job* job, const Step* step, Py_ssize_t 
     cdef Py_ssize_t size = unit_rows(layer) * layer.n_out
     cdef Py_ssize_t begin = units.begin * size
     cdef Py_ssize_t end = min(units.end * size, layer.n_in * layer.n_out)
-    cdef real* grads = grads_of(arena, job, 0)
-    cdef const real* others = grads_of(arena, job, 1)
+    cdef real* grads = grads_of(arena, job, False)
+    cdef const real* others = grads_of(arena, job, True)
     if begin < end and not adds_in_place(job):
         add(grads + layer.weights + begin, others + layer.weights + begin, end - begin)
     if owns_biases(job, l, units) and layer.normalized < 0:

@@ -86,8 +86,8 @@ cdef inline bint is_halved_layer(const Layer* layer, Py_ssize_t capacity) noexce
     """Whether a layer's gradient is found in two halves of a block, and they are added.
 
     Of two threads each then has its own rows' δ and inputs at hand, and what changes
-    sides is a gradient that is no larger than δ. The shape alone decides: the sum's
-    order is part of the result.
+    sides is a gradient that is no larger than δ (decision 7). The shape alone decides:
+    the sum's order is part of the result.
     """
     return capacity >= WORTH_HALVING and layer.n_in <= capacity
 
@@ -218,9 +218,9 @@ cdef inline real* gathered_inputs(real* arena, const Job* job, Py_ssize_t row) n
     return arena + job.inputs + row * job.layers[0].n_in
 
 
-cdef inline real* grads_of(real* arena, const Job* job, Py_ssize_t half) noexcept nogil:
-    """The gradient, or where halves of it are found, that of one."""
-    return <real*>job.grads if half == 0 else arena + job.halves
+cdef inline real* grads_of(real* arena, const Job* job, bint second) noexcept nogil:
+    """The gradient, or where it is found in halves, that of the first or second."""
+    return arena + job.halves if second else <real*>job.grads
 
 
 cdef inline Py_ssize_t count_weights(const Job* job) noexcept nogil:
