@@ -498,7 +498,7 @@ class Network:
         entries: tuple[int, int],
         X: ArrayLike,
     ) -> np.ndarray:
-        """What some successive layers, of those sizes, make of the inputs of the first."""
+        """What successive layers of those sizes make of the inputs of the first."""
         inputs = as_inputs(X, sizes[0], self.dtype)
         n_rows = count_rows(inputs)
         out = np.empty((n_rows, sizes[-1]), dtype=self.dtype)

@@ -89,7 +89,10 @@ class Pace:
 
     def __init__(self, crew: Any) -> None:
         self._choices = (crew, None)
-        self._seconds_per_row = (deque([], self.TRIAL), deque([], self.TRIAL))
+        self._seconds_per_row: tuple[deque[float], deque[float]] = (
+            deque(maxlen=self.TRIAL),
+            deque(maxlen=self.TRIAL),
+        )
         self._while = self.FIRST_WHILE
         self._left = self.TRIAL
         self._tries = False
