@@ -377,7 +377,7 @@ EVERYTHING = {"batch_norm": True, "dropout": 0.4, "clip_norm": 0.1}
 
 # Batches whose gradient is found in two halves, of one slice of rows and of several,
 # whole and in blocks of which the last is short; 250 inputs are too many for the first.
-HALVED = [(200, 200), (200, 130), (400, 400), (1100, 350)]
+HALVED = [(200, 200), (256, 256), (200, 130), (257, 257), (400, 400), (1100, 350)]
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -313,7 +313,7 @@ cdef void find_gradient(real* arena, const Job* job, const Span* span, Py_ssize_
     cdef Share mine = share_out(n_halves * n, 1, span.step.thread, job.n_threads), rows, units
     cdef Span part = span[0]
     for half in range(n_halves):
-        rows = share_out(span.block, TILE_ROWS, <int>half, <int>n_halves)
+        rows = share_out(span.block, 1, <int>half, <int>n_halves)
         part.first, part.rows = rows.begin, rows.end - rows.begin
         units.begin, units.end = max(mine.begin - half * n, 0), min(mine.end - half * n, n)
         if units.begin < units.end:
