@@ -73,9 +73,9 @@ class Pace:
     """Whether the crew or one thread alone has been the faster of late.
 
     A crew is slower than its first thread alone where another process holds a core.
-    The bits are the same, so training may change between them at any time: it keeps
-    to the faster by the median of their last slices of work, and tries the other again
-    after ever longer whiles.
+    The bits are the same, so training may change between them at any time. It keeps to
+    the faster by the median of their last slices of work, for any slice may be slow by
+    chance; after ever longer whiles it tries the other, until that is slower.
 
     Parameters
     ----------
@@ -83,18 +83,18 @@ class Pace:
         The crew; without one there is nothing to choose.
     """
 
-    TRIAL = 3
-    FIRST_WHILE = 16
+    N_REMEMBERED = 3
+    FIRST_WHILE = 8
     LONGEST_WHILE = 128
 
     def __init__(self, crew: Any) -> None:
         self._choices = (crew, None)
-        self._seconds_per_row: tuple[deque[float], deque[float]] = (
-            deque(maxlen=self.TRIAL),
-            deque(maxlen=self.TRIAL),
+        self._paces: tuple[deque[float], deque[float]] = (
+            deque(maxlen=self.N_REMEMBERED),
+            deque(maxlen=self.N_REMEMBERED),
         )
         self._while = self.FIRST_WHILE
-        self._left = self.TRIAL
+        self._left = self.N_REMEMBERED
         self._tries = False
         self._chosen = 0
 
@@ -107,23 +107,24 @@ class Pace:
         """Take in how long the last slice took, and choose for the next."""
         if self._choices[0] is None:
             return
-        self._seconds_per_row[self._chosen].append(seconds / n_rows)
+        self._paces[self._chosen].append(seconds / n_rows)
         self._left -= 1
+        is_slower = self._is_slower()
         if self._left == 0 and not self._tries:
-            self._tries = True
-            self._left = self.TRIAL
+            self._tries, self._left = True, self.N_REMEMBERED
             self._chosen = 1 - self._chosen
-        elif self._left == 0:
-            self._tries = False
-            self._left = self._while
+            return
+        if self._tries and (is_slower or self._left == 0):
+            self._tries, self._left = False, self._while
             self._while = min(2 * self._while, self.LONGEST_WHILE)
-            self._chosen = self._find_faster()
-        elif not self._tries:
-            self._chosen = self._find_faster()
+        if is_slower:
+            self._chosen = 1 - self._chosen
 
-    def _find_faster(self) -> int:
-        crew, alone = self._seconds_per_row
-        return int(bool(alone) and median(alone) < median(crew))
+    def _is_slower(self) -> bool:
+        mine, others = self._paces[self._chosen], self._paces[1 - self._chosen]
+        if not others:
+            return False
+        return (mine[-1] if self._tries else median(mine)) > median(others)
 
 
 @contextmanager

@@ -1762,14 +1762,20 @@ TABLE = """
 - work < LEAST_WORK
 + work < 0
 * one_slow_slice_believed
-- TRIAL = 3
-+ TRIAL = 1
+- N_REMEMBERED = 3
++ N_REMEMBERED = 1
 * pace_never_tries
 - self._chosen = 1 - self._chosen
-+ pass
+-             return
++ return
 * slower_kept
-- median(alone) < median(crew)
-+ median(alone) > median(crew)
+- if is_slower:
+-             self._chosen
++ if not is_slower:
++             self._chosen
+* trials_of_three_however_slow
+- self._tries and (is_slower or self._left == 0)
++ self._tries and self._left == 0
 * limits_ignored
 - for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
 + for name in ():
