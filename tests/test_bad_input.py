@@ -1,7 +1,6 @@
 """Failure leaves the estimator as it was, and is scikit-learn's where it has one."""
 
 import contextlib
-import functools
 import pickle
 import sys
 import warnings
@@ -10,33 +9,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 import sklearn.neural_network
-from sklearn import datasets
+from fits import iris
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
-from sklearn.preprocessing import scale
 from sklearn.utils._param_validation import validate_parameter_constraints
-from threadpoolctl import threadpool_limits
 
 import fastmlp
 import fastmlp.training
 from fastmlp import _kernels
 from fastmlp.network import Network
 
+pytestmark = pytest.mark.usefixtures("one_blas_thread")
+
 ESTIMATORS = ["MLPClassifier", "MLPRegressor"]
 SMALL = {"hidden_layer_sizes": (5,), "max_iter": 3, "random_state": 0}
 PACKAGE = str(Path(fastmlp.__file__).parent)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_blas_thread():
-    """Fits this small only wait for BLAS's other threads."""
-    with threadpool_limits(1):
-        yield
-
-
-@functools.cache
-def iris():
-    X, y = datasets.load_iris(return_X_y=True)
-    return scale(X), y
 
 
 @contextlib.contextmanager

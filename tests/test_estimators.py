@@ -1,30 +1,29 @@
 """What the estimators promise besides scikit-learn's numbers."""
 
-import contextlib
 import copy
 import functools
 import inspect
 import pickle
 import tracemalloc
-import warnings
 from functools import partial
 
 import joblib
 import numpy as np
 import pytest
 import sklearn.neural_network
+from fits import iris, unconverged
 from sklearn import datasets
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import accuracy_score, r2_score
 from sklearn.model_selection import train_test_split
-from sklearn.preprocessing import scale
-from threadpoolctl import threadpool_limits
 
 import fastmlp
 from fastmlp import _kernels, scores
 from fastmlp.optimizers import Optimizer
 from fastmlp.stopping import Overfitting
+
+pytestmark = pytest.mark.usefixtures("one_blas_thread")
 
 ESTIMATORS = ["MLPClassifier", "MLPRegressor"]
 FIRST_ORDER = ["sgd", "adam", "adagrad", "rmsprop"]
@@ -33,31 +32,10 @@ UNSTOPPED = {"tol": 0.0, "n_iter_no_change": np.inf}
 SMALL = {"hidden_layer_sizes": (8, 5), "batch_size": 16, "random_state": 0}
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_blas_thread():
-    """Fits this small only wait for BLAS's other threads."""
-    with threadpool_limits(1):
-        yield
-
-
-@functools.cache
-def iris():
-    X, y = datasets.load_iris(return_X_y=True)
-    return scale(X), y
-
-
 @functools.cache
 def digits():
     X, y = datasets.load_digits(return_X_y=True)
     return train_test_split(X / 16, y, random_state=0)
-
-
-@contextlib.contextmanager
-def unconverged():
-    """For fits that are meant to end at max_iter."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        yield
 
 
 def fitted(name="MLPClassifier", epochs=4, **params):

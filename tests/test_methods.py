@@ -1,27 +1,27 @@
 """Every method of the estimators, against formulas, SciPy and scikit-learn."""
 
-import contextlib
 import copy
 import functools
 import itertools
 import pickle
 import threading
-import warnings
 
 import numpy as np
 import pytest
 import scipy.sparse
 import sklearn.linear_model as linear
 import sklearn.neural_network
+from fits import fit, iris
 from scipy.special import expit, huber, ndtr, softmax
 from sklearn import datasets, metrics
 from sklearn.base import clone
-from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.exceptions import NotFittedError
 from sklearn.preprocessing import scale
 from sklearn.utils.class_weight import compute_sample_weight
-from threadpoolctl import threadpool_limits
 
 from fastmlp import MLPClassifier, MLPRegressor, _kernels
+
+pytestmark = pytest.mark.usefixtures("one_blas_thread")
 
 ESTIMATORS = [MLPClassifier, MLPRegressor]
 FIRST_ORDER = ["sgd", "adam", "adamw", "adagrad", "rmsprop"]
@@ -52,32 +52,6 @@ PLAIN = {"solver": "sgd", "momentum": 0, "batch_size": "full", "alpha": 0}
 UNSTOPPED = {"tol": 0.0, "n_iter_no_change": np.inf}
 # Moves no parameter by as much as a unit in its last place.
 STILL = {"learning_rate_init": 1e-300, "max_iter": 1}
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_blas_thread():
-    """Fits this small only wait for BLAS's other threads."""
-    with threadpool_limits(1):
-        yield
-
-
-@contextlib.contextmanager
-def unconverged():
-    """For fits that are meant to end at max_iter."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        yield
-
-
-def fit(model, *data, **keywords):
-    with unconverged():
-        return model.fit(*data, **keywords)
-
-
-@functools.cache
-def iris():
-    X, y = datasets.load_iris(return_X_y=True)
-    return scale(X), y
 
 
 @functools.cache

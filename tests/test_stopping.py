@@ -1,27 +1,27 @@
 """What training is judged by, why it ends, what it tells, and to whom."""
 
-import contextlib
 import copy
 import functools
 import pickle
 import threading
 import time
-import warnings
 
 import numpy as np
 import pytest
 import scipy.sparse
 import sklearn.neural_network
+from fits import fit, iris, unconverged
 from scipy.special import huber
-from sklearn import datasets, metrics
+from sklearn import metrics
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler, scale
-from threadpoolctl import threadpool_limits
+from sklearn.preprocessing import StandardScaler
 
 from fastmlp import MLPClassifier, MLPRegressor, _kernels
+
+pytestmark = pytest.mark.usefixtures("one_blas_thread")
 
 ESTIMATORS = [MLPClassifier, MLPRegressor]
 FIRST_ORDER = ["sgd", "adam", "adamw", "adagrad", "rmsprop"]
@@ -31,32 +31,6 @@ FAST = {**SMALL, "batch_size": 10, "learning_rate_init": 0.01}
 UNSTOPPED = {"tol": 0.0, "n_iter_no_change": np.inf}
 # Moves no parameter by as much as a unit in its last place.
 STILL = {"solver": "sgd", "learning_rate_init": 1e-300}
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_blas_thread():
-    """Fits this small only wait for BLAS's other threads."""
-    with threadpool_limits(1):
-        yield
-
-
-@contextlib.contextmanager
-def unconverged():
-    """For fits that are meant to end at max_iter."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        yield
-
-
-def fit(model, *data, **keywords):
-    with unconverged():
-        return model.fit(*data, **keywords)
-
-
-@functools.cache
-def iris():
-    X, y = datasets.load_iris(return_X_y=True)
-    return scale(X), y
 
 
 def halves(y=None):

@@ -3,7 +3,7 @@
 g is the gradient with its penalty, v and s are the slots, rate = η. The parameter w
 becomes shrink·w + what the formula returns; shrink = 1 − ηλ is its decoupled decay.
 Coefficients that are the same for every parameter are computed once a step.
-Adding one: a code, its formula, its loop in update, a line in tables.pxi (name,
+Adding one: a code, its formula, its loop in move, a line in tables.pxi (name,
 code, slots), its twin in fastmlp/_reference/optimizers.py, and its row in
 fastmlp/optimizers.py, which says what its decays are called in public.
 """
