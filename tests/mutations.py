@@ -407,9 +407,6 @@ TABLE = """
 * tn_not_accumulated
 - multiply(c, a, b, m, n, k, 1, a_width, n, 1, accumulate)
 + multiply(c, a, b, m, n, k, 1, a_width, n, 1, False)
-* product_over_nothing_not_zero
-- memset(c, 0, m * n * sizeof(real))
-+ pass
 * column_sums_begin_anew
 - if not accumulate:
 -         memset(out
@@ -433,6 +430,9 @@ TABLE = """
 
 === fastmlp/_kernels/products.pxd v3
 
+* product_over_nothing_not_zero
+- memset(c, 0, m * n * sizeof(real))
++ pass
 * tn_of_packed_rows
 - multiply(c, a, b, m, n, k, 1, a_width, n, 1, accumulate)
 + multiply(c, a, b, m, n, k, 1, m, n, 1, accumulate)
