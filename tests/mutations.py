@@ -1773,9 +1773,6 @@ TABLE = """
 -             self._chosen
 + if not is_slower:
 +             self._chosen
-* trials_of_three_however_slow
-- self._tries and (is_slower or self._left == 0)
-+ self._tries and self._left == 0
 * limits_ignored
 - for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
 + for name in ():
