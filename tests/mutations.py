@@ -1430,14 +1430,14 @@ TABLE = """
 - inside &= 0 <= Y[i, 0] < last.n_out
 + inside &= 0 <= Y[i, 0] <= last.n_out
 * arena_checked_without_units
-- if arena.shape[0] < job.halves + count_halves(layers, capacity):
+- if arena.shape[0] < n_behind + count_halves(layers, capacity):
 + if arena.shape[0] < (count_columns(&job) + n_gathered) * capacity:
 * arena_checked_without_gathered_inputs
-- if arena.shape[0] < job.halves + count_halves(layers, capacity):
+- if arena.shape[0] < n_behind + count_halves(layers, capacity):
 + if False:
 * arena_checked_without_halves
-- if arena.shape[0] < job.halves + count_halves(layers, capacity):
-+ if arena.shape[0] < job.halves:
+- if arena.shape[0] < n_behind + count_halves(layers, capacity):
++ if arena.shape[0] < n_behind:
 * sparse_columns_checked_off_by_one
 - inside &= 0 <= indices[i] < layers[0].n_in
 + inside &= 0 <= indices[i] <= layers[0].n_in

@@ -241,15 +241,26 @@ cpdef Py_ssize_t count_extras(const Layer[::1] layers):
     return n
 
 
-cpdef Py_ssize_t count_halves(const Layer[::1] layers, Py_ssize_t capacity):
-    """Entries that training needs behind all others: the second halves' gradient, laid
-    out like the first's as far as it goes; none where no layer's is found in halves."""
-    cdef Py_ssize_t l, n = 0
+cdef Share halved_range(const Layer[::1] layers, Py_ssize_t capacity) noexcept:
+    """Where in params those begin and end whose gradient may be found in halves."""
+    cdef Py_ssize_t l
+    cdef Share span
+    span.begin = span.end = 0
     for l in range(layers.shape[0]):
         if is_halved_layer(&layers[l], capacity):
-            n = max(n, layers[l].weights + layers[l].n_in * layers[l].n_out)
-            n = max(n, layers[l].biases + layers[l].n_out)
-    return n
+            if span.end == 0:
+                span.begin = min(layers[l].weights, layers[l].biases)
+            span.begin = min(span.begin, min(layers[l].weights, layers[l].biases))
+            span.end = max(span.end, layers[l].weights + layers[l].n_in * layers[l].n_out)
+            span.end = max(span.end, layers[l].biases + layers[l].n_out)
+    return span
+
+
+cpdef Py_ssize_t count_halves(const Layer[::1] layers, Py_ssize_t capacity):
+    """Entries that training needs behind all others: the second halves' gradient, laid
+    out like params from the first such layer on; none where no layer's is in halves."""
+    cdef Share span = halved_range(layers, capacity)
+    return span.end - span.begin
 
 
 def predict(
@@ -345,7 +356,7 @@ def train(
     work."""
     cdef Job job = describe_supervised(
         params, stats, arena, X, Y, sample_weight, layers, objective, numbers, capacity)
-    cdef Py_ssize_t l, n_gathered = 0 if job.X.indptr != NULL else layers[0].n_in
+    cdef Py_ssize_t l, n_behind, n_gathered = 0 if job.X.indptr != NULL else layers[0].n_in
     check_optimizer(rule, slots, params.shape[0], grads.shape[0])
     check_order(order, job.n_rows)
     if batch_size < 1:
@@ -353,8 +364,9 @@ def train(
     for l in range(layers.shape[0]):
         if layers[l].normalized >= 0 and batch_size > capacity:
             raise ValueError("a normalised layer needs the whole batch in the arena")
-    job.halves = job.inputs + n_gathered * capacity
-    if arena.shape[0] < job.halves + count_halves(layers, capacity):
+    n_behind = job.inputs + n_gathered * capacity
+    job.halves = n_behind - halved_range(layers, capacity).begin
+    if arena.shape[0] < n_behind + count_halves(layers, capacity):
         raise ValueError("the arena is too small")
     if order.shape[0] == 0:
         return total

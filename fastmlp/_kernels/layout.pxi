@@ -37,7 +37,7 @@ cdef struct Job:
     Py_ssize_t capacity
     Py_ssize_t n_units  # of update, in all layers
     Py_ssize_t inputs  # where the gathered inputs begin
-    Py_ssize_t halves  # where the gradient of the blocks' second halves begins
+    Py_ssize_t halves  # where the gradient of second halves would begin, were it whole
     double result
     int n_threads
     barrier_t* barrier
