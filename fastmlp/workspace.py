@@ -146,8 +146,8 @@ def count_entries(layers: np.ndarray) -> tuple[int, int]:
 
 
 def count_training_entries(layers: np.ndarray, capacity: int, *, gathers: bool) -> int:
-    """Entries that training needs behind those: inputs, if it gathers dense rows, and
-    the gradient of second halves of blocks.
+    """Entries that training needs behind all others: inputs, if it gathers dense rows,
+    and the gradient of second halves of blocks.
     """
     n_gathered = int(layers["n_in"][0]) * capacity if gathers else 0
     return n_gathered + _kernels.count_halves(layers, capacity)

@@ -1313,7 +1313,7 @@ TABLE = """
 === fastmlp/_kernels/engine.pxi v3
 
 * halves_not_joined
-- add(grads + layer.weights + begin, others + layer.weights + begin, end - begin)
+- add(grads + begin, others + begin, end - begin)
 + pass
 * halves_joined_before_they_are_found
 - barrier_wait(job.barrier, job.n_threads)

@@ -310,7 +310,8 @@ def arena_blocks(arena, case, capacity):
         for name, (begin, width) in columns.items()
     }
     n_columns = int(layers["deltas"][-1]) + n_out
-    blocks["inputs"] = arena[n_columns * capacity + _kernels.count_extras(layers) :]
+    inputs = arena[n_columns * capacity + _kernels.count_extras(layers) :]
+    blocks["inputs"] = inputs[: int(layers["n_in"][0]) * capacity]
     return blocks
 
 
@@ -320,14 +321,14 @@ def assert_same_blocks(arena, expected, case, capacity):
         assert_close(blocks[name], block, name)
 
 
-def assert_same_training(arguments, settings, batch_size, capacity):
-    """Three steps, the last one short: every buffer of both sides agrees."""
-    native, reference = (Case(*arguments, **settings) for _ in range(2))
-    order = np.random.RandomState(7).permutation(13)[:12]
+def assert_same_training(arguments, settings, batch_size, capacity, rows=13, used=12):
+    """Steps over the rows used: every buffer of both sides agrees."""
+    native, reference = (Case(*arguments, rows=rows, **settings) for _ in range(2))
+    order = np.random.RandomState(7).permutation(rows)[:used]
     total, arena = native.train(_kernels, order, batch_size, capacity)
     expected, expected_arena = reference.train(_reference, order, batch_size, capacity)
     assert total == pytest.approx(expected, rel=TOLERANCES[native.X.dtype])
-    assert native.rule["t"] == reference.rule["t"] == -(-12 // batch_size)
+    assert native.rule["t"] == reference.rule["t"] == -(-used // batch_size)
     for name in ("params", "stats", "grads", "slots"):
         assert_close(getattr(native, name), getattr(reference, name), name)
     assert_same_blocks(arena, expected_arena, native, capacity)
@@ -393,13 +394,8 @@ def test_halves(settings, sizes, batch_size, capacity, dtype):
     rows = 2 * batch_size + 1
     head = ("log_loss", "softmax" if sizes[-1] > 1 else "logistic")
     arguments = sizes, "tanh", head, "momentum", dtype
-    native, reference = (Case(*arguments, rows=rows, **settings) for _ in range(2))
-    order = np.random.RandomState(7).permutation(rows)[: rows - bool(settings)]
-    total, _ = native.train(_kernels, order, batch_size, capacity)
-    expected, _ = reference.train(_reference, order, batch_size, capacity)
-    assert total == pytest.approx(expected, rel=TOLERANCES[native.X.dtype])
-    for name in ("params", "stats", "grads", "slots"):
-        assert_close(getattr(native, name), getattr(reference, name), name)
+    used = rows - bool(settings)
+    assert_same_training(arguments, settings, batch_size, capacity, rows, used)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -241,18 +241,21 @@ cpdef Py_ssize_t count_extras(const Layer[::1] layers):
     return n
 
 
+cdef extern from "Python.h":
+    Py_ssize_t PY_SSIZE_T_MAX
+
+
 cdef Share halved_range(const Layer[::1] layers, Py_ssize_t capacity) noexcept:
     """Where in params those begin and end whose gradient may be found in halves."""
     cdef Py_ssize_t l
     cdef Share span
-    span.begin = span.end = 0
+    span.begin, span.end = PY_SSIZE_T_MAX, 0
     for l in range(layers.shape[0]):
         if is_halved_layer(&layers[l], capacity):
-            if span.end == 0:
-                span.begin = min(layers[l].weights, layers[l].biases)
             span.begin = min(span.begin, min(layers[l].weights, layers[l].biases))
             span.end = max(span.end, layers[l].weights + layers[l].n_in * layers[l].n_out)
             span.end = max(span.end, layers[l].biases + layers[l].n_out)
+    span.begin = min(span.begin, span.end)
     return span
 
 

@@ -324,13 +324,12 @@ cdef void join_halves(real* arena, const Job* job, const Step* step, Py_ssize_t 
     """Add the second half's gradient of layer l to the first's, this thread's units."""
     cdef const Layer* layer = &job.layers[l]
     cdef Share units = share_units(job, step, l)
-    cdef Py_ssize_t size = unit_rows(layer) * layer.n_out
-    cdef Py_ssize_t begin = units.begin * size
-    cdef Py_ssize_t end = min(units.end * size, layer.n_in * layer.n_out)
+    cdef Py_ssize_t begin, end
     cdef real* grads = grads_of(arena, job, False)
     cdef const real* others = grads_of(arena, job, True)
-    if begin < end and not adds_in_place(job):
-        add(grads + layer.weights + begin, others + layer.weights + begin, end - begin)
+    if units.begin < units.end and not adds_in_place(job):
+        begin, end = unit_range(layer, units.begin).begin, unit_range(layer, units.end - 1).end
+        add(grads + begin, others + begin, end - begin)
     if owns_biases(job, l, units) and layer.normalized < 0:
         add(grads + layer.biases, others + layer.biases, layer.n_out)
 
@@ -414,14 +413,16 @@ cdef void process_parameters(
 ) noexcept nogil:
     """Gradient of this thread's parameters over the block, and their step to finish."""
     cdef Py_ssize_t l
-    cdef bint clips = step.rule.clip_norm < INFINITY
+    cdef bint clips = step.rule.clip_norm < INFINITY, waits = False
     for l in range(job.n_layers):
         find_gradient(arena, job, span, l)
-        if finish and not is_in_two_hands(job, l):
+        if is_in_two_hands(job, l):
+            waits = True
+        elif finish:
             complete_layer(arena, job, step, l, not clips)
     if not finish:
         return
-    if any_is_in_two_hands(job):
+    if waits:
         barrier_wait(job.barrier, job.n_threads)
         for l in range(job.n_layers):
             if is_in_two_hands(job, l):

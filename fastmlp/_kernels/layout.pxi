@@ -108,14 +108,6 @@ cdef inline bint is_in_two_hands(const Job* job, Py_ssize_t l) noexcept nogil:
     return job.n_threads > 1 and is_halved(job, l)
 
 
-cdef inline bint any_is_in_two_hands(const Job* job) noexcept nogil:
-    cdef Py_ssize_t l
-    for l in range(job.n_layers):
-        if is_in_two_hands(job, l):
-            return True
-    return False
-
-
 cdef inline const real* weights_of(const real* params, const Job* job, Py_ssize_t l) noexcept nogil:
     """W of layer l, in params or in a vector laid out like them."""
     return params + job.layers[l].weights
