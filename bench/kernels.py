@@ -154,13 +154,13 @@ def product_cases(numbers: Numbers) -> Iterator[Case]:
         a, w = numbers.draw(rows, n_in), numbers.draw(n_in, n_out)
         delta = numbers.draw(rows, n_out)
         for name, out, *operands in (
-            ("multiply_nn", delta, a, w),
-            ("multiply_nt", a, delta, w),
-            ("multiply_tn", w, a, delta),
+            ("A B", delta, a, w),
+            ("A Bᵀ", a, delta, w.T),
+            ("Aᵀ B", w, a.T, delta),
         ):
             yield Case(
-                name,
-                f"{rows} rows {n_in}-{n_out}",
+                "multiply",
+                f"{name}, {rows} rows {n_in}-{n_out}",
                 [np.empty_like(out), *operands, False],
                 n_elements=a.size * n_out,
             )

@@ -360,6 +360,9 @@ TABLE = """
 * gemv_transpose_swapped
 - op = b"N" if transpose else b"T"
 + op = b"T" if transpose else b"N"
+* product_beside_its_columns
+- gemm(c, <int>c_row, a
++ gemm(c, <int>n, a
 * product_not_accumulated
 - cdef real beta = 1 if accumulate else 0
 + cdef real beta = 0
@@ -402,11 +405,11 @@ TABLE = """
 === fastmlp/_kernels/products.pxd
 
 * nt_as_nn
-- multiply(c, a, b, m, n, k, k, 1, 1, k, accumulate)
-+ multiply(c, a, b, m, n, k, k, 1, n, 1, accumulate)
+- multiply(c, n, a, b, m, n, k, k, 1, 1, k, accumulate)
++ multiply(c, n, a, b, m, n, k, k, 1, n, 1, accumulate)
 * tn_not_accumulated
-- multiply(c, a, b, m, n, k, 1, a_width, n, 1, accumulate)
-+ multiply(c, a, b, m, n, k, 1, a_width, n, 1, False)
+- multiply(c, n, a, b, m, n, k, 1, a_width, n, 1, accumulate)
++ multiply(c, n, a, b, m, n, k, 1, a_width, n, 1, False)
 * column_sums_begin_anew
 - if not accumulate:
 -         memset(out
@@ -422,20 +425,20 @@ TABLE = """
 - a[(4 * i + 1) * n + j]
 + a[4 * i * n + j]
 * nt_not_accumulated
-- multiply(c, a, b, m, n, k, k, 1, 1, k, accumulate)
-+ multiply(c, a, b, m, n, k, k, 1, 1, k, False)
+- multiply(c, n, a, b, m, n, k, k, 1, 1, k, accumulate)
++ multiply(c, n, a, b, m, n, k, k, 1, 1, k, False)
 * nn_not_accumulated
-- multiply(c, a, b, m, n, k, k, 1, n, 1, accumulate)
-+ multiply(c, a, b, m, n, k, k, 1, n, 1, False)
+- multiply(c, n, a, b, m, n, k, k, 1, n, 1, accumulate)
++ multiply(c, n, a, b, m, n, k, k, 1, n, 1, False)
 
 === fastmlp/_kernels/products.pxd v3
 
 * product_over_nothing_not_zero
-- memset(c, 0, m * n * sizeof(real))
+- memset(c + i * c_row, 0, n * sizeof(real))
 + pass
 * tn_of_packed_rows
-- multiply(c, a, b, m, n, k, 1, a_width, n, 1, accumulate)
-+ multiply(c, a, b, m, n, k, 1, m, n, 1, accumulate)
+- multiply(c, n, a, b, m, n, k, 1, a_width, n, 1, accumulate)
++ multiply(c, n, a, b, m, n, k, 1, m, n, 1, accumulate)
 * dot_tail_dropped
 - for i in range(whole, k):
 + for i in range(whole + 1, k):
@@ -443,7 +446,7 @@ TABLE = """
 - lanes[j] += lanes[j + LANES // 2]
 + lanes[j] += 0
 * dots_not_accumulated
-- c[i * n + j] + value if accumulate else value
+- c[i * c_row + j] + value if accumulate else value
 + value
 * dots_of_first_row
 - dot(a + i * a_row, b
@@ -491,8 +494,8 @@ TABLE = """
 - *panel = b + j * b_column
 + *panel = b
 * slice_of_first_rows_of_b
-- block, b + l * b_row, rows
-+ block, b, rows
+- b + l * b_row, rows, n
++ b, rows, n
 * block_of_first_rows
 - *block = a + i * a_row + l * a_column
 + *block = a + l * a_column
@@ -500,8 +503,17 @@ TABLE = """
 - *block = a + i * a_row + l * a_column
 + *block = a + i * a_row
 * block_packed_as_not_packed
-- a_row, must_pack ? BLOCK_ROWS : a_column
-+ a_row, a_column
+- packs_columns ? BLOCK_ROWS : a_column
++ a_column
+* rows_packed_as_not_packed
+- packs_rows ? DEPTH : a_row
++ a_row
+* slice_beside_its_block
+- c + i * c_row, c_row, packs
++ c + i * n, c_row, packs
+* panels_packed_side_by_side
+- vectors, c + j, c_row, a
++ vectors, c + j, n, a
 * last_depth_too_deep
 - depth = k - l < DEPTH ? k - l : DEPTH
 + depth = k < DEPTH ? k : DEPTH
@@ -526,11 +538,11 @@ TABLE = """
 - a + i + l * a_column
 + a + l * a_column
 * narrow_into_first_block
-- (c + i * n, turned, n, rows)
-+ (c, turned, n, rows)
+- (c + i * c_row, c_row, turned, rows, n, rows)
++ (c, c_row, turned, rows, n, rows)
 * narrow_not_turned
-- out[j * rows + i] = in[i * columns + j]
-+ out[i * columns + j] = in[i * columns + j]
+- out[j * out_row + i] = in[i * in_row + j]
++ out[i * out_row + j] = in[i * in_row + j]
 
 === fastmlp/_kernels/losses.pxd
 
@@ -1346,7 +1358,37 @@ TABLE = """
 +             total +=
 * moments_of_first_columns
 - mine = share_out(n, LINE, span.step.thread, job.n_threads)
+-     barrier_wait(job.barrier, job.n_threads)
+-     batch_norm
 + mine = share_out(n, LINE, 0, job.n_threads)
++     barrier_wait(job.barrier, job.n_threads)
++     batch_norm
+* shared_columns_of_first_weights
+- a - span.first * k, w + mine.begin * w_column,
++ a - span.first * k, w,
+* shared_columns_of_own_rows
+- n, a - span.first * k, w
++ n, a, w
+* shared_columns_into_own_rows
+- out - span.first * n + mine.begin
++ out + mine.begin
+* shared_columns_before_their_inputs
+- barrier_wait(job.barrier, job.n_threads)
+-     products.multiply(
+-         out - span
++ products.multiply(
++         out - span
+* shared_columns_used_before_they_are_found
+- 1, w_row, w_column, False)
+-     barrier_wait(job.barrier, job.n_threads)
++ 1, w_row, w_column, False)
+* first_thread_finds_its_columns_only
+- mine = share_out(n, LINE, span.step.thread, job.n_threads)
+-     barrier_wait(job.barrier, job.n_threads)
+-     products
++ mine = share_out(n, LINE, 0, job.n_threads)
++     barrier_wait(job.barrier, job.n_threads)
++     products
 * other_thread_takes_first_masks
 - (span.step.position + span.first)
 + span.step.position

@@ -184,9 +184,29 @@ def test_products(k, n, m, dtype):
         draw(shape, dtype, seed)
         for seed, shape in enumerate([(m, k), (k, m), (k, n), (n, k)])
     )
-    for name, operands in [("nn", (a, b)), ("nt", (a, bt)), ("tn", (at, b))]:
-        assert_same(f"multiply_{name}", [empty], *operands, False)
-        assert_same(f"multiply_{name}", [draw((m, n), dtype, 5)], *operands, True)
+    for operands in [(a, b), (a, bt.T), (at.T, b)]:
+        assert_same("multiply", [empty], *operands, False)
+        assert_same("multiply", [draw((m, n), dtype, 5)], *operands, True)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("m", [1, 3, 20, 270])
+@pytest.mark.parametrize("n", [1, 2, 10, 33, 85, 600])
+@pytest.mark.parametrize("k", [1, 5, 300])
+def test_products_of_columns(k, n, m, dtype):
+    """All some columns of wider matrices: what lies beside c is left alone."""
+    a, at, b, bt = (
+        draw(shape, dtype, seed)
+        for seed, shape in enumerate([(m, 1030), (k, 1030), (k, n + 7), (n, k)])
+    )
+    a, at, b = a[:, 1 : k + 1], at[:, 1 : m + 1], b[:, 3:-4]
+    for operands in [(a, b), (a, bt.T), (at.T, b)]:
+        for accumulate in (False, True):
+            wide = draw((m, n + 5), dtype, 5)
+            expected = wide.copy()
+            _kernels.multiply(wide[:, 2:-3], *operands, accumulate)
+            _reference.multiply(expected[:, 2:-3], *operands, accumulate)
+            assert_close(wide, expected, "columns")
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -520,6 +540,22 @@ def test_threads_leave_the_bits_of_halves_alone(
     if settings:
         capacity = batch_size
     rows = 2 * batch_size + 1
+    assert_same_in_threads(sizes, "adam", settings, rows, batch_size, capacity, dtype)
+
+
+@pytest.mark.skipif(not _kernels.THREADS, reason="this engine runs on one thread")
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("settings", [{}, EVERYTHING])
+@pytest.mark.parametrize(
+    ("batch_size", "capacity"), [(30, 30), (70, 70), (30, 20), (2, 2)]
+)
+def test_threads_leave_the_bits_of_shared_columns_alone(
+    batch_size, capacity, settings, dtype
+):
+    """Of wide layers and few rows, down to a last batch of one."""
+    if settings:
+        capacity = batch_size
+    sizes, rows = [520, 570, 600, 3], 2 * batch_size + 1
     assert_same_in_threads(sizes, "adam", settings, rows, batch_size, capacity, dtype)
 
 

@@ -804,23 +804,15 @@ def test_heads_keep_nan(loss, output):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize(
-    ("name", "a_shape", "b_shape", "subscripts"),
-    [
-        ("multiply_nn", (4, 3), (3, 5), "ik,kj->ij"),
-        ("multiply_nt", (4, 3), (5, 3), "ik,jk->ij"),
-        ("multiply_tn", (3, 4), (3, 5), "ki,kj->ij"),
-    ],
-)
-def test_products(name, a_shape, b_shape, subscripts, dtype):
+def test_products(dtype):
     rng = np.random.default_rng(0)
-    a, b = (rng.normal(size=s).astype(dtype) for s in (a_shape, b_shape))
-    product = np.einsum(subscripts, a, b, dtype=float)
+    a, b = (rng.normal(size=s).astype(dtype) for s in ((4, 3), (3, 5)))
+    product = np.einsum("ik,kj->ij", a, b, dtype=float)
     c = np.full((4, 5), np.nan, dtype)
-    getattr(reference, name)(c, a, b, False)
+    reference.multiply(c, a, b, False)
     assert_allclose(c, product, rtol=4 * np.finfo(dtype).eps, atol=1e-15)
     c = np.full((4, 5), 10, dtype)
-    getattr(reference, name)(c, a, b, True)
+    reference.multiply(c, a, b, True)
     assert_allclose(c, 10 + product, rtol=4 * np.finfo(dtype).eps)
 
 

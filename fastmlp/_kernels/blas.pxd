@@ -13,17 +13,19 @@ from fastmlp._kernels.types cimport real
 
 
 cdef inline void gemm(
-    real* c, const real* a, const real* b, int m, int n, int k,
+    real* c, int c_width, const real* a, const real* b, int m, int n, int k,
     bint transpose_a, int a_width, bint transpose_b, int b_width, real beta,
 ) noexcept nogil:
-    """c (m, n) = op(a) op(b) + beta c, the operands' rows a_width and b_width apart."""
+    """c (m, n) = op(a) op(b) + beta c, the matrices' rows their widths apart."""
     cdef real one = 1
     cdef char* op_a = b"T" if transpose_a else b"N"
     cdef char* op_b = b"T" if transpose_b else b"N"
     if real is float:
-        sgemm(op_b, op_a, &n, &m, &k, &one, <float*>b, &b_width, <float*>a, &a_width, &beta, c, &n)
+        sgemm(op_b, op_a, &n, &m, &k, &one, <float*>b, &b_width, <float*>a, &a_width, &beta,
+              c, &c_width)
     else:
-        dgemm(op_b, op_a, &n, &m, &k, &one, <double*>b, &b_width, <double*>a, &a_width, &beta, c, &n)
+        dgemm(op_b, op_a, &n, &m, &k, &one, <double*>b, &b_width, <double*>a, &a_width, &beta,
+              c, &c_width)
 
 
 cdef inline void gemv(
@@ -44,11 +46,11 @@ cdef inline void gemv(
 
 
 cdef inline void multiply(
-    real* c, const real* a, const real* b, Py_ssize_t m, Py_ssize_t n, Py_ssize_t k,
-    Py_ssize_t a_row, Py_ssize_t a_column, Py_ssize_t b_row, Py_ssize_t b_column,
-    bint accumulate,
+    real* c, Py_ssize_t c_row, const real* a, const real* b, Py_ssize_t m, Py_ssize_t n,
+    Py_ssize_t k, Py_ssize_t a_row, Py_ssize_t a_column, Py_ssize_t b_row,
+    Py_ssize_t b_column, bint accumulate,
 ) noexcept nogil:
-    """c (m, n) = a b (+ c); of each operand's strides one is 1, the other its width,
+    """c (m, n) = a b (+ c), c's rows c_row apart; of each operand's strides one is 1, the other its width,
     which BLAS wants to be no less than the row even of a single one."""
     cdef bint transpose_a = a_column != 1
     cdef bint transpose_b = b_column != 1
@@ -59,10 +61,10 @@ cdef inline void multiply(
         gemv(c, b, a, True, <int>k, <int>n, <int>b_width, <int>a_column, beta)
     elif m == 1:
         gemv(c, b, a, False, <int>n, <int>k, <int>b_width, <int>a_column, beta)
-    elif n == 1 and not transpose_a:
+    elif n == c_row == 1 and not transpose_a:
         gemv(c, a, b, False, <int>m, <int>k, <int>a_width, <int>b_row, beta)
-    elif n == 1:
+    elif n == c_row == 1:
         gemv(c, a, b, True, <int>k, <int>m, <int>a_width, <int>b_row, beta)
     else:
-        gemm(c, a, b, <int>m, <int>n, <int>k, transpose_a, <int>a_width,
+        gemm(c, <int>c_row, a, b, <int>m, <int>n, <int>k, transpose_a, <int>a_width,
              transpose_b, <int>b_width, beta)

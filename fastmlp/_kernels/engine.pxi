@@ -42,6 +42,25 @@ include "layout.pxi"
 # --- Rows: forward, head, backward.
 
 
+cdef void multiply_weights(
+    real* out, const real* a, const real* w, Py_ssize_t n, Py_ssize_t k, bint transposed,
+    const Job* job, const Span* span,
+) noexcept nogil:
+    """out (rows, n) = a (rows, k) W or a Wᵀ, both from row span.first on; where threads
+    share its columns, they wait for all rows of a and of out."""
+    cdef Py_ssize_t w_row = 1 if transposed else n, w_column = k if transposed else 1
+    cdef Share mine
+    if not shares_columns(job, span, n, k):
+        products.multiply(out, n, a, w, span.rows, n, k, k, 1, w_row, w_column, False)
+        return
+    mine = share_out(n, LINE, span.step.thread, job.n_threads)
+    barrier_wait(job.barrier, job.n_threads)
+    products.multiply(
+        out - span.first * n + mine.begin, n, a - span.first * k, w + mine.begin * w_column,
+        span.block, mine.end - mine.begin, k, k, 1, w_row, w_column, False)
+    barrier_wait(job.barrier, job.n_threads)
+
+
 cdef inline void multiply_inputs(
     real* out, real* arena, const Job* job, const Span* span, Py_ssize_t l, const real* w
 ) noexcept nogil:
@@ -51,9 +70,9 @@ cdef inline void multiply_inputs(
         sparse.multiply(
             out, span.X, <const real*>span.X.data, span.first, span.rows, w, layer.n_out)
     else:
-        products.multiply_nn(
+        multiply_weights(
             out, inputs_of(arena, span.X, job, l, span.first, span.step != NULL), w,
-            span.rows, layer.n_out, layer.n_in, False)
+            layer.n_out, layer.n_in, False, job, span)
 
 
 cdef void find_moments(
@@ -194,10 +213,10 @@ cdef void backward(real* arena, const Job* job, const Span* span) noexcept nogil
     for l in range(job.n_layers - 2, -1, -1):
         layer = &job.layers[l]
         delta = deltas_of(arena, job, l, first)
-        products.multiply_nt(
+        multiply_weights(
             delta, deltas_of(arena, job, l + 1, first),
-            weights_of(<const real*>job.params, job, l + 1), span.rows, layer.n_out,
-            job.layers[l + 1].n_out, False)
+            weights_of(<const real*>job.params, job, l + 1), layer.n_out,
+            job.layers[l + 1].n_out, True, job, span)
         if span.step != NULL and layer.dropout > 0:
             drop_units(delta, job, span, l)
         activations.multiply_slope(

@@ -11,6 +11,10 @@ cdef enum:
     # Rows of a block from which on a gradient may be found in halves: products of
     # fewer than half as many would lose what two threads gain.
     WORTH_HALVING = 128
+    # Columns for each row of the block, and weights, from which on threads share a
+    # product's columns in place of its rows.
+    MANY_COLUMNS = 8
+    MANY_WEIGHTS = 1 << 18
 
 
 cdef struct Job:
@@ -106,6 +110,15 @@ cdef inline bint adds_in_place(const Job* job) noexcept nogil:
 cdef inline bint is_in_two_hands(const Job* job, Py_ssize_t l) noexcept nogil:
     """Whether other threads find the other half of layer l's gradient."""
     return job.n_threads > 1 and is_halved(job, l)
+
+
+cdef inline bint shares_columns(
+    const Job* job, const Span* span, Py_ssize_t n, Py_ssize_t k
+) noexcept nogil:
+    """Whether threads share the n columns of a product with n k weights, not its rows:
+    each then reads its part of weights that fill a cache, and all of the few rows."""
+    return (job.n_threads > 1 and span.step != NULL and n >= MANY_COLUMNS * span.block
+            and n * k >= MANY_WEIGHTS)
 
 
 cdef inline const real* weights_of(const real* params, const Job* job, Py_ssize_t l) noexcept nogil:

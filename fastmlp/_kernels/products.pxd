@@ -13,13 +13,13 @@ cdef extern from "tiles.h":
     bint TILES_PAY
     Py_ssize_t SLICE_ROWS "DEPTH"
     void tiles_multiply_float(
-        float* c, const float* a, const float* b, Py_ssize_t m, Py_ssize_t n, Py_ssize_t k,
-        Py_ssize_t a_row, Py_ssize_t a_column, Py_ssize_t b_row, Py_ssize_t b_column,
-        bint accumulate) nogil
+        float* c, Py_ssize_t c_row, const float* a, const float* b, Py_ssize_t m, Py_ssize_t n,
+        Py_ssize_t k, Py_ssize_t a_row, Py_ssize_t a_column, Py_ssize_t b_row,
+        Py_ssize_t b_column, bint accumulate) nogil
     void tiles_multiply_double(
-        double* c, const double* a, const double* b, Py_ssize_t m, Py_ssize_t n, Py_ssize_t k,
-        Py_ssize_t a_row, Py_ssize_t a_column, Py_ssize_t b_row, Py_ssize_t b_column,
-        bint accumulate) nogil
+        double* c, Py_ssize_t c_row, const double* a, const double* b, Py_ssize_t m,
+        Py_ssize_t n, Py_ssize_t k, Py_ssize_t a_row, Py_ssize_t a_column, Py_ssize_t b_row,
+        Py_ssize_t b_column, bint accumulate) nogil
 
 cdef enum:
     # Independent partial sums of a dot product, kept in vector registers.
@@ -50,8 +50,8 @@ cdef inline real dot(const real* a, const real* b, Py_ssize_t k) noexcept nogil:
 
 
 cdef inline void multiply_by_dots(
-    real* c, const real* a, const real* b, Py_ssize_t m, Py_ssize_t n, Py_ssize_t k,
-    Py_ssize_t a_row, Py_ssize_t b_column, bint accumulate,
+    real* c, Py_ssize_t c_row, const real* a, const real* b, Py_ssize_t m, Py_ssize_t n,
+    Py_ssize_t k, Py_ssize_t a_row, Py_ssize_t b_column, bint accumulate,
 ) noexcept nogil:
     """c (m, n) = a b (+ c), both operands contiguous along k."""
     cdef Py_ssize_t i, j
@@ -59,40 +59,44 @@ cdef inline void multiply_by_dots(
     for i in range(m):
         for j in range(n):
             value = dot(a + i * a_row, b + j * b_column, k)
-            c[i * n + j] = c[i * n + j] + value if accumulate else value
+            c[i * c_row + j] = c[i * c_row + j] + value if accumulate else value
 
 
 cdef inline void multiply_by_tiles(
-    real* c, const real* a, const real* b, Py_ssize_t m, Py_ssize_t n, Py_ssize_t k,
-    Py_ssize_t a_row, Py_ssize_t a_column, Py_ssize_t b_row, Py_ssize_t b_column,
-    bint accumulate,
+    real* c, Py_ssize_t c_row, const real* a, const real* b, Py_ssize_t m, Py_ssize_t n,
+    Py_ssize_t k, Py_ssize_t a_row, Py_ssize_t a_column, Py_ssize_t b_row,
+    Py_ssize_t b_column, bint accumulate,
 ) noexcept nogil:
     if real is float:
-        tiles_multiply_float(c, a, b, m, n, k, a_row, a_column, b_row, b_column, accumulate)
+        tiles_multiply_float(
+            c, c_row, a, b, m, n, k, a_row, a_column, b_row, b_column, accumulate)
     else:
-        tiles_multiply_double(c, a, b, m, n, k, a_row, a_column, b_row, b_column, accumulate)
+        tiles_multiply_double(
+            c, c_row, a, b, m, n, k, a_row, a_column, b_row, b_column, accumulate)
 
 
 cdef inline void multiply(
-    real* c, const real* a, const real* b, Py_ssize_t m, Py_ssize_t n, Py_ssize_t k,
-    Py_ssize_t a_row, Py_ssize_t a_column, Py_ssize_t b_row, Py_ssize_t b_column,
-    bint accumulate,
+    real* c, Py_ssize_t c_row, const real* a, const real* b, Py_ssize_t m, Py_ssize_t n,
+    Py_ssize_t k, Py_ssize_t a_row, Py_ssize_t a_column, Py_ssize_t b_row,
+    Py_ssize_t b_column, bint accumulate,
 ) noexcept nogil:
-    """c (m, n) = a (m, k) b (k, n) (+ c), c packed."""
+    """c (m, n) = a (m, k) b (k, n) (+ c), the rows of c c_row apart."""
+    cdef Py_ssize_t i
     if m == 0:
         return
     if k == 0:
-        if not accumulate:
-            memset(c, 0, m * n * sizeof(real))
+        for i in range(0 if accumulate else m):
+            memset(c + i * c_row, 0, n * sizeof(real))
         return
     if not TILES_PAY:
-        blas.multiply(c, a, b, m, n, k, a_row, a_column, b_row, b_column, accumulate)
-    elif a_column == 1 and (n == 1 or (b_row == 1 and m < FEW_ROWS)):
-        multiply_by_dots(c, a, b, m, n, k, a_row, b_column, accumulate)
-    elif n == 1:
-        multiply_by_tiles(c, b, a, 1, m, k, 0, b_row, a_column, a_row, accumulate)
+        blas.multiply(c, c_row, a, b, m, n, k, a_row, a_column, b_row, b_column, accumulate)
+    elif a_column == b_row == 1 and (n == 1 or m < FEW_ROWS):
+        multiply_by_dots(c, c_row, a, b, m, n, k, a_row, b_column, accumulate)
+    elif n == 1 and c_row == 1:
+        multiply_by_tiles(c, 1, b, a, 1, m, k, 0, b_row, a_column, a_row, accumulate)
     else:
-        multiply_by_tiles(c, a, b, m, n, k, a_row, a_column, b_row, b_column, accumulate)
+        multiply_by_tiles(
+            c, c_row, a, b, m, n, k, a_row, a_column, b_row, b_column, accumulate)
 
 
 cdef inline void multiply_nn(
@@ -100,7 +104,7 @@ cdef inline void multiply_nn(
     bint accumulate,
 ) noexcept nogil:
     """c (m, n) = a (m, k) b (k, n) (+ c)."""
-    multiply(c, a, b, m, n, k, k, 1, n, 1, accumulate)
+    multiply(c, n, a, b, m, n, k, k, 1, n, 1, accumulate)
 
 
 cdef inline void multiply_nt(
@@ -108,7 +112,7 @@ cdef inline void multiply_nt(
     bint accumulate,
 ) noexcept nogil:
     """c (m, n) = a (m, k) bᵀ (+ c), with b (n, k)."""
-    multiply(c, a, b, m, n, k, k, 1, 1, k, accumulate)
+    multiply(c, n, a, b, m, n, k, k, 1, 1, k, accumulate)
 
 
 cdef inline void multiply_tn(
@@ -116,7 +120,7 @@ cdef inline void multiply_tn(
     Py_ssize_t a_width, bint accumulate,
 ) noexcept nogil:
     """c (m, n) = aᵀ b (+ c), with b (k, n), and a m columns of a matrix a_width wide."""
-    multiply(c, a, b, m, n, k, 1, a_width, n, 1, accumulate)
+    multiply(c, n, a, b, m, n, k, 1, a_width, n, 1, accumulate)
 
 
 cdef inline void sum_columns(

@@ -162,22 +162,13 @@ def normalize_deltas(
         &moments[1, 0], x.shape[0], x.shape[1])
 
 
-def multiply_nn(real[:, ::1] c, const real[:, ::1] a, const real[:, ::1] b, bint accumulate):
-    """c = a b (+ c)."""
-    products.multiply_nn(
-        &c[0, 0], &a[0, 0], &b[0, 0], c.shape[0], c.shape[1], a.shape[1], accumulate)
-
-
-def multiply_nt(real[:, ::1] c, const real[:, ::1] a, const real[:, ::1] b, bint accumulate):
-    """c = a bᵀ (+ c)."""
-    products.multiply_nt(
-        &c[0, 0], &a[0, 0], &b[0, 0], c.shape[0], c.shape[1], a.shape[1], accumulate)
-
-
-def multiply_tn(real[:, ::1] c, const real[:, ::1] a, const real[:, ::1] b, bint accumulate):
-    """c = aᵀ b (+ c)."""
-    products.multiply_tn(
-        &c[0, 0], &a[0, 0], &b[0, 0], c.shape[0], c.shape[1], a.shape[0], a.shape[1], accumulate)
+def multiply(real[:, :] c, const real[:, :] a, const real[:, :] b, bint accumulate):
+    """c = a b (+ c), c some columns of a matrix, a and b also of a transposed one."""
+    products.multiply(
+        &c[0, 0], c.strides[0] // <Py_ssize_t>sizeof(real), &a[0, 0], &b[0, 0], c.shape[0],
+        c.shape[1], a.shape[1], a.strides[0] // <Py_ssize_t>sizeof(real),
+        a.strides[1] // <Py_ssize_t>sizeof(real), b.strides[0] // <Py_ssize_t>sizeof(real),
+        b.strides[1] // <Py_ssize_t>sizeof(real), accumulate)
 
 
 def sum_columns(real[::1] out, const real[:, ::1] a, bint accumulate):

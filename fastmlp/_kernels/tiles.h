@@ -41,8 +41,11 @@
 #define FAR_APART 1024
 #define WORTH_GATHERING 24
 
-/* Bytes between columns of A from which on its rows are gathered: each on its own page. */
+/* Bytes between columns or rows of A from which on a slice of it is gathered: each is on
+   its own page, and they share few places of the caches. Rows only where there are as
+   many columns of C to read them for. */
 #define PAGE 4096
+#define WORTH_PACKING 512
 
 /* Depth from which on a product of few columns is worth turning on its side. */
 #define WORTH_TURNING 16

@@ -127,9 +127,9 @@ static inline void NAME(pack)(
 
 /* c (m, n) = a b (+ c) of one slice of k: `depth` columns of a and rows of b. */
 static void NAME(multiply_slice)(
-    REAL *c, const REAL *a, const REAL *b, Py_ssize_t m, Py_ssize_t n, Py_ssize_t depth,
-    Py_ssize_t a_row, Py_ssize_t a_column, Py_ssize_t b_row, Py_ssize_t b_column,
-    int accumulate)
+    REAL *c, Py_ssize_t c_row, const REAL *a, const REAL *b, Py_ssize_t m, Py_ssize_t n,
+    Py_ssize_t depth, Py_ssize_t a_row, Py_ssize_t a_column, Py_ssize_t b_row,
+    Py_ssize_t b_column, int accumulate)
 {
     enum { WIDTH = MOST_VECTORS * LANES };
     REAL packed[DEPTH * WIDTH] __attribute__((aligned(64)));
@@ -148,7 +148,7 @@ static void NAME(multiply_slice)(
         else if (must_pack)
             NAME(pack)(packed, WIDTH, panel, b_row, depth, columns);
         NAME(panel)(
-            vectors, c + j, n, a, a_row, a_column, must_pack ? packed : panel,
+            vectors, c + j, c_row, a, a_row, a_column, must_pack ? packed : panel,
             must_pack ? WIDTH : b_row, m, depth, columns - LANES, accumulate);
         j += columns;
     }
@@ -156,22 +156,26 @@ static void NAME(multiply_slice)(
 
 /* One stride of either operand is 1. */
 static void NAME(multiply)(
-    REAL *c, const REAL *a, const REAL *b, Py_ssize_t m, Py_ssize_t n, Py_ssize_t k,
-    Py_ssize_t a_row, Py_ssize_t a_column, Py_ssize_t b_row, Py_ssize_t b_column,
-    int accumulate)
+    REAL *c, Py_ssize_t c_row, const REAL *a, const REAL *b, Py_ssize_t m, Py_ssize_t n,
+    Py_ssize_t k, Py_ssize_t a_row, Py_ssize_t a_column, Py_ssize_t b_row,
+    Py_ssize_t b_column, int accumulate)
 {
     REAL packed[DEPTH * BLOCK_ROWS] __attribute__((aligned(64)));
-    const int must_pack = a_row == 1 && a_column * sizeof(REAL) >= PAGE;
+    const int packs_columns = a_column * sizeof(REAL) >= PAGE;
+    const int packs_rows = a_row * sizeof(REAL) >= PAGE && n >= WORTH_PACKING;
     for (Py_ssize_t l = 0; l < k; l += DEPTH) {
         const Py_ssize_t depth = k - l < DEPTH ? k - l : DEPTH;
         for (Py_ssize_t i = 0; i < m; i += BLOCK_ROWS) {
             const Py_ssize_t rows = m - i < BLOCK_ROWS ? m - i : BLOCK_ROWS;
             const REAL *block = a + i * a_row + l * a_column;
-            if (must_pack)
+            if (packs_columns)
                 NAME(pack)(packed, BLOCK_ROWS, block, a_column, depth, rows);
+            else if (packs_rows)
+                NAME(pack)(packed, DEPTH, block, a_row, rows, depth);
             NAME(multiply_slice)(
-                c + i * n, must_pack ? packed : block, b + l * b_row, rows, n, depth,
-                a_row, must_pack ? BLOCK_ROWS : a_column, b_row, b_column,
+                c + i * c_row, c_row, packs_columns || packs_rows ? packed : block,
+                b + l * b_row, rows, n, depth, packs_rows ? DEPTH : a_row,
+                packs_columns ? BLOCK_ROWS : a_column, b_row, b_column,
                 accumulate || l > 0);
         }
     }

@@ -23,20 +23,21 @@ static const INDEX JOIN(lane, REAL, numbers)[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 
 #undef VECTOR_BYTES
 #endif
 
-/* out (columns, rows) = inᵀ, neither with gaps. */
+/* out (columns, rows) = inᵀ. */
 static inline void JOIN(turn, REAL, matrix)(
-    REAL *out, const REAL *in, Py_ssize_t rows, Py_ssize_t columns)
+    REAL *out, Py_ssize_t out_row, const REAL *in, Py_ssize_t in_row, Py_ssize_t rows,
+    Py_ssize_t columns)
 {
     for (Py_ssize_t j = 0; j < columns; j++)
         for (Py_ssize_t i = 0; i < rows; i++)
-            out[j * rows + i] = in[i * columns + j];
+            out[j * out_row + i] = in[i * in_row + j];
 }
 
 /* c = a b of fewer columns than a vector has lanes, on its side: cᵀ = bᵀ aᵀ has long
    rows, and those of aᵀ are as they lie. */
 static void JOIN(multiply, REAL, narrow)(
-    REAL *c, const REAL *a, const REAL *b, Py_ssize_t m, Py_ssize_t n, Py_ssize_t k,
-    Py_ssize_t a_column, Py_ssize_t b_row, Py_ssize_t b_column, int accumulate)
+    REAL *c, Py_ssize_t c_row, const REAL *a, const REAL *b, Py_ssize_t m, Py_ssize_t n,
+    Py_ssize_t k, Py_ssize_t a_column, Py_ssize_t b_row, Py_ssize_t b_column, int accumulate)
 {
     REAL turned[LONGEST / sizeof(REAL) * BLOCK_ROWS] __attribute__((aligned(64)));
     for (Py_ssize_t i = 0; i < m;) {
@@ -45,35 +46,36 @@ static void JOIN(multiply, REAL, narrow)(
         const Py_ssize_t rows = left <= BLOCK_ROWS ? left
             : left < 2 * BLOCK_ROWS ? left / 2 : BLOCK_ROWS;
         if (accumulate)
-            JOIN(turn, REAL, matrix)(turned, c + i * n, rows, n);
+            JOIN(turn, REAL, matrix)(turned, rows, c + i * c_row, c_row, rows, n);
         for (Py_ssize_t l = 0; l < k; l += DEPTH)
             JOIN(multiply_slice, REAL, LONGEST)(
-                turned, b + l * b_row, a + i + l * a_column, n, rows,
+                turned, rows, b + l * b_row, a + i + l * a_column, n, rows,
                 k - l < DEPTH ? k - l : DEPTH, b_column, b_row, a_column, 1,
                 accumulate || l > 0);
-        JOIN(turn, REAL, matrix)(c + i * n, turned, n, rows);
+        JOIN(turn, REAL, matrix)(c + i * c_row, c_row, turned, rows, n, rows);
         i += rows;
     }
 }
 
-/* c (m, n) = a b + beta c; strides in entries, c's rows n apart. */
+/* c (m, n) = a b (+ c); strides in entries. */
 #define MULTIPLY_(T) tiles_multiply_##T
 #define MULTIPLY(T) MULTIPLY_(T)
 static void MULTIPLY(REAL)(
-    REAL *c, const REAL *a, const REAL *b, Py_ssize_t m, Py_ssize_t n, Py_ssize_t k,
-    Py_ssize_t a_row, Py_ssize_t a_column, Py_ssize_t b_row, Py_ssize_t b_column,
-    int accumulate)
+    REAL *c, Py_ssize_t c_row, const REAL *a, const REAL *b, Py_ssize_t m, Py_ssize_t n,
+    Py_ssize_t k, Py_ssize_t a_row, Py_ssize_t a_column, Py_ssize_t b_row,
+    Py_ssize_t b_column, int accumulate)
 {
     const Py_ssize_t bytes = n * (Py_ssize_t)sizeof(REAL);
     if (bytes < LONGEST && a_row == 1 && k >= WORTH_TURNING
         && m * (Py_ssize_t)sizeof(REAL) >= LONGEST) {
         JOIN(multiply, REAL, narrow)(
-            c, a, b, m, n, k, a_column, b_row, b_column, accumulate);
+            c, c_row, a, b, m, n, k, a_column, b_row, b_column, accumulate);
         return;
     }
 #define TRY(BYTES) \
     if (bytes >= BYTES) { \
-        JOIN(multiply, REAL, BYTES)(c, a, b, m, n, k, a_row, a_column, b_row, b_column, accumulate); \
+        JOIN(multiply, REAL, BYTES)( \
+            c, c_row, a, b, m, n, k, a_row, a_column, b_row, b_column, accumulate); \
         return; \
     }
 #if defined(__AVX512F__)
@@ -91,7 +93,7 @@ static void MULTIPLY(REAL)(
             REAL sum = 0;
             for (Py_ssize_t p = l; p < end; p++)
                 sum += a[i * a_row + p * a_column] * b[p * b_row];
-            c[i] = accumulate || l > 0 ? c[i] + sum : sum;
+            c[i * c_row] = accumulate || l > 0 ? c[i * c_row] + sum : sum;
         }
 }
 

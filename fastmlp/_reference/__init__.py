@@ -48,12 +48,7 @@ from fastmlp._reference.math import (
     tanh,
 )
 from fastmlp._reference.optimizers import OPTIMIZER_FUNCTIONS, update
-from fastmlp._reference.products import (
-    multiply_nn,
-    multiply_nt,
-    multiply_tn,
-    sum_columns,
-)
+from fastmlp._reference.products import multiply, sum_columns
 from fastmlp._reference.random import drop, mix32, mix64
 from fastmlp._reference.regularizers import sum_magnitudes, sum_squares
 
@@ -83,12 +78,10 @@ __all__ = [
     "log1p",
     "mix32",
     "mix64",
+    "multiply",
     "multiply_hessian",
     "multiply_jacobian",
-    "multiply_nn",
-    "multiply_nt",
     "multiply_slope",
-    "multiply_tn",
     "normalize",
     "normalize_deltas",
     "predict",

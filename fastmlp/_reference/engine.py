@@ -24,7 +24,7 @@ from fastmlp._reference.layout import (
 )
 from fastmlp._reference.optimizers import update
 from fastmlp._reference.passes import Step, backward, evaluate, forward
-from fastmlp._reference.products import multiply_nt
+from fastmlp._reference.products import multiply
 from fastmlp._reference.regularizers import (
     compute_penalty,
     differentiate_penalty,
@@ -56,7 +56,7 @@ def input_gradient(out, arena, X, V, params, stats, layers, capacity):
         last.deltas[...] = V[rows]
         multiply_jacobian(last.deltas, a, last.z, last.activation)
         backward(unused, network, inputs)
-        multiply_nt(out[rows], network[0].deltas, network[0].W, False)
+        multiply(out[rows], network[0].deltas, network[0].W.T, False)
 
 
 def compute_loss(

@@ -17,7 +17,7 @@ from fastmlp._reference.layout import (
 )
 from fastmlp._reference.losses import differentiate_head
 from fastmlp._reference.passes import evaluate
-from fastmlp._reference.products import multiply_nt, multiply_tn, sum_columns
+from fastmlp._reference.products import multiply, sum_columns
 
 
 def multiply_hessian(
@@ -95,14 +95,14 @@ def _differentiate_backward(out, r_network, network, X):
         layer, r = network[i], r_network[i]
         if layer is not network[-1]:
             above, r_above = network[i + 1], r_network[i + 1]
-            multiply_nt(layer.deltas, above.deltas, above.W, False)
-            multiply_nt(r.deltas, r_above.deltas, above.W, False)
-            multiply_nt(r.deltas, above.deltas, r_above.W, True)
+            multiply(layer.deltas, above.deltas, above.W.T, False)
+            multiply(r.deltas, r_above.deltas, above.W.T, False)
+            multiply(r.deltas, above.deltas, r_above.W.T, True)
             z, a = layer.z, layer.a
             differentiate_slope(r.deltas, layer.deltas, r.z, a, z, layer.activation)
             multiply_slope(layer.deltas, a, z, layer.activation)
         a = network[i - 1].outputs if i > 0 else X
-        multiply_tn(out[i].W, a, r.deltas, True)
+        multiply(out[i].W, a.T, r.deltas, True)
         if i > 0:
-            multiply_tn(out[i].W, r_network[i - 1].outputs, layer.deltas, True)
+            multiply(out[i].W, r_network[i - 1].outputs.T, layer.deltas, True)
         sum_columns(out[i].b, r.deltas, True)

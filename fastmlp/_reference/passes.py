@@ -15,12 +15,7 @@ from fastmlp._reference.batch_norm import (
     scale_and_shift,
 )
 from fastmlp._reference.losses import evaluate_head
-from fastmlp._reference.products import (
-    multiply_nn,
-    multiply_nt,
-    multiply_tn,
-    sum_columns,
-)
+from fastmlp._reference.products import multiply, sum_columns
 from fastmlp._reference.random import drop
 
 
@@ -43,7 +38,7 @@ def forward(network, X, scales=None, step=None):
         if layer.gammas is None:
             layer.z[...] = np.matmul(a, layer.W, dtype=float) + layer.b
         else:
-            multiply_nn(layer.normalized, a, layer.W, False)
+            multiply(layer.normalized, a, layer.W, False)
             if step is not None:
                 compute_moments(layer.moments, layer.normalized, scales)
             normalize(layer.normalized, layer.moments)
@@ -78,7 +73,7 @@ def backward(gradients, network, X, scales=None, step=None):
         layer, gradient = network[i], gradients[i]
         if layer is not network[-1]:
             above = network[i + 1]
-            multiply_nt(layer.deltas, above.deltas, above.W, False)
+            multiply(layer.deltas, above.deltas, above.W.T, False)
             _drop(layer.deltas, layer.deltas, layer, i, step)
             multiply_slope(layer.deltas, layer.a, layer.z, layer.activation)
         if layer.gammas is None:
@@ -88,7 +83,7 @@ def backward(gradients, network, X, scales=None, step=None):
             weights = np.zeros(len(X)) if step is None else scales
             _propagate_through_moments(gradient, layer, weights)
         a = network[i - 1].outputs if i > 0 else X
-        multiply_tn(gradient.W, a, layer.deltas, True)
+        multiply(gradient.W, a.T, layer.deltas, True)
 
 
 def _propagate_through_moments(gradient, layer, scales):

@@ -3,19 +3,9 @@
 import numpy as np
 
 
-def multiply_nn(c, a, b, accumulate):
+def multiply(c, a, b, accumulate):
     """Set c = a b, or add it to c."""
     _set(c, np.matmul(a, b, dtype=float), accumulate)
-
-
-def multiply_nt(c, a, b, accumulate):
-    """Set c = a bᵀ, or add it to c."""
-    _set(c, np.matmul(a, b.T, dtype=float), accumulate)
-
-
-def multiply_tn(c, a, b, accumulate):
-    """Set c = aᵀ b, or add it to c."""
-    _set(c, np.matmul(a.T, b, dtype=float), accumulate)
 
 
 def sum_columns(out, a, accumulate):
