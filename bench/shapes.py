@@ -124,6 +124,7 @@ OTHER_SHAPES = (
         loss="squared_error",
     ),
     Shape("narrow", (8, 4, 1), 32, 256, loss="squared_error"),
+    Shape("small-batch", (256, 1024, 1024, 10), 32, 32),
     Shape("text", (20_000, 100, 4), 200, 8, density=0.003),
 )
 SHAPES = {shape.name: shape for shape in MAIN_SHAPES + OTHER_SHAPES}

@@ -4,9 +4,9 @@
 #     itself. Parameters: the gradient of every layer over all rows, then the
 #     update. δ therefore always goes through the weights of the forward pass, and
 #     the threads of a crew share each phase: rows in the first, rows of W in the
-#     second, one barrier after either. Where a layer is normalised, the gradient
-#     clipped or found in two halves, what is summed over threads stands between
-#     more barriers.
+#     second, one barrier after either. Where a layer is normalised, the columns of its
+#     product are shared, the gradient is clipped or found in two halves, what one
+#     thread needs of another stands between more barriers.
 # (b) The bits do not depend on the number of threads: an entry of a product is one
 #     chain whoever computes it, and sums over threads are made of parts (units,
 #     columns, halves) that the layer's shape alone decides, added up in one order.
