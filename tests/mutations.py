@@ -1472,13 +1472,13 @@ TABLE = """
 - inside &= 0 <= Y[i, 0] < last.n_out
 + inside &= 0 <= Y[i, 0] <= last.n_out
 * arena_checked_without_units
-- if arena.shape[0] < n_behind + count_halves(layers, capacity):
+- if arena.shape[0] < n_behind + halves.end - halves.begin:
 + if arena.shape[0] < (count_columns(&job) + n_gathered) * capacity:
 * arena_checked_without_gathered_inputs
-- if arena.shape[0] < n_behind + count_halves(layers, capacity):
+- if arena.shape[0] < n_behind + halves.end - halves.begin:
 + if False:
 * arena_checked_without_halves
-- if arena.shape[0] < n_behind + count_halves(layers, capacity):
+- if arena.shape[0] < n_behind + halves.end - halves.begin:
 + if arena.shape[0] < n_behind:
 * sparse_columns_checked_off_by_one
 - inside &= 0 <= indices[i] < layers[0].n_in

@@ -6,10 +6,10 @@ import joblib
 import numpy as np
 import pytest
 import sklearn
+from fits import iris
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
-from sklearn.datasets import load_iris
 from sklearn.exceptions import UnsetMetadataPassedError
 from sklearn.inspection import permutation_importance
 from sklearn.model_selection import GridSearchCV, cross_val_score, cross_validate
@@ -31,10 +31,9 @@ pytestmark = pytest.mark.filterwarnings(
 )
 
 
-@pytest.fixture(scope="module")
-def iris():
-    X, y = load_iris(return_X_y=True)
-    return scale(X), y
+@pytest.fixture(name="iris")
+def flowers():
+    return iris()
 
 
 @pytest.fixture

@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 import scipy.optimize
 import scipy.sparse
+from fits import iris
 from numpy.testing import assert_allclose, assert_array_equal
-from sklearn.datasets import load_iris
-from sklearn.preprocessing import scale
 
 import fastmlp.network
 from fastmlp import full_batch, second_order
@@ -289,11 +288,6 @@ def iris_network(seed, activation="tanh"):
     return Network(
         [4, 10, 3], activation=activation, loss="log_loss", alpha=0.1, random_state=seed
     )
-
-
-def iris():
-    X, y = load_iris(return_X_y=True)
-    return scale(X), y.astype(float)
 
 
 PROBLEMS = {"xor": (xor_network, XOR), "iris": (iris_network, iris())}

@@ -360,6 +360,7 @@ def train(
     cdef Job job = describe_supervised(
         params, stats, arena, X, Y, sample_weight, layers, objective, numbers, capacity)
     cdef Py_ssize_t l, n_behind, n_gathered = 0 if job.X.indptr != NULL else layers[0].n_in
+    cdef Share halves
     check_optimizer(rule, slots, params.shape[0], grads.shape[0])
     check_order(order, job.n_rows)
     if batch_size < 1:
@@ -368,8 +369,9 @@ def train(
         if layers[l].normalized >= 0 and batch_size > capacity:
             raise ValueError("a normalised layer needs the whole batch in the arena")
     n_behind = job.inputs + n_gathered * capacity
-    job.halves = n_behind - halved_range(layers, capacity).begin
-    if arena.shape[0] < n_behind + count_halves(layers, capacity):
+    halves = halved_range(layers, capacity)
+    job.halves = n_behind - halves.begin
+    if arena.shape[0] < n_behind + halves.end - halves.begin:
         raise ValueError("the arena is too small")
     if order.shape[0] == 0:
         return total
