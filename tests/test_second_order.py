@@ -298,7 +298,8 @@ def run_adam(network, X, y, steps):
         "adam", network.params.size, network.dtype, learning_rate=0.01
     )
     order = np.arange(len(X))
-    trainer = Trainer(network, optimizer, X, y.reshape(-1, 1), batch_size=len(X))
+    Y = y.reshape(-1, 1).astype(float)
+    trainer = Trainer(network, optimizer, X, Y, batch_size=len(X))
     for _ in range(steps):
         trainer.run_epoch(order)
 
