@@ -106,7 +106,6 @@ def prepare_epoch(estimator: str, X: np.ndarray, y: np.ndarray) -> Callable[[], 
 def validations(model, X: np.ndarray, y: np.ndarray) -> dict[str, Callable]:
     """Return what scikit-learn itself does in such a fit, by name."""
     from sklearn.base import _fit_context, is_regressor
-    from sklearn.utils.multiclass import type_of_target
     from sklearn.utils.validation import validate_data
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -114,13 +113,10 @@ def validations(model, X: np.ndarray, y: np.ndarray) -> dict[str, Callable]:
         return model
 
     settings = X_SETTINGS | {"multi_output": True, "y_numeric": is_regressor(model)}
-    found: dict[str, Callable] = {
+    return {
         "_fit_context, with _validate_params": lambda: fit_nothing(model),
         "validate_data": lambda: validate_data(model, X, y, **settings),
     }
-    if not is_regressor(model):
-        found["type_of_target"] = lambda: type_of_target(y)
-    return found
 
 
 def measure_fit(estimator: str, repeats: int) -> list[dict]:

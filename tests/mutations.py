@@ -2203,6 +2203,15 @@ TABLE = """
 
 === fastmlp/estimators/_labels.py
 
+* two_classes_are_many
+- len(np.unique(y)) <= 2
++ len(np.unique(y)) < 2
+* three_classes_are_two
+- len(np.unique(y)) <= 2
++ len(np.unique(y)) <= 3
+* floats_are_classes
+- y.dtype.kind in "biu"
++ y.dtype.kind in "biuf"
 * two_classes_decoded_the_wrong_way
 - (outputs[:, 0] > 0.5)
 + (outputs[:, 0] < 0.5)

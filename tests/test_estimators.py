@@ -17,9 +17,11 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import accuracy_score, r2_score
 from sklearn.model_selection import train_test_split
+from sklearn.utils.multiclass import type_of_target
 
 import fastmlp
 from fastmlp import _kernels, scores
+from fastmlp.estimators._labels import find_kind
 from fastmlp.optimizers import Optimizer
 from fastmlp.stopping import Overfitting
 
@@ -825,3 +827,22 @@ def test_a_shallow_copy_does_not_reorder_the_rows_of_the_other(name):
     for model in (alone, together):
         model.partial_fit(X, y)
     assert np.array_equal(alone.coefs_[0], together.coefs_[0])
+
+
+@pytest.mark.parametrize(
+    "y",
+    [
+        np.zeros(30, int),
+        np.arange(30) % 2,
+        np.arange(30) % 2 == 0,
+        np.arange(30, dtype=np.uint8) % 3,
+        np.arange(30),
+        np.arange(30) // 2.0,
+        np.arange(30) / 4,
+        np.eye(3, dtype=int)[np.arange(30) % 3],
+        np.array(["a", "b", "c"] * 10),
+        [1, 2, 3] * 10,
+    ],
+)
+def test_kinds_of_targets(y):
+    assert find_kind(y) == type_of_target(y)

@@ -14,6 +14,17 @@ def sort_classes(y: ArrayLike) -> np.ndarray:
     return np.array(classes.tolist()) if classes.dtype == object else classes
 
 
+def find_kind(y: ArrayLike) -> str:
+    """scikit-learn's type of a target.
+
+    That of whole numbers in a vector is known without its checks, which take as long as
+    the rest of a short fit.
+    """
+    if isinstance(y, np.ndarray) and y.ndim == 1 and y.dtype.kind in "biu":
+        return "binary" if len(np.unique(y)) <= 2 else "multiclass"
+    return type_of_target(y, input_name="y")
+
+
 class Labels:
     """The classes of a target, and how they are encoded for the network.
 
@@ -39,7 +50,7 @@ class Labels:
     """
 
     def __init__(self, y: ArrayLike) -> None:
-        self.kind = type_of_target(y, input_name="y")
+        self.kind = find_kind(y)
         if self.kind in ("binary", "multiclass"):
             self.classes_ = sort_classes(y)
         else:
