@@ -50,8 +50,8 @@ cdef inline void multiply(
     Py_ssize_t k, Py_ssize_t a_row, Py_ssize_t a_column, Py_ssize_t b_row,
     Py_ssize_t b_column, bint accumulate,
 ) noexcept nogil:
-    """c (m, n) = a b (+ c), c's rows c_row apart; of each operand's strides one is 1, the other its width,
-    which BLAS wants to be no less than the row even of a single one."""
+    """c (m, n) = a b (+ c), c's rows c_row apart; of each operand's strides one is 1, the
+    other its width, which BLAS wants to be no less than the row even of a single one."""
     cdef bint transpose_a = a_column != 1
     cdef bint transpose_b = b_column != 1
     cdef Py_ssize_t a_width = max(a_column, m) if transpose_a else max(a_row, k)
