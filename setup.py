@@ -26,6 +26,12 @@ INSTRUCTION_SETS = {
     "v2": ["-march=x86-64-v2"],
     "v3": ["-march=x86-64-v3"],
     "v4": ["-march=x86-64-v4", "-mprefer-vector-width=512"],
+    "amx": [
+        "-march=x86-64-v4",
+        "-mprefer-vector-width=512",
+        "-mamx-tile",
+        "-mamx-bf16",
+    ],
 }
 DIRECTIVES = {
     "language_level": 3,
@@ -70,11 +76,12 @@ class BuildExtensions(build_ext):
         super().build_extensions()
 
     def can_build(self, extension, accepted):
-        march = [f for f in extension.extra_compile_args if f.startswith("-march")]
-        if set(march) <= accepted:
+        needed = ("-march", "-mamx")
+        flags = [f for f in extension.extra_compile_args if f.startswith(needed)]
+        if set(flags) <= accepted:
             return True
         warnings.warn(
-            f"this compiler lacks {march[0]}: {extension.name} is left out, and "
+            f"this compiler lacks {' '.join(flags)}: {extension.name} is left out, and "
             "fastmlp will be slower on processors that could run it",
             stacklevel=2,
         )

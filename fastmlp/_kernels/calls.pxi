@@ -203,6 +203,7 @@ cdef Job describe(
     job.arena = <void*>&arena[0]
     job.layers = &layers[0]
     job.n_layers = layers.shape[0]
+    job.item_size = sizeof(real)
     job.n_params = params.shape[0]
     job.capacity = capacity
     job.n_threads = 1

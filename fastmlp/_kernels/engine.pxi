@@ -49,15 +49,17 @@ cdef void multiply_weights(
     """out (rows, n) = a (rows, k) W or a Wᵀ, both from row span.first on; where threads
     share its columns, they wait for all rows of a and of out."""
     cdef Py_ssize_t w_row = 1 if transposed else n, w_column = k if transposed else 1
+    cdef bint pieces = products.in_pieces(job.item_size, span.block, n, k)
     cdef Share mine
     if not shares_columns(job, span, n, k):
-        products.multiply(out, n, a, w, span.rows, n, k, k, 1, w_row, w_column, False)
+        products.multiply(
+            out, n, a, w, span.rows, n, k, k, 1, w_row, w_column, False, pieces)
         return
     mine = share_out(n, LINE, span.step.thread, job.n_threads)
     barrier_wait(job.barrier, job.n_threads)
     products.multiply(
         out - span.first * n + mine.begin, n, a - span.first * k, w + mine.begin * w_column,
-        span.block, mine.end - mine.begin, k, k, 1, w_row, w_column, False)
+        span.block, mine.end - mine.begin, k, k, 1, w_row, w_column, False, pieces)
     barrier_wait(job.barrier, job.n_threads)
 
 
@@ -255,14 +257,17 @@ cdef inline void weight_gradient(
     cdef const Layer* layer = &job.layers[l]
     cdef real* out = grads + layer.weights + begin * layer.n_out
     cdef const real* delta = deltas + span.first * layer.n_out
+    cdef const real* inputs
     if l == 0 and span.X.indptr != NULL:
         sparse.multiply_transposed(
             out, span.X, <const real*>span.X.data, span.first, span.rows, delta,
             layer.n_out, begin, end, span.accumulate)
     else:
-        products.multiply_tn(
-            out, inputs_of(arena, span.X, job, l, span.first, span.step != NULL) + begin,
-            delta, end - begin, layer.n_out, span.rows, layer.n_in, span.accumulate)
+        inputs = inputs_of(arena, span.X, job, l, span.first, span.step != NULL)
+        products.multiply(
+            out, layer.n_out, inputs + begin, delta, end - begin, layer.n_out, span.rows, 1,
+            layer.n_in, layer.n_out, 1, span.accumulate,
+            products.in_pieces(job.item_size, layer.n_in, layer.n_out, span.rows))
 
 
 cdef inline void bias_gradient(
@@ -301,7 +306,8 @@ cdef inline void add(real* out, const real* terms, Py_ssize_t n) noexcept nogil:
 
 
 cdef inline Share share_units(const Job* job, const Step* step, Py_ssize_t l) noexcept nogil:
-    return share_out(units_of(&job.layers[l]), 1, step.thread, job.n_threads)
+    cdef Share mine = share_out(bundles_of(job, l), 1, step.thread, job.n_threads)
+    return units_of_bundles(job, l, mine.begin, mine.end)
 
 
 cdef inline bint owns_biases(const Job* job, Py_ssize_t l, Share units) noexcept nogil:
@@ -328,13 +334,13 @@ cdef void find_part(
 cdef void find_gradient(real* arena, const Job* job, const Span* span, Py_ssize_t l) noexcept nogil:
     """∂J/∂W and ∂J/∂b of layer l over the block or over either half of it, this thread's
     part: of the units of the first half and, behind them, those of the second."""
-    cdef Py_ssize_t n = units_of(&job.layers[l]), half, n_halves = 2 if is_halved(job, l) else 1
+    cdef Py_ssize_t n = bundles_of(job, l), half, n_halves = 2 if is_halved(job, l) else 1
     cdef Share mine = share_out(n_halves * n, 1, span.step.thread, job.n_threads), rows, units
     cdef Span part = span[0]
     for half in range(n_halves):
         rows = share_out(span.block, 1, <int>half, <int>n_halves)
         part.first, part.rows = rows.begin, rows.end - rows.begin
-        units.begin, units.end = max(mine.begin - half * n, 0), min(mine.end - half * n, n)
+        units = units_of_bundles(job, l, mine.begin - half * n, mine.end - half * n)
         if units.begin < units.end:
             find_part(arena, job, &part, l, units, half > 0)
 
@@ -532,7 +538,8 @@ cdef double take_step(
         X.order = order + step.position
         span.block = min(job.capacity, size - step.position)
         span.accumulate = step.position > 0
-        mine = share_out(span.block, TILE_ROWS, step.thread, job.n_threads)
+        mine = share_out(
+            span.block, row_unit(job, span.block), step.thread, job.n_threads)
         span.first, span.rows = mine.begin, mine.end - mine.begin
         process_rows(arena, job, &span, weight)
         barrier_wait(job.barrier, job.n_threads)

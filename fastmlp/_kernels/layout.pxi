@@ -4,7 +4,7 @@ cdef enum:
     # Parameters of a unit of update, about: with gradient and two slots 8 KiB of
     # float32, so the penalty's pass and the update's find them in the nearest cache.
     UNIT = 512
-    # Rows that threads are given whole multiples of: the height of a tile.
+    # Rows of a tile of C.
     TILE_ROWS = 6
     # Columns that threads are given whole multiples of: a cache line of float32.
     LINE = 16
@@ -32,6 +32,7 @@ cdef struct Job:
     const Layer* layers
     Rule* rule
     Objective objective
+    Py_ssize_t item_size  # bytes of a number
     Py_ssize_t n_layers
     Py_ssize_t n_params
     Py_ssize_t n_slots
@@ -84,6 +85,16 @@ cdef inline Share share_out(Py_ssize_t n, Py_ssize_t unit, int thread, int n_thr
     if thread >= sharers:
         share.begin = share.end = n
     return share
+
+
+cdef inline Py_ssize_t row_unit(const Job* job, Py_ssize_t block) noexcept nogil:
+    """Rows that threads are given whole multiples of: what products work on at a time."""
+    cdef Py_ssize_t l
+    for l in range(job.n_layers):
+        if products.in_pieces(
+                job.item_size, block, job.layers[l].n_out, job.layers[l].n_in):
+            return products.PIECES_BLOCK
+    return TILE_ROWS
 
 
 cdef inline bint is_halved_layer(const Layer* layer, Py_ssize_t capacity) noexcept nogil:
@@ -189,6 +200,29 @@ cdef inline Py_ssize_t unit_rows(const Layer* layer) noexcept nogil:
 
 cdef inline Py_ssize_t units_of(const Layer* layer) noexcept nogil:
     return (layer.n_in - 1) // unit_rows(layer) + 1
+
+
+cdef inline Py_ssize_t bundle_units(const Job* job, Py_ssize_t l) noexcept nogil:
+    """Units that threads are given together: of as many rows of W as products work on."""
+    cdef const Layer* layer = &job.layers[l]
+    if products.in_pieces(job.item_size, layer.n_in, layer.n_out, job.capacity):
+        return (products.PIECES_BLOCK - 1) // unit_rows(layer) + 1
+    return 1
+
+
+cdef inline Py_ssize_t bundles_of(const Job* job, Py_ssize_t l) noexcept nogil:
+    return (units_of(&job.layers[l]) - 1) // bundle_units(job, l) + 1
+
+
+cdef inline Share units_of_bundles(
+    const Job* job, Py_ssize_t l, Py_ssize_t begin, Py_ssize_t end
+) noexcept nogil:
+    """The units of those of layer l's bundles that there are."""
+    cdef Share units
+    cdef Py_ssize_t size = bundle_units(job, l), n = units_of(&job.layers[l])
+    units.begin = max(begin, 0) * size
+    units.end = min(end * size, n)
+    return units
 
 
 cdef inline Py_ssize_t units_before(const Job* job, Py_ssize_t l) noexcept nogil:

@@ -1,4 +1,5 @@
-"""Row-major matrix products: our own tiles where they are the faster, else BLAS.
+"""Row-major matrix products: our own tiles where they are the faster, else BLAS; large
+ones of float32 on the processor's matrix unit, where it has one.
 
 An operand is a pointer and two strides, so that a matrix, its transpose and a range
 of its rows are all the same to the product. docs/performance.md shows why the tiles
@@ -21,11 +22,33 @@ cdef extern from "tiles.h":
         Py_ssize_t n, Py_ssize_t k, Py_ssize_t a_row, Py_ssize_t a_column, Py_ssize_t b_row,
         Py_ssize_t b_column, bint accumulate) nogil
 
+cdef extern from "pieces.h":
+    bint PIECES_PAY
+    Py_ssize_t PIECES_BLOCK
+    void pieces_multiply(
+        float* c, Py_ssize_t c_row, const float* a, const float* b, Py_ssize_t m, Py_ssize_t n,
+        Py_ssize_t k, Py_ssize_t a_row, Py_ssize_t a_column, Py_ssize_t b_row,
+        Py_ssize_t b_column, bint accumulate) nogil
+
 cdef enum:
+    # Rows, columns and depth from which on the matrix unit is the faster: below, it
+    # waits for numbers that are cut into pieces.
+    PIECES_ROWS = 96
+    PIECES_COLUMNS = 128
+    PIECES_DEPTH = 32
     # Independent partial sums of a dot product, kept in vector registers.
     LANES = 32
     # Below this many rows A Bᵀ is dot products: packing B would cost more than it saves.
     FEW_ROWS = 4
+
+
+cdef inline bint in_pieces(
+    Py_ssize_t item_size, Py_ssize_t m, Py_ssize_t n, Py_ssize_t k
+) noexcept nogil:
+    """Whether a product of these sizes is worth the matrix unit. Of a product that is
+    shared out the whole is asked for: its parts' bits must not depend on their sizes."""
+    return (PIECES_PAY and item_size == sizeof(float) and m >= PIECES_ROWS
+            and n >= PIECES_COLUMNS and k >= PIECES_DEPTH)
 
 
 cdef inline real dot(const real* a, const real* b, Py_ssize_t k) noexcept nogil:
@@ -75,12 +98,23 @@ cdef inline void multiply_by_tiles(
             c, c_row, a, b, m, n, k, a_row, a_column, b_row, b_column, accumulate)
 
 
-cdef inline void multiply(
+cdef inline void multiply_by_pieces(
     real* c, Py_ssize_t c_row, const real* a, const real* b, Py_ssize_t m, Py_ssize_t n,
     Py_ssize_t k, Py_ssize_t a_row, Py_ssize_t a_column, Py_ssize_t b_row,
     Py_ssize_t b_column, bint accumulate,
 ) noexcept nogil:
-    """c (m, n) = a (m, k) b (k, n) (+ c), the rows of c c_row apart."""
+    if real is float:
+        pieces_multiply(
+            c, c_row, a, b, m, n, k, a_row, a_column, b_row, b_column, accumulate)
+
+
+cdef inline void multiply(
+    real* c, Py_ssize_t c_row, const real* a, const real* b, Py_ssize_t m, Py_ssize_t n,
+    Py_ssize_t k, Py_ssize_t a_row, Py_ssize_t a_column, Py_ssize_t b_row,
+    Py_ssize_t b_column, bint accumulate, bint pieces,
+) noexcept nogil:
+    """c (m, n) = a (m, k) b (k, n) (+ c), the rows of c c_row apart; in pieces where the
+    whole is (in_pieces)."""
     cdef Py_ssize_t i
     if m == 0:
         return
@@ -88,7 +122,10 @@ cdef inline void multiply(
         for i in range(0 if accumulate else m):
             memset(c + i * c_row, 0, n * sizeof(real))
         return
-    if not TILES_PAY:
+    if pieces:
+        multiply_by_pieces(
+            c, c_row, a, b, m, n, k, a_row, a_column, b_row, b_column, accumulate)
+    elif not TILES_PAY:
         blas.multiply(c, c_row, a, b, m, n, k, a_row, a_column, b_row, b_column, accumulate)
     elif a_column == b_row == 1 and (n == 1 or m < FEW_ROWS):
         multiply_by_dots(c, c_row, a, b, m, n, k, a_row, b_column, accumulate)
@@ -104,7 +141,7 @@ cdef inline void multiply_nn(
     bint accumulate,
 ) noexcept nogil:
     """c (m, n) = a (m, k) b (k, n) (+ c)."""
-    multiply(c, n, a, b, m, n, k, k, 1, n, 1, accumulate)
+    multiply(c, n, a, b, m, n, k, k, 1, n, 1, accumulate, in_pieces(sizeof(real), m, n, k))
 
 
 cdef inline void multiply_nt(
@@ -112,7 +149,7 @@ cdef inline void multiply_nt(
     bint accumulate,
 ) noexcept nogil:
     """c (m, n) = a (m, k) bᵀ (+ c), with b (n, k)."""
-    multiply(c, n, a, b, m, n, k, k, 1, 1, k, accumulate)
+    multiply(c, n, a, b, m, n, k, k, 1, 1, k, accumulate, in_pieces(sizeof(real), m, n, k))
 
 
 cdef inline void multiply_tn(
@@ -120,7 +157,7 @@ cdef inline void multiply_tn(
     Py_ssize_t a_width, bint accumulate,
 ) noexcept nogil:
     """c (m, n) = aᵀ b (+ c), with b (k, n), and a m columns of a matrix a_width wide."""
-    multiply(c, n, a, b, m, n, k, 1, a_width, n, 1, accumulate)
+    multiply(c, n, a, b, m, n, k, 1, a_width, n, 1, accumulate, in_pieces(sizeof(real), m, n, k))
 
 
 cdef inline void sum_columns(

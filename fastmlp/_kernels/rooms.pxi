@@ -168,7 +168,8 @@ def multiply(real[:, :] c, const real[:, :] a, const real[:, :] b, bint accumula
         &c[0, 0], c.strides[0] // <Py_ssize_t>sizeof(real), &a[0, 0], &b[0, 0], c.shape[0],
         c.shape[1], a.shape[1], a.strides[0] // <Py_ssize_t>sizeof(real),
         a.strides[1] // <Py_ssize_t>sizeof(real), b.strides[0] // <Py_ssize_t>sizeof(real),
-        b.strides[1] // <Py_ssize_t>sizeof(real), accumulate)
+        b.strides[1] // <Py_ssize_t>sizeof(real), accumulate,
+        products.in_pieces(sizeof(real), c.shape[0], c.shape[1], a.shape[1]))
 
 
 def sum_columns(real[::1] out, const real[:, ::1] a, bint accumulate):

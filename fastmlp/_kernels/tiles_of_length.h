@@ -67,19 +67,18 @@ static __attribute__((noinline)) void NAME(panel)(
 #endif
 }
 
-/* out (LANES, LANES) = inᵀ: blocks of 1, 2, 4 … entries change places. */
-static inline __attribute__((always_inline)) void NAME(transpose)(
-    REAL *out, Py_ssize_t out_row, const REAL *in, Py_ssize_t in_row)
+/* Rows of x become columns: blocks of 1, 2, 4 … entries change places. */
+static inline __attribute__((always_inline)) void NAME(turn)(NAME(vector) *x)
 {
 #ifdef __clang__ /* has no shuffle by a vector of indices */
     for (int i = 0; i < LANES; i++)
-        for (int j = 0; j < LANES; j++)
-            out[j * out_row + i] = in[i * in_row + j];
+        for (int j = 0; j < i; j++) {
+            const REAL entry = x[i][j];
+            x[i][j] = x[j][i];
+            x[j][i] = entry;
+        }
 #else
     const NAME(indices) lane = *(const NAME(indices) *)JOIN(lane, REAL, numbers);
-    NAME(vector) x[LANES];
-    UNROLL for (int i = 0; i < LANES; i++)
-        x[i] = *(const NAME(vector) *)(in + i * in_row);
     UNROLL for (int size = 1; size < LANES; size *= 2) {
         const NAME(indices) left = lane + (((lane & size) != 0) & (INDEX)(LANES - size));
         UNROLL for (int i = 0; i < LANES; i++)
@@ -89,9 +88,19 @@ static inline __attribute__((always_inline)) void NAME(transpose)(
                 x[i + size] = __builtin_shuffle(upper, lower, left + size);
             }
     }
+#endif
+}
+
+/* out (LANES, LANES) = inᵀ. */
+static inline __attribute__((always_inline)) void NAME(transpose)(
+    REAL *out, Py_ssize_t out_row, const REAL *in, Py_ssize_t in_row)
+{
+    NAME(vector) x[LANES];
+    UNROLL for (int i = 0; i < LANES; i++)
+        x[i] = *(const NAME(vector) *)(in + i * in_row);
+    NAME(turn)(x);
     UNROLL for (int i = 0; i < LANES; i++)
         *(NAME(vector) *)(out + i * out_row) = x[i];
-#endif
 }
 
 /* packed (depth, columns) = bᵀ, its rows `width` apart, b's `b_column`. The last block
