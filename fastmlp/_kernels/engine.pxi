@@ -55,7 +55,7 @@ cdef void multiply_weights(
         products.multiply(
             out, n, a, w, span.rows, n, k, k, 1, w_row, w_column, False, pieces)
         return
-    mine = share_out(n, LINE, span.step.thread, job.n_threads)
+    mine = share_out(n, products.PIECES_BLOCK, span.step.thread, job.n_threads)
     barrier_wait(job.barrier, job.n_threads)
     products.multiply(
         out - span.first * n + mine.begin, n, a - span.first * k, w + mine.begin * w_column,

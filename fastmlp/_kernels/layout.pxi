@@ -15,6 +15,9 @@ cdef enum:
     # product's columns in place of its rows.
     MANY_COLUMNS = 8
     MANY_WEIGHTS = 1 << 18
+    # The same in pieces, where what is read costs more beside what is multiplied.
+    MANY_COLUMNS_IN_PIECES = 2
+    MANY_WEIGHTS_IN_PIECES = 1 << 16
 
 
 cdef struct Job:
@@ -128,8 +131,11 @@ cdef inline bint shares_columns(
 ) noexcept nogil:
     """Whether threads share the n columns of a product with n k weights, not its rows:
     each then reads its part of weights that fill a cache, and all of the few rows."""
-    return (job.n_threads > 1 and span.step != NULL and n >= MANY_COLUMNS * span.block
-            and n * k >= MANY_WEIGHTS)
+    if job.n_threads == 1 or span.step == NULL:
+        return False
+    if products.in_pieces(job.item_size, span.block, n, k):
+        return n >= MANY_COLUMNS_IN_PIECES * span.block and n * k >= MANY_WEIGHTS_IN_PIECES
+    return n >= MANY_COLUMNS * span.block and n * k >= MANY_WEIGHTS
 
 
 cdef inline const real* weights_of(const real* params, const Job* job, Py_ssize_t l) noexcept nogil:
