@@ -32,7 +32,8 @@ enum {
     PIECE = 2 * TILE,      /* one piece of two tiles: 32 lines */
     GROUP = 3 * PIECE,     /* all of them */
     MOST_DEPTH = 512,      /* numbers of a line that are worked on at a time, */
-    MOST_ROWS = 256,       /* and rows of A: with their pieces they fill a third of a second cache */
+    MOST_ROWS = 256,       /* and rows of A, */
+    MOST_COLUMNS = 128,    /* and columns of B: pieces that fill half of a second cache */
 };
 
 typedef tiles_vector_float_64 numbers;
@@ -97,16 +98,31 @@ static inline __attribute__((always_inline)) void pack_tile(
         split(out + i * PAIRED, even[i], odd[i]);
 }
 
-/* Groups of 32 lines, of each the numbers by 32. */
+static inline __attribute__((always_inline)) void pack_group(
+    uint16_t *out, const float *source, Py_ssize_t line, Py_ssize_t step, Py_ssize_t lines,
+    Py_ssize_t depth, const int in_rows)
+{
+    for (Py_ssize_t side = 0; side < PIECES_BLOCK && side < lines; side += SIDE)
+        pack_tile(out + side * PAIRED, source + side * line, line, step, lines - side, depth,
+                  in_rows);
+}
+
+/* Groups of 32 lines, of each the numbers by 32; read in the order in which they lie. */
 static inline __attribute__((always_inline)) void pack_groups(
     uint16_t *out, const float *source, Py_ssize_t line, Py_ssize_t step, Py_ssize_t lines,
     Py_ssize_t depth, const int in_rows)
 {
-    for (Py_ssize_t i = 0; i < lines; i += PIECES_BLOCK)
-        for (Py_ssize_t l = 0; l < depth; l += PAIRED, out += GROUP)
-            for (Py_ssize_t side = 0; side < PIECES_BLOCK && side < lines - i; side += SIDE)
-                pack_tile(out + side * PAIRED, source + (i + side) * line + l * step, line,
-                          step, lines - i - side, depth - l, in_rows);
+    const Py_ssize_t of_lines = (depth + PAIRED - 1) / PAIRED * GROUP;
+    if (step == 1)
+        for (Py_ssize_t i = 0; i < lines; i += PIECES_BLOCK)
+            for (Py_ssize_t l = 0; l < depth; l += PAIRED)
+                pack_group(out + i / PIECES_BLOCK * of_lines + l / PAIRED * GROUP,
+                           source + i * line + l, line, 1, lines - i, depth - l, in_rows);
+    else
+        for (Py_ssize_t l = 0; l < depth; l += PAIRED)
+            for (Py_ssize_t i = 0; i < lines; i += PIECES_BLOCK)
+                pack_group(out + i / PIECES_BLOCK * of_lines + l / PAIRED * GROUP,
+                           source + i + l * step, 1, step, lines - i, depth - l, in_rows);
 }
 
 static __attribute__((noinline)) void pack_rows(
@@ -182,6 +198,18 @@ static inline void multiply_block(
     write_block(c, c_row, block, rows, columns, accumulate);
 }
 
+static void multiply_panel(
+    float *c, Py_ssize_t c_row, const uint16_t *a, const uint16_t *b, Py_ssize_t rows,
+    Py_ssize_t columns, Py_ssize_t groups, int accumulate)
+{
+    const Py_ssize_t of_lines = groups * GROUP;
+    for (Py_ssize_t j = 0; j < columns; j += PIECES_BLOCK)
+        for (Py_ssize_t i = 0; i < rows; i += PIECES_BLOCK)
+            multiply_block(c + i * c_row + j, c_row, a + i / PIECES_BLOCK * of_lines,
+                           b + j / PIECES_BLOCK * of_lines, groups, rows - i, columns - j,
+                           accumulate);
+}
+
 /* All eight registers hold whole tiles. */
 static inline void begin_tiles(void)
 {
@@ -201,22 +229,20 @@ static void pieces_multiply(
     Py_ssize_t b_column, int accumulate)
 {
     uint16_t a_pieces[3 * MOST_ROWS * MOST_DEPTH] __attribute__((aligned(64)));
-    uint16_t b_pieces[3 * PIECES_BLOCK * MOST_DEPTH] __attribute__((aligned(64)));
+    uint16_t b_pieces[3 * MOST_COLUMNS * MOST_DEPTH] __attribute__((aligned(64)));
     begin_tiles();
     for (Py_ssize_t l = 0; l < k; l += MOST_DEPTH) {
         const Py_ssize_t depth = k - l < MOST_DEPTH ? k - l : MOST_DEPTH;
         const Py_ssize_t groups = (depth + PAIRED - 1) / PAIRED;
-        for (Py_ssize_t first = 0; first < m; first += MOST_ROWS) {
-            const Py_ssize_t end = m - first < MOST_ROWS ? m : first + MOST_ROWS;
-            pack_rows(a_pieces, a + first * a_row + l * a_column, a_row, a_column, end - first,
-                      depth);
-            for (Py_ssize_t j = 0; j < n; j += PIECES_BLOCK) {
-                pack_columns(b_pieces, b + l * b_row + j * b_column, b_row, b_column,
-                             n - j < PIECES_BLOCK ? n - j : PIECES_BLOCK, depth);
-                for (Py_ssize_t i = first; i < end; i += PIECES_BLOCK)
-                    multiply_block(c + i * c_row + j, c_row,
-                                   a_pieces + (i - first) / PIECES_BLOCK * groups * GROUP, b_pieces,
-                                   groups, end - i, n - j, accumulate || l > 0);
+        for (Py_ssize_t i = 0; i < m; i += MOST_ROWS) {
+            const Py_ssize_t rows = m - i < MOST_ROWS ? m - i : MOST_ROWS;
+            pack_rows(a_pieces, a + i * a_row + l * a_column, a_row, a_column, rows, depth);
+            for (Py_ssize_t j = 0; j < n; j += MOST_COLUMNS) {
+                const Py_ssize_t columns = n - j < MOST_COLUMNS ? n - j : MOST_COLUMNS;
+                pack_columns(b_pieces, b + l * b_row + j * b_column, b_row, b_column, columns,
+                             depth);
+                multiply_panel(c + i * c_row + j, c_row, a_pieces, b_pieces, rows, columns,
+                               groups, accumulate || l > 0);
             }
         }
     }
