@@ -405,11 +405,11 @@ TABLE = """
 === fastmlp/_kernels/products.pxd
 
 * nt_as_nn
-- multiply(c, n, a, b, m, n, k, k, 1, 1, k, accumulate)
-+ multiply(c, n, a, b, m, n, k, k, 1, n, 1, accumulate)
+- k, 1, 1, k, accumulate, in_pieces(sizeof(real), m, n, k))
++ k, 1, n, 1, accumulate, in_pieces(sizeof(real), m, n, k))
 * tn_not_accumulated
-- multiply(c, n, a, b, m, n, k, 1, a_width, n, 1, accumulate)
-+ multiply(c, n, a, b, m, n, k, 1, a_width, n, 1, False)
+- 1, m, n, 1, accumulate, in_pieces(sizeof(real), m, n, k))
++ 1, m, n, 1, False, in_pieces(sizeof(real), m, n, k))
 * column_sums_begin_anew
 - if not accumulate:
 -         memset(out
@@ -425,20 +425,17 @@ TABLE = """
 - a[(4 * i + 1) * n + j]
 + a[4 * i * n + j]
 * nt_not_accumulated
-- multiply(c, n, a, b, m, n, k, k, 1, 1, k, accumulate)
-+ multiply(c, n, a, b, m, n, k, k, 1, 1, k, False)
+- k, 1, 1, k, accumulate, in_pieces(sizeof(real), m, n, k))
++ k, 1, 1, k, False, in_pieces(sizeof(real), m, n, k))
 * nn_not_accumulated
-- multiply(c, n, a, b, m, n, k, k, 1, n, 1, accumulate)
-+ multiply(c, n, a, b, m, n, k, k, 1, n, 1, False)
+- k, 1, n, 1, accumulate, in_pieces(sizeof(real), m, n, k))
++ k, 1, n, 1, False, in_pieces(sizeof(real), m, n, k))
 
 === fastmlp/_kernels/products.pxd v3
 
 * product_over_nothing_not_zero
 - memset(c + i * c_row, 0, n * sizeof(real))
 + pass
-* tn_of_packed_rows
-- multiply(c, n, a, b, m, n, k, 1, a_width, n, 1, accumulate)
-+ multiply(c, n, a, b, m, n, k, 1, m, n, 1, accumulate)
 * dot_tail_dropped
 - for i in range(whole, k):
 + for i in range(whole + 1, k):
@@ -457,6 +454,120 @@ TABLE = """
 * one_column_by_wrong_strides
 - 1, m, k, 0, b_row, a_column, a_row, accumulate)
 + 1, m, k, 0, b_row, a_row, a_column, accumulate)
+
+=== fastmlp/_kernels/pieces.h amx
+
+* first_piece_cut_off
+- first_even = (words)even + 0x8000, first_odd = (words)odd + 0x8000;
++ first_even = (words)even, first_odd = (words)odd;
+* second_pieces_of_the_first
+- store_pairs(out + PIECE, (words)even, (words)odd);
++ store_pairs(out + PIECE, first_even, first_odd);
+* no_third_pieces
+- store_pairs(out + 2 * PIECE, (words)even, (words)odd);
++ store_pairs(out + 2 * PIECE, (words)even & 0, (words)odd & 0);
+* pairs_with_rests
+- even >> 16 | (odd & UPPER);
++ even >> 16 | odd;
+* no_products_of_second_pieces
+- LOAD_A(1) LOAD_B(1) ADD_PRODUCTS
++
+* no_products_of_third_pieces_of_a
+- LOAD_A(2) ADD_PRODUCTS
++
+* no_products_of_third_pieces_of_b
+- LOAD_B(2) ADD_PRODUCTS
++ LOAD_B(2)
+* rows_beyond_read
+- i < rows ? lanes : 0
++ lanes
+* columns_beyond_read
+- return n >= SIDE ? 0xffff : n <= 0
++ return n > 0 ? 0xffff : n <= 0
+* tiles_never_turned
+- if ((step == 1) != in_rows) {
++ if (0) {
+* tile_of_few_numbers_read_whole
+- load_rows(odd, source + SIDE, line, lines, depth - SIDE);
++ load_rows(odd, source + SIDE, line, lines, depth);
+* tile_of_few_rows_read_whole
+- load_rows(odd, source + SIDE * step, step, depth - SIDE, lines);
++ load_rows(odd, source + SIDE * step, step, depth, lines);
+* second_side_as_the_first
+- source + side * line, line, step, lines - side, depth,
++ source, line, step, lines - side, depth,
+* second_side_in_place_of_the_first
+- pack_tile(out + side * PAIRED,
++ pack_tile(out,
+* groups_of_first_lines
+- source + i * line + l, line
++ source + l, line
+* groups_of_first_columns
+- source + i + l * step, 1
++ source + l * step, 1
+* groups_of_first_numbers
+- source + i + l * step, 1
++ source + i, 1
+* block_in_wrong_order
+- _tile_stored(1, c + SIDE, bytes);
++ _tile_stored(2, c + SIDE, bytes);
+* block_not_begun_anew
+- _tile_zero(0); _tile_zero(1); _tile_zero(2); _tile_zero(3);
++ _tile_zero(1); _tile_zero(2); _tile_zero(3);
+* first_group_only
+- l < groups; l++, a += GROUP, b += GROUP
++ l < 1; l++, a += GROUP, b += GROUP
+* block_written_whole
+- i < rows && i < PIECES_BLOCK; i++)
++ i < PIECES_BLOCK; i++)
+* block_not_added
+- sums = _mm512_add_ps(sums, _mm512_maskz_loadu_ps(lanes, out));
++ sums = _mm512_add_ps(sums, _mm512_setzero_ps());
+* small_block_written_whole
+- if (rows >= PIECES_BLOCK && columns >= PIECES_BLOCK && !accumulate) {
++ if (rows >= PIECES_BLOCK && !accumulate) {
+* whole_block_not_added
+- if (rows >= PIECES_BLOCK && columns >= PIECES_BLOCK && !accumulate) {
++ if (rows >= PIECES_BLOCK && columns >= PIECES_BLOCK) {
+* panel_of_first_rows_pieces
+- c + i * c_row + j, c_row, a + i / PIECES_BLOCK * of_lines,
++ c + i * c_row + j, c_row, a,
+* panel_of_first_columns_pieces
+- b + j / PIECES_BLOCK * of_lines, groups
++ b, groups
+* pieces_of_first_rows
+- a + i * a_row + l * a_column, a_row
++ a + l * a_column, a_row
+* pieces_of_first_depth
+- b + l * b_row + j * b_column, b_row
++ b + j * b_column, b_row
+* later_depths_not_added
+- groups, accumulate || l > 0);
++ groups, accumulate);
+
+=== fastmlp/_kernels/products.pxd amx
+
+* float64_in_pieces_never_asked
+- item_size == sizeof(float) and
++ True and
+
+=== fastmlp/_kernels/engine.pxi amx
+
+* pieces_by_share_of_rows
+- products.in_pieces(job.item_size, span.block, n, k)
++ products.in_pieces(job.item_size, span.rows, n, k)
+* pieces_by_share_of_weights
+- products.in_pieces(job.item_size, layer.n_in, layer.n_out, span.rows))
++ products.in_pieces(job.item_size, end - begin, layer.n_out, span.rows))
+
+=== fastmlp/_kernels/layout.pxi amx
+
+* bundles_overlap
+- units.begin = max(begin, 0) * size
++ units.begin = max(begin, 0) * (size - 1)
+* bundles_without_their_end
+- units.end = min(end * size, n)
++ units.end = min(end * size, n - 1)
 
 === fastmlp/_kernels/tiles_of_length.h v3
 
@@ -1040,14 +1151,14 @@ TABLE = """
 - job.layers[l].n_out, span.accumulate)
 + job.layers[l].n_out, True)
 * weight_gradient_of_last_block_only
-- delta, end - begin, layer.n_out, span.rows, layer.n_in, span.accumulate)
-+ delta, end - begin, layer.n_out, span.rows, layer.n_in, False)
+- layer.n_in, layer.n_out, 1, span.accumulate,
++ layer.n_in, layer.n_out, 1, False,
 * sparse_weight_gradient_of_last_block_only
 - layer.n_out, begin, end, span.accumulate)
 + layer.n_out, begin, end, False)
 * weight_gradient_keeps_last_batch
-- delta, end - begin, layer.n_out, span.rows, layer.n_in, span.accumulate)
-+ delta, end - begin, layer.n_out, span.rows, layer.n_in, True)
+- layer.n_in, layer.n_out, 1, span.accumulate,
++ layer.n_in, layer.n_out, 1, True,
 * second_slot_on_the_first
 - (job.n_params if job.n_slots > 1 else 0)
 + 0
@@ -1343,8 +1454,8 @@ TABLE = """
 - gather_rows(scales, sample_weight, order, span.rows
 + gather_rows(scales, sample_weight, span.X.order, span.rows
 * other_thread_multiplies_first_inputs
-- inputs_of(arena, span.X, job, l, span.first, span.step != NULL) + begin,
-+ inputs_of(arena, span.X, job, l, span.first, span.step != NULL),
+- out, layer.n_out, inputs + begin, delta
++ out, layer.n_out, inputs, delta
 * other_thread_writes_first_gradient
 - out = grads + layer.weights + begin * layer.n_out
 + out = grads + layer.weights
@@ -1379,14 +1490,14 @@ TABLE = """
 + products.multiply(
 +         out - span
 * shared_columns_used_before_they_are_found
-- 1, w_row, w_column, False)
+- 1, w_row, w_column, False, pieces)
 -     barrier_wait(job.barrier, job.n_threads)
-+ 1, w_row, w_column, False)
++ 1, w_row, w_column, False, pieces)
 * first_thread_finds_its_columns_only
-- mine = share_out(n, LINE, span.step.thread, job.n_threads)
+- mine = share_out(n, products.PIECES_BLOCK, span.step.thread, job.n_threads)
 -     barrier_wait(job.barrier, job.n_threads)
 -     products
-+ mine = share_out(n, LINE, 0, job.n_threads)
++ mine = share_out(n, products.PIECES_BLOCK, 0, job.n_threads)
 +     barrier_wait(job.barrier, job.n_threads)
 +     products
 * other_thread_takes_first_masks

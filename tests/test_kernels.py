@@ -209,6 +209,62 @@ def test_products_of_columns(k, n, m, dtype):
             assert_close(wide, expected, "columns")
 
 
+# Large enough for a matrix unit, with and without tails, of which the last has halves
+# of blocks; several slices of depth, blocks of rows and panels of columns.
+LARGE = [(96, 128, 32), (125, 159, 62), (285, 500, 61), (300, 270, 1100)]
+
+
+def draw_layouts(m, n, k, seed=0):
+    """Matrices (m, k) and (k, n) of float32, either and neither lying transposed."""
+    a, b = draw((m, k), "float32", seed), draw((k, n), "float32", seed + 1)
+    return [(a, b), (np.asfortranarray(a), b), (a, np.asfortranarray(b))]
+
+
+@pytest.mark.parametrize(("m", "n", "k"), LARGE)
+def test_large_products(m, n, k):
+    """c is columns of a wider matrix, and what lies beside it is left alone."""
+    for operands in draw_layouts(m, n, k):
+        for accumulate in (False, True):
+            wide = draw((m, n + 5), "float32", 5)
+            expected = wide.copy()
+            _kernels.multiply(wide[:, 2:-3], *operands, accumulate)
+            _reference.multiply(expected[:, 2:-3], *operands, accumulate)
+            assert_close(wide, expected, "large")
+
+
+@pytest.mark.parametrize(("m", "n", "k"), LARGE)
+@pytest.mark.parametrize("scale", [1, 1e-15, 1e15])
+def test_products_are_as_exact_as_float32(scale, m, n, k):
+    """In units of what float32 rounds off a sum of that size: errors like those of a
+    random walk of k steps at most (Higham 2002, 3.1), half a unit on average where
+    terms have either sign, and leaning neither way where they have one.
+    """
+    unit = np.finfo(np.float32).eps / 2
+    for operands in draw_layouts(m, n, k):
+        for sign in (np.positive, np.abs):
+            a, b = (sign(operand) for operand in operands)
+            a, b = a * np.float32(scale), b / np.float32(scale)
+            c = np.empty((m, n), np.float32)
+            _kernels.multiply(c, a, b, False)
+            a, b = a.astype(float), b.astype(float)
+            errors = (c - a @ b) / (np.abs(a) @ np.abs(b)) / unit
+            assert np.abs(errors).max() < 2 * np.sqrt(k)
+            assert sign is np.abs or errors.std() < 0.5
+            assert np.abs(errors.mean()) < 0.05
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_large_products_keep_what_is_not_finite(bad):
+    """Where the bad number has a part, and nowhere else."""
+    for a, b in draw_layouts(120, 150, 60):
+        a[101, 59], b[3, 149] = bad, bad
+        c = np.empty((120, 150), np.float32)
+        _kernels.multiply(c, a, b, False)
+        touched = np.zeros(c.shape, bool)
+        touched[101], touched[:, 149] = True, True
+        np.testing.assert_array_equal(np.isfinite(c), ~touched)
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("shape", SHAPES)
 def test_sums(shape, dtype):
@@ -401,6 +457,19 @@ EVERYTHING = {"batch_norm": True, "dropout": 0.4, "clip_norm": 0.1}
 HALVED = [(200, 200), (256, 256), (200, 130), (257, 257), (400, 400), (1100, 350)]
 
 
+@pytest.mark.parametrize("settings", [{}, EVERYTHING])
+@pytest.mark.parametrize(
+    ("batch_size", "capacity"), [(125, 125), (250, 250), (300, 125)]
+)
+def test_steps_of_large_layers(batch_size, capacity, settings):
+    if settings:
+        capacity = batch_size
+    sizes, head = [120, 310, 155, 3], ("log_loss", "softmax")
+    arguments = sizes, "tanh", head, "momentum", "float32"
+    rows, used = 2 * batch_size, batch_size + 120
+    assert_same_training(arguments, settings, batch_size, capacity, rows, used)
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize(("batch_size", "capacity"), HALVED)
 @pytest.mark.parametrize("sizes", [[40, 65, 10], [250, 20, 3], [3, 1]])
@@ -557,6 +626,25 @@ def test_threads_leave_the_bits_of_shared_columns_alone(
         capacity = batch_size
     sizes, rows = [520, 570, 600, 3], 2 * batch_size + 1
     assert_same_in_threads(sizes, "adam", settings, rows, batch_size, capacity, dtype)
+
+
+# Layers whose products are large. Of 620 columns threads share the columns, and of
+# layers with no more inputs than rows the gradient is found in halves.
+LARGE_LAYERS = [120, 620, 220, 155, 3]
+
+
+@pytest.mark.skipif(not _kernels.THREADS, reason="this engine runs on one thread")
+@pytest.mark.parametrize("settings", [{}, EVERYTHING])
+@pytest.mark.parametrize(
+    ("batch_size", "capacity"), [(125, 125), (250, 250), (300, 125), (20, 20)]
+)
+def test_threads_leave_the_bits_of_large_layers_alone(batch_size, capacity, settings):
+    if settings:
+        capacity = batch_size
+    rows = 2 * batch_size + 1
+    assert_same_in_threads(
+        LARGE_LAYERS, "adam", settings, rows, batch_size, capacity, "float32"
+    )
 
 
 def assert_same_in_threads(

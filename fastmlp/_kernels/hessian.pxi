@@ -80,7 +80,7 @@ cdef void gradient_r(
         if l > 0:
             products.multiply_tn(
                 out + layer.weights, a_of(r_arena, job, l - 1, 0), deltas_of(arena, job, l, 0),
-                layer.n_in, layer.n_out, span.rows, layer.n_in, True)
+                layer.n_in, layer.n_out, span.rows, True)
         products.sum_columns(
             out + layer.biases, deltas_of(r_arena, job, l, 0), span.rows, layer.n_out,
             span.accumulate)

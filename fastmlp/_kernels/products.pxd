@@ -32,7 +32,8 @@ cdef extern from "pieces.h":
 
 cdef enum:
     # Rows, columns and depth from which on the matrix unit is the faster: below, it
-    # waits for numbers that are cut into pieces.
+    # waits for numbers that are cut into pieces. A quarter more in whole blocks than
+    # there is costs as much as it gains.
     PIECES_ROWS = 96
     PIECES_COLUMNS = 128
     PIECES_DEPTH = 32
@@ -42,13 +43,19 @@ cdef enum:
     FEW_ROWS = 4
 
 
+cdef inline Py_ssize_t in_blocks(Py_ssize_t n) noexcept nogil:
+    """n as the matrix unit has it: in whole blocks."""
+    return (n + PIECES_BLOCK - 1) // PIECES_BLOCK * PIECES_BLOCK
+
+
 cdef inline bint in_pieces(
     Py_ssize_t item_size, Py_ssize_t m, Py_ssize_t n, Py_ssize_t k
 ) noexcept nogil:
     """Whether a product of these sizes is worth the matrix unit. Of a product that is
     shared out the whole is asked for: its parts' bits must not depend on their sizes."""
     return (PIECES_PAY and item_size == sizeof(float) and m >= PIECES_ROWS
-            and n >= PIECES_COLUMNS and k >= PIECES_DEPTH)
+            and n >= PIECES_COLUMNS and k >= PIECES_DEPTH
+            and 4 * in_blocks(m) * in_blocks(n) * in_blocks(k) <= 5 * m * n * k)
 
 
 cdef inline real dot(const real* a, const real* b, Py_ssize_t k) noexcept nogil:
@@ -141,7 +148,8 @@ cdef inline void multiply_nn(
     bint accumulate,
 ) noexcept nogil:
     """c (m, n) = a (m, k) b (k, n) (+ c)."""
-    multiply(c, n, a, b, m, n, k, k, 1, n, 1, accumulate, in_pieces(sizeof(real), m, n, k))
+    multiply(
+        c, n, a, b, m, n, k, k, 1, n, 1, accumulate, in_pieces(sizeof(real), m, n, k))
 
 
 cdef inline void multiply_nt(
@@ -149,15 +157,17 @@ cdef inline void multiply_nt(
     bint accumulate,
 ) noexcept nogil:
     """c (m, n) = a (m, k) bᵀ (+ c), with b (n, k)."""
-    multiply(c, n, a, b, m, n, k, k, 1, 1, k, accumulate, in_pieces(sizeof(real), m, n, k))
+    multiply(
+        c, n, a, b, m, n, k, k, 1, 1, k, accumulate, in_pieces(sizeof(real), m, n, k))
 
 
 cdef inline void multiply_tn(
     real* c, const real* a, const real* b, Py_ssize_t m, Py_ssize_t n, Py_ssize_t k,
-    Py_ssize_t a_width, bint accumulate,
+    bint accumulate,
 ) noexcept nogil:
-    """c (m, n) = aᵀ b (+ c), with b (k, n), and a m columns of a matrix a_width wide."""
-    multiply(c, n, a, b, m, n, k, 1, a_width, n, 1, accumulate, in_pieces(sizeof(real), m, n, k))
+    """c (m, n) = aᵀ b (+ c), with a (k, m) and b (k, n)."""
+    multiply(
+        c, n, a, b, m, n, k, 1, m, n, 1, accumulate, in_pieces(sizeof(real), m, n, k))
 
 
 cdef inline void sum_columns(
