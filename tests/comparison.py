@@ -24,3 +24,12 @@ def assert_close(actual, expected, what=""):
             * max(largest, np.finfo(expected.dtype).tiny),
             err_msg=what,
         )
+
+
+def rounding_errors(c, a, b):
+    """Errors of the product c = a b, each in units of what its type rounds off a sum of
+    terms as large: 2⁻²⁴ Σ|a b| in float32.
+    """
+    unit = np.finfo(c.dtype).eps / 2
+    a, b = a.astype(float), b.astype(float)
+    return (c - a @ b) / (np.abs(a) @ np.abs(b)) / unit

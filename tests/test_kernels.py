@@ -18,7 +18,7 @@ from builders import (
     count_params,
     count_targets,
 )
-from comparison import TOLERANCES, assert_close
+from comparison import TOLERANCES, assert_close, rounding_errors
 
 from fastmlp import _kernels, _reference
 from fastmlp._kernels import ACTIVATIONS, HEADS, HIDDEN_ACTIVATIONS, LOSSES, OPTIMIZERS
@@ -235,19 +235,17 @@ def test_large_products(m, n, k):
 @pytest.mark.parametrize(("m", "n", "k"), LARGE)
 @pytest.mark.parametrize("scale", [1, 1e-15, 1e15])
 def test_products_are_as_exact_as_float32(scale, m, n, k):
-    """In units of what float32 rounds off a sum of that size: errors like those of a
-    random walk of k steps at most (Higham 2002, 3.1), half a unit on average where
-    terms have either sign, and leaning neither way where they have one.
+    """Errors like those of a random walk of k steps at most (Higham 2002, 3.1), half a
+    unit on average where terms have either sign, and leaning neither way where they
+    have one.
     """
-    unit = np.finfo(np.float32).eps / 2
     for operands in draw_layouts(m, n, k):
         for sign in (np.positive, np.abs):
             a, b = (sign(operand) for operand in operands)
             a, b = a * np.float32(scale), b / np.float32(scale)
             c = np.empty((m, n), np.float32)
             _kernels.multiply(c, a, b, False)
-            a, b = a.astype(float), b.astype(float)
-            errors = (c - a @ b) / (np.abs(a) @ np.abs(b)) / unit
+            errors = rounding_errors(c, a, b)
             assert np.abs(errors).max() < 2 * np.sqrt(k)
             assert sign is np.abs or errors.std() < 0.5
             assert np.abs(errors.mean()) < 0.05
