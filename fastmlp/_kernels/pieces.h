@@ -203,6 +203,7 @@ static void multiply_panel(
     Py_ssize_t columns, Py_ssize_t groups, int accumulate)
 {
     const Py_ssize_t of_lines = groups * GROUP;
+    __asm__ volatile("" ::: "memory"); /* The compiler does not see what the unit reads. */
     for (Py_ssize_t j = 0; j < columns; j += PIECES_BLOCK)
         for (Py_ssize_t i = 0; i < rows; i += PIECES_BLOCK)
             multiply_block(c + i * c_row + j, c_row, a + i / PIECES_BLOCK * of_lines,
@@ -228,8 +229,11 @@ static void pieces_multiply(
     Py_ssize_t k, Py_ssize_t a_row, Py_ssize_t a_column, Py_ssize_t b_row,
     Py_ssize_t b_column, int accumulate)
 {
-    uint16_t a_pieces[3 * MOST_ROWS * MOST_DEPTH] __attribute__((aligned(64)));
-    uint16_t b_pieces[3 * MOST_COLUMNS * MOST_DEPTH] __attribute__((aligned(64)));
+    /* Too much for the stacks of some systems' threads. */
+    static _Thread_local uint16_t a_pieces[3 * MOST_ROWS * MOST_DEPTH]
+        __attribute__((aligned(64)));
+    static _Thread_local uint16_t b_pieces[3 * MOST_COLUMNS * MOST_DEPTH]
+        __attribute__((aligned(64)));
     begin_tiles();
     for (Py_ssize_t l = 0; l < k; l += MOST_DEPTH) {
         const Py_ssize_t depth = k - l < MOST_DEPTH ? k - l : MOST_DEPTH;
