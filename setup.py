@@ -104,7 +104,11 @@ class BuildExtensions(build_ext):
 setup(
     ext_modules=cythonize(
         [
-            Extension("fastmlp._kernels.cpu", ["fastmlp/_kernels/cpu.pyx"]),
+            Extension(
+                "fastmlp._kernels.cpu",
+                ["fastmlp/_kernels/cpu.pyx"],
+                depends=["fastmlp/_kernels/cpu.h"],
+            ),
             *map(engine, instruction_sets()),
         ],
         compiler_directives=DIRECTIVES,
