@@ -1,9 +1,9 @@
 """What the machine can do: the bound that a training step is held against.
 
-No step can be faster than its matrix products at the machine's rate plus, one
-after the other, the optimizer's pass over its state at the machine's bandwidth.
-The two could overlap in principle; activations, gathering and the head are free
-in this bound.
+No step of multiply-adds can be faster than its matrix products at the machine's
+rate plus, one after the other, the optimizer's pass over its state at the machine's
+bandwidth. The two could overlap in principle; activations, gathering and the head are
+free in this bound. A matrix unit may pass it: it does other things than multiply-adds.
 
 The rate is the best that a large matrix product of NumPy reached in the shape's
 dtype, not the FMA units' nominal one. The bandwidth is that of ``x += y`` over a

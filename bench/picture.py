@@ -122,8 +122,8 @@ def describe(results: dict) -> str:
         "Time of a training step (relu, softmax, float32, Adam), each library at its "
         f"best number of threads; medians of {results['repeats']}, least to most as a "
         f"band.\n{environment['cpu']}, {environment['cpus']} CPUs. The bound: the "
-        "matrix products at the machine's rate, then Adam's state at its bandwidth, "
-        "on all CPUs."
+        "matrix products at the rate of multiply-adds, then Adam's state at its "
+        "bandwidth, on all CPUs."
     )
 
 
