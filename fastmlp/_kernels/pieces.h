@@ -3,7 +3,7 @@
    A float32 has 24 significant bits, a bfloat16 has eight: every number is the sum of
    three pieces, a = a₀ + a₁ + a₂, each the next eight bits. Of the nine products of
    pieces the six larger are summed, in float32: a₀b₀, a₀b₁, a₁b₀, a₁b₁, a₀b₂, a₂b₀. The
-   three left out are less than what one float32 multiply-add rounds off (decision 9).
+   three left out are on average no more than one sum rounds off (decision 9).
 
    The unit multiplies tiles: of A sixteen rows of 32 numbers, of B sixteen columns. A
    block of C is two by two tiles. Every entry of C is the same chain of sums, whichever
