@@ -21,17 +21,13 @@ COMMON = [
     "-fno-trapping-math",
     "--param=inline-unit-growth=200",
 ]
+V4 = ["-march=x86-64-v4", "-mprefer-vector-width=512"]
 INSTRUCTION_SETS = {
     "plain": [],
     "v2": ["-march=x86-64-v2"],
     "v3": ["-march=x86-64-v3"],
-    "v4": ["-march=x86-64-v4", "-mprefer-vector-width=512"],
-    "amx": [
-        "-march=x86-64-v4",
-        "-mprefer-vector-width=512",
-        "-mamx-tile",
-        "-mamx-bf16",
-    ],
+    "v4": V4,
+    "amx": [*V4, "-mamx-tile", "-mamx-bf16"],
 }
 DIRECTIVES = {
     "language_level": 3,

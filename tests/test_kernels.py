@@ -189,6 +189,16 @@ def test_products(k, n, m, dtype):
         assert_same("multiply", [draw((m, n), dtype, 5)], *operands, True)
 
 
+def assert_same_columns(a, b):
+    """a b into columns of a wider matrix; what lies beside them is left alone."""
+    for accumulate in (False, True):
+        wide = draw((len(a), b.shape[1] + 5), a.dtype, 5)
+        expected = wide.copy()
+        _kernels.multiply(wide[:, 2:-3], a, b, accumulate)
+        _reference.multiply(expected[:, 2:-3], a, b, accumulate)
+        assert_close(wide, expected, "columns")
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("m", [1, 3, 20, 270])
 @pytest.mark.parametrize("n", [1, 2, 10, 33, 85, 600])
@@ -201,12 +211,7 @@ def test_products_of_columns(k, n, m, dtype):
     )
     a, at, b = a[:, 1 : k + 1], at[:, 1 : m + 1], b[:, 3:-4]
     for operands in [(a, b), (a, bt.T), (at.T, b)]:
-        for accumulate in (False, True):
-            wide = draw((m, n + 5), dtype, 5)
-            expected = wide.copy()
-            _kernels.multiply(wide[:, 2:-3], *operands, accumulate)
-            _reference.multiply(expected[:, 2:-3], *operands, accumulate)
-            assert_close(wide, expected, "columns")
+        assert_same_columns(*operands)
 
 
 # Large enough for a matrix unit, with and without tails, of which the last has halves
@@ -222,14 +227,8 @@ def draw_layouts(m, n, k, seed=0):
 
 @pytest.mark.parametrize(("m", "n", "k"), LARGE)
 def test_large_products(m, n, k):
-    """c is columns of a wider matrix, and what lies beside it is left alone."""
     for operands in draw_layouts(m, n, k):
-        for accumulate in (False, True):
-            wide = draw((m, n + 5), "float32", 5)
-            expected = wide.copy()
-            _kernels.multiply(wide[:, 2:-3], *operands, accumulate)
-            _reference.multiply(expected[:, 2:-3], *operands, accumulate)
-            assert_close(wide, expected, "large")
+        assert_same_columns(*operands)
 
 
 @pytest.mark.parametrize(("m", "n", "k"), LARGE)

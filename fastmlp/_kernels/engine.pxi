@@ -52,7 +52,7 @@ cdef void multiply_weights(
     cdef Py_ssize_t w_row = 1 if transposed else n, w_column = k if transposed else 1
     cdef bint pieces = products.in_pieces(job.item_size, span.block, n, k)
     cdef Share mine
-    if not shares_columns(job, span, n, k):
+    if not shares_columns(job, span, n, k, pieces):
         products.multiply(
             out, n, a, w, span.rows, n, k, k, 1, w_row, w_column, False, pieces)
         return

@@ -127,13 +127,13 @@ cdef inline bint is_in_two_hands(const Job* job, Py_ssize_t l) noexcept nogil:
 
 
 cdef inline bint shares_columns(
-    const Job* job, const Span* span, Py_ssize_t n, Py_ssize_t k
+    const Job* job, const Span* span, Py_ssize_t n, Py_ssize_t k, bint pieces
 ) noexcept nogil:
     """Whether threads share the n columns of a product with n k weights, not its rows:
     each then reads its part of weights that fill a cache, and all of the few rows."""
     if job.n_threads == 1 or span.step == NULL:
         return False
-    if products.in_pieces(job.item_size, span.block, n, k):
+    if pieces:
         return n >= MANY_COLUMNS_IN_PIECES * span.block and n * k >= MANY_WEIGHTS_IN_PIECES
     return n >= MANY_COLUMNS * span.block and n * k >= MANY_WEIGHTS
 
