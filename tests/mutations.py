@@ -581,8 +581,14 @@ TABLE = """
 - ((v) == vectors - 1 ? last : (v) * LANES)
 + ((v) * LANES)
 * tile_last_rows_left_out
-- TILES(6, VECTORS) TILES(4, VECTORS) TILES(2, VECTORS) TILES(1, VECTORS)
-+ TILES(6, VECTORS) TILES(4, VECTORS) TILES(2, VECTORS)
+- TILES(TILE_ROWS, VECTORS) TILES(4, VECTORS) TILES(2, VECTORS) TILES(1, VECTORS)
++ TILES(TILE_ROWS, VECTORS) TILES(4, VECTORS) TILES(2, VECTORS)
+* last_rows_of_first_strip
+- a->first + i / TILE_ROWS * a->strip
++ a->first
+* last_rows_of_their_strip_are_its_first
+- + i % TILE_ROWS * a->row, a->row
++ , a->row
 * transpose_blocks_stay
 - x[i + size] = __builtin_shuffle(upper, lower, left + size);
 + x[i + size] = lower;
@@ -608,20 +614,32 @@ TABLE = """
 - b + l * b_row, rows, n
 + b, rows, n
 * block_of_first_rows
-- *block = a + i * a_row + l * a_column
-+ *block = a + l * a_column
+- a + i * a_row + l * a_column, a_row
++ a + l * a_column, a_row
 * inputs_of_first_depth
-- *block = a + i * a_row + l * a_column
-+ *block = a + i * a_row
-* block_packed_as_not_packed
-- packs_columns ? BLOCK_ROWS : a_column
-+ a_column
+- a + i * a_row + l * a_column, a_row
++ a + i * a_row, a_row
+* strips_without_their_last_rows
+- i = whole; i < rows
++ i = whole; i < whole
+* last_rows_beside_their_strip
+- out[i - whole] = column[i]
++ out[i] = column[i]
+* strips_overlap
+- strip = TILE_ROWS * depth + GAP
++ strip = TILE_ROWS * depth - GAP
+* strips_read_as_columns
+- return (NAME(block)){packed, 1, TILE_ROWS, strip}
++ return (NAME(block)){packed, 1, a_column, strip}
 * rows_packed_as_not_packed
-- packs_rows ? DEPTH : a_row
-+ a_row
+- packed, depth + GAP, 1, TILE_ROWS * (depth + GAP)
++ packed, a_row, 1, TILE_ROWS * (depth + GAP)
+* rows_not_packed_in_strips_of_a_row
+- {a, a_row, a_column, TILE_ROWS * a_row}
++ {a, a_row, a_column, a_row}
 * slice_beside_its_block
-- c + i * c_row, c_row, packs
-+ c + i * n, c_row, packs
+- c + i * c_row, c_row, &block
++ c + i * n, c_row, &block
 * panels_packed_side_by_side
 - vectors, c + j, c_row, a
 + vectors, c + j, n, a
@@ -640,8 +658,8 @@ TABLE = """
 + if (0)
 +             JOIN(turn
 * narrow_of_first_slice
-- k - l < DEPTH ? k - l : DEPTH, b_column
-+ k < DEPTH ? k : DEPTH, b_column
+- k - l < DEPTH ? k - l : DEPTH, a_column
++ k < DEPTH ? k : DEPTH, a_column
 * narrow_of_last_slice
 - accumulate || l > 0);
 + accumulate);

@@ -11,8 +11,8 @@
 #     chain whoever computes it, and sums over threads are made of parts (units,
 #     columns, halves) that the layer's shape alone decides, added up in one order.
 # (c) Nothing here allocates or takes the GIL. Every buffer comes from the caller:
-#     docs/contracts.md says what lies where, layout.pxi finds it. (Pieces have a room of
-#     their own, once a thread.)
+#     docs/contracts.md says what lies where, layout.pxi finds it. (What products gather
+#     has a room of its own, once a thread.)
 # (d) A formula never stands here; it stands in its room (activations.pxd,
 #     losses.pxd, optimizers.pxd, regularizers.pxd, batch_norm.pxd, random.pxd).
 from libc.limits cimport INT_MAX

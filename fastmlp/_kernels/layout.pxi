@@ -4,8 +4,6 @@ cdef enum:
     # Parameters of a unit of update, about: with gradient and two slots 8 KiB of
     # float32, so the penalty's pass and the update's find them in the nearest cache.
     UNIT = 512
-    # Rows of a tile of C.
-    TILE_ROWS = 6
     # Columns that threads are given whole multiples of: a cache line of float32.
     LINE = 16
     # Rows of a block from which on a gradient may be found in halves: products of
@@ -97,7 +95,7 @@ cdef inline Py_ssize_t row_unit(const Job* job, Py_ssize_t block) noexcept nogil
         if products.in_pieces(
                 job.item_size, block, job.layers[l].n_out, job.layers[l].n_in):
             return products.PIECES_BLOCK
-    return TILE_ROWS
+    return products.TILE_ROWS
 
 
 cdef inline bint is_halved_layer(const Layer* layer, Py_ssize_t capacity) noexcept nogil:

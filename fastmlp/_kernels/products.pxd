@@ -13,6 +13,7 @@ from fastmlp._kernels.types cimport real
 cdef extern from "tiles.h":
     bint TILES_PAY
     Py_ssize_t SLICE_ROWS "DEPTH"
+    Py_ssize_t TILE_ROWS
     void tiles_multiply_float(
         float* c, Py_ssize_t c_row, const float* a, const float* b, Py_ssize_t m, Py_ssize_t n,
         Py_ssize_t k, Py_ssize_t a_row, Py_ssize_t a_column, Py_ssize_t b_row,

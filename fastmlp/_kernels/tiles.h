@@ -26,10 +26,11 @@
 #define LONGEST 32
 #define MOST_VECTORS 2 /* 12 sums, 2 entries of B: 14 of 16 registers */
 #endif
+#define TILE_ROWS 6
 
-/* Rows of B that are worked on at a time: with MOST_VECTORS vectors a row they fill two
-   thirds of a nearest cache of 48 KiB, and are read from there by every tile. */
-#define DEPTH 128
+/* Rows of B that are worked on at a time. MOST_VECTORS vectors a row are more than a
+   nearest cache holds, but half as many would have C read and written twice as often. */
+#define DEPTH 256
 
 /* Rows of A that are worked on at a time: 44 tiles, so that packing a panel of B for
    them is little beside using it. */
@@ -41,36 +42,52 @@
 #define FAR_APART 1024
 #define WORTH_GATHERING 24
 
-/* Bytes between columns or rows of A from which on a slice of it is gathered: each is on
-   its own page, and they share few places of the caches. Rows only where there are as
-   many columns of C to read them for. */
+/* Bytes of a row of C from which on A is gathered in strips where its columns are not
+   side by side: a tile then reads it in the order in which it lies. */
+#define WORTH_STRIPS 1024
+
+/* Bytes between rows of A from which on they are gathered, where there are as many
+   columns of C to read them for: each is on its own page. */
 #define PAGE 4096
 #define WORTH_PACKING 512
+
+/* Entries between what is gathered of A, lest it share few places of the caches. */
+#define GAP 16
 
 /* Depth from which on a product of few columns is worth turning on its side. */
 #define WORTH_TURNING 16
 
-/* Depth from which on a tile of C is fetched while its sums are on their way. */
-#define WORTH_FETCHING 64
+/* Bytes between rows of C from which on a tile of it is fetched while its sums are on
+   their way. */
+#define WORTH_FETCHING 2048
 
 #if TILES_PAY
 
 #define UNROLL _Pragma("GCC unroll 16")
 
+/* sum += a b in the register where it is: of the three forms of this instruction GCC
+   takes others too, and then moves the sums about. */
+#define MULTIPLY_ADD(sum, a, b) \
+    __asm__("vfmadd231" SUFFIX " %1, %2, %0" : "+v"(sum) : "v"(a), "v"(b))
+
 #define REAL float
 #define INDEX int
+#define SUFFIX "ps"
 #define SHORTEST 8
 #include "tiles_of_type.h"
 #undef REAL
 #undef INDEX
+#undef SUFFIX
 #undef SHORTEST
 
 #define REAL double
 #define INDEX long long
+#define SUFFIX "pd"
 #define SHORTEST 16
 #include "tiles_of_type.h"
 #undef REAL
 #undef INDEX
+#undef SUFFIX
 #undef SHORTEST
 
 #else

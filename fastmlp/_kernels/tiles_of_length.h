@@ -5,6 +5,12 @@ typedef REAL NAME(vector)
 typedef INDEX NAME(indices)
     __attribute__((vector_size(VECTOR_BYTES), aligned(sizeof(INDEX)), may_alias));
 
+/* Some rows of A as tiles read them: `strip` entries from TILE_ROWS rows to the next. */
+typedef struct {
+    const REAL *first;
+    Py_ssize_t row, column, strip;
+} NAME(block);
+
 #define LANES ((Py_ssize_t)(VECTOR_BYTES / sizeof(REAL)))
 
 /* Where vector v of a tile begins: side by side, but the last ends with the columns
@@ -18,45 +24,45 @@ static inline __attribute__((always_inline)) void NAME(tile)(
     Py_ssize_t a_row, Py_ssize_t a_column, const REAL *b, Py_ssize_t b_row,
     Py_ssize_t k, Py_ssize_t last, int accumulate)
 {
-    NAME(vector) sum[6][MOST_VECTORS];
-    for (int i = 0; i < rows; i++)
-        for (int v = 0; v < vectors; v++)
+    NAME(vector) sum[TILE_ROWS][MOST_VECTORS];
+    UNROLL for (int i = 0; i < rows; i++)
+        UNROLL for (int v = 0; v < vectors; v++)
             sum[i][v] = (NAME(vector)){0};
-    if (k >= WORTH_FETCHING)
-        for (int i = 0; i < rows; i++)
-            for (int v = 0; v < vectors; v++)
+    if (c_row * sizeof(REAL) >= WORTH_FETCHING)
+        UNROLL for (int i = 0; i < rows; i++)
+            UNROLL for (int v = 0; v < vectors; v++)
                 __builtin_prefetch(c + i * c_row + AT(v), 1);
     for (Py_ssize_t l = 0; l < k; l++) {
         NAME(vector) row[MOST_VECTORS];
-        for (int v = 0; v < vectors; v++)
+        UNROLL for (int v = 0; v < vectors; v++)
             row[v] = *(const NAME(vector) *)(b + l * b_row + AT(v));
-        for (int i = 0; i < rows; i++) {
-            const REAL factor = a[i * a_row + l * a_column];
-            for (int v = 0; v < vectors; v++)
-                sum[i][v] += factor * row[v];
+        UNROLL for (int i = 0; i < rows; i++) {
+            const NAME(vector) factor = a[i * a_row + l * a_column] - (NAME(vector)){0};
+            UNROLL for (int v = 0; v < vectors; v++)
+                MULTIPLY_ADD(sum[i][v], factor, row[v]);
         }
     }
-    for (int i = 0; i < rows; i++) {
+    UNROLL for (int i = 0; i < rows; i++) {
         if (accumulate)
-            for (int v = 0; v < vectors; v++)
+            UNROLL for (int v = 0; v < vectors; v++)
                 sum[i][v] += *(NAME(vector) *)(c + i * c_row + AT(v));
-        for (int v = 0; v < vectors; v++)
+        UNROLL for (int v = 0; v < vectors; v++)
             *(NAME(vector) *)(c + i * c_row + AT(v)) = sum[i][v];
     }
 }
 
 #define TILES(ROWS, VECTORS) \
     for (; i + ROWS <= m; i += ROWS) \
-        NAME(tile)(ROWS, VECTORS, c + i * c_row, c_row, a + i * a_row, a_row, a_column, \
-                   b, b_row, k, last, accumulate);
+        NAME(tile)(ROWS, VECTORS, c + i * c_row, c_row, \
+                   a->first + i / TILE_ROWS * a->strip + i % TILE_ROWS * a->row, a->row, \
+                   a->column, b, b_row, k, last, accumulate);
 #define COLUMN_OF_TILES(VECTORS) \
-    TILES(6, VECTORS) TILES(4, VECTORS) TILES(2, VECTORS) TILES(1, VECTORS)
+    TILES(TILE_ROWS, VECTORS) TILES(4, VECTORS) TILES(2, VECTORS) TILES(1, VECTORS)
 
 /* All rows of one panel of `vectors` vectors. */
 static __attribute__((noinline)) void NAME(panel)(
-    int vectors, REAL *c, Py_ssize_t c_row, const REAL *a, Py_ssize_t a_row,
-    Py_ssize_t a_column, const REAL *b, Py_ssize_t b_row, Py_ssize_t m, Py_ssize_t k,
-    Py_ssize_t last, int accumulate)
+    int vectors, REAL *c, Py_ssize_t c_row, const NAME(block) *a, const REAL *b,
+    Py_ssize_t b_row, Py_ssize_t m, Py_ssize_t k, Py_ssize_t last, int accumulate)
 {
     Py_ssize_t i = 0;
     if (vectors == 1) { COLUMN_OF_TILES(1) }
@@ -134,11 +140,46 @@ static inline void NAME(pack)(
         memcpy(packed + i * width, source + i * stride, columns * sizeof(REAL));
 }
 
+/* packed = a (rows, depth) in strips of TILE_ROWS rows, each column by column; of a its
+   columns are contiguous. */
+static void NAME(pack_strips)(
+    REAL *packed, Py_ssize_t strip, const REAL *a, Py_ssize_t a_column, Py_ssize_t rows,
+    Py_ssize_t depth)
+{
+    const Py_ssize_t whole = rows - rows % TILE_ROWS;
+    for (Py_ssize_t l = 0; l < depth; l++) {
+        const REAL *column = a + l * a_column;
+        REAL *out = packed + l * TILE_ROWS;
+        for (Py_ssize_t i = 0; i < whole; i += TILE_ROWS, out += strip)
+            memcpy(out, column + i, TILE_ROWS * sizeof(REAL));
+        for (Py_ssize_t i = whole; i < rows; i++)
+            out[i - whole] = column[i];
+    }
+}
+
+/* A block of a (rows, depth), gathered where that pays for n columns of C. */
+static NAME(block) NAME(gather)(
+    const REAL *a, Py_ssize_t a_row, Py_ssize_t a_column, Py_ssize_t rows,
+    Py_ssize_t depth, Py_ssize_t n)
+{
+    const int in_strips = a_row == 1 && a_column != 1 && n * sizeof(REAL) >= WORTH_STRIPS;
+    const int in_rows = a_row * sizeof(REAL) >= PAGE && n >= WORTH_PACKING;
+    if (!in_strips && !in_rows)
+        return (NAME(block)){a, a_row, a_column, TILE_ROWS * a_row};
+    REAL *packed = JOIN(room, REAL, of_block);
+    if (in_strips) {
+        const Py_ssize_t strip = TILE_ROWS * depth + GAP;
+        NAME(pack_strips)(packed, strip, a, a_column, rows, depth);
+        return (NAME(block)){packed, 1, TILE_ROWS, strip};
+    }
+    NAME(pack)(packed, depth + GAP, a, a_row, rows, depth);
+    return (NAME(block)){packed, depth + GAP, 1, TILE_ROWS * (depth + GAP)};
+}
+
 /* c (m, n) = a b (+ c) of one slice of k: `depth` columns of a and rows of b. */
 static void NAME(multiply_slice)(
-    REAL *c, Py_ssize_t c_row, const REAL *a, const REAL *b, Py_ssize_t m, Py_ssize_t n,
-    Py_ssize_t depth, Py_ssize_t a_row, Py_ssize_t a_column, Py_ssize_t b_row,
-    Py_ssize_t b_column, int accumulate)
+    REAL *c, Py_ssize_t c_row, const NAME(block) *a, const REAL *b, Py_ssize_t m,
+    Py_ssize_t n, Py_ssize_t depth, Py_ssize_t b_row, Py_ssize_t b_column, int accumulate)
 {
     enum { WIDTH = MOST_VECTORS * LANES };
     REAL packed[DEPTH * WIDTH] __attribute__((aligned(64)));
@@ -157,8 +198,8 @@ static void NAME(multiply_slice)(
         else if (must_pack)
             NAME(pack)(packed, WIDTH, panel, b_row, depth, columns);
         NAME(panel)(
-            vectors, c + j, c_row, a, a_row, a_column, must_pack ? packed : panel,
-            must_pack ? WIDTH : b_row, m, depth, columns - LANES, accumulate);
+            vectors, c + j, c_row, a, must_pack ? packed : panel, must_pack ? WIDTH : b_row,
+            m, depth, columns - LANES, accumulate);
         j += columns;
     }
 }
@@ -169,23 +210,15 @@ static void NAME(multiply)(
     Py_ssize_t k, Py_ssize_t a_row, Py_ssize_t a_column, Py_ssize_t b_row,
     Py_ssize_t b_column, int accumulate)
 {
-    REAL packed[DEPTH * BLOCK_ROWS] __attribute__((aligned(64)));
-    const int packs_columns = a_column * sizeof(REAL) >= PAGE;
-    const int packs_rows = a_row * sizeof(REAL) >= PAGE && n >= WORTH_PACKING;
     for (Py_ssize_t l = 0; l < k; l += DEPTH) {
         const Py_ssize_t depth = k - l < DEPTH ? k - l : DEPTH;
         for (Py_ssize_t i = 0; i < m; i += BLOCK_ROWS) {
             const Py_ssize_t rows = m - i < BLOCK_ROWS ? m - i : BLOCK_ROWS;
-            const REAL *block = a + i * a_row + l * a_column;
-            if (packs_columns)
-                NAME(pack)(packed, BLOCK_ROWS, block, a_column, depth, rows);
-            else if (packs_rows)
-                NAME(pack)(packed, DEPTH, block, a_row, rows, depth);
+            const NAME(block) block = NAME(gather)(
+                a + i * a_row + l * a_column, a_row, a_column, rows, depth, n);
             NAME(multiply_slice)(
-                c + i * c_row, c_row, packs_columns || packs_rows ? packed : block,
-                b + l * b_row, rows, n, depth, packs_rows ? DEPTH : a_row,
-                packs_columns ? BLOCK_ROWS : a_column, b_row, b_column,
-                accumulate || l > 0);
+                c + i * c_row, c_row, &block, b + l * b_row, rows, n, depth, b_row,
+                b_column, accumulate || l > 0);
         }
     }
 }

@@ -6,6 +6,11 @@
 /* Counts the lanes of the longest vector. */
 static const INDEX JOIN(lane, REAL, numbers)[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
 
+/* Room for a gathered block of A, once a thread: too much for the stacks of some
+   systems' threads. */
+static _Thread_local REAL JOIN(room, REAL, of_block)[BLOCK_ROWS * (DEPTH + GAP)]
+    __attribute__((aligned(64)));
+
 #if defined(__AVX512F__)
 #define VECTOR_BYTES 64
 #include "tiles_of_length.h"
@@ -47,11 +52,13 @@ static void JOIN(multiply, REAL, narrow)(
             : left < 2 * BLOCK_ROWS ? left / 2 : BLOCK_ROWS;
         if (accumulate)
             JOIN(turn, REAL, matrix)(turned, rows, c + i * c_row, c_row, rows, n);
-        for (Py_ssize_t l = 0; l < k; l += DEPTH)
+        for (Py_ssize_t l = 0; l < k; l += DEPTH) {
+            const JOIN(block, REAL, LONGEST) block = {
+                b + l * b_row, b_column, b_row, TILE_ROWS * b_column};
             JOIN(multiply_slice, REAL, LONGEST)(
-                turned, rows, b + l * b_row, a + i + l * a_column, n, rows,
-                k - l < DEPTH ? k - l : DEPTH, b_column, b_row, a_column, 1,
-                accumulate || l > 0);
+                turned, rows, &block, a + i + l * a_column, n, rows,
+                k - l < DEPTH ? k - l : DEPTH, a_column, 1, accumulate || l > 0);
+        }
         JOIN(turn, REAL, matrix)(c + i * c_row, c_row, turned, rows, n, rows);
         i += rows;
     }
