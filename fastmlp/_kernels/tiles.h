@@ -63,12 +63,17 @@
 
 #if TILES_PAY
 
+/* What clang does by itself, GCC is told: to unroll the loops over a tile, and to add
+   sum += a b in the register where it is; of the three forms of that instruction it takes
+   others too, and then moves the sums about. */
+#ifdef __clang__
+#define UNROLL
+#define MULTIPLY_ADD(sum, a, b) (sum) += (a) * (b)
+#else
 #define UNROLL _Pragma("GCC unroll 16")
-
-/* sum += a b in the register where it is: of the three forms of this instruction GCC
-   takes others too, and then moves the sums about. */
 #define MULTIPLY_ADD(sum, a, b) \
     __asm__("vfmadd231" SUFFIX " %1, %2, %0" : "+v"(sum) : "v"(a), "v"(b))
+#endif
 
 #define REAL float
 #define INDEX int
