@@ -1,6 +1,6 @@
 /* Matrix products in registers, for the instruction set this file is compiled for.
 
-   C = A B is cut into tiles of up to 6 rows by MOST_VECTORS vectors that stay in
+   C = A B is cut into tiles of up to TILE_ROWS rows by MOST_VECTORS vectors that stay in
    registers while k runs. tiles_of_length.h holds the code once; it is instantiated
    here for each number type and for ever shorter vectors, so that a matrix of ten
    columns does not pay for sixteen.
