@@ -38,7 +38,7 @@ cdef inline real normal_density(real z) noexcept nogil:
 
 cdef inline real normal_distribution(real z) noexcept nogil:
     """Φ(z) = ½ (1 + erf(z/√2))."""
-    return <real>0.5 * (1 + math.erf(z * <real>0.7071067811865476))
+    return <real>0.5 * (<real>1 + math.erf(z * <real>0.7071067811865476))
 
 
 cdef inline real within(real z, real limit) noexcept nogil:
@@ -50,25 +50,25 @@ cdef inline real within(real z, real limit) noexcept nogil:
 
 cdef inline real gelu_argument(real z) noexcept nogil:
     """u = √(2/π) (z + 0.044715 z³); gelu_tanh is ½ z (1 + tanh u)."""
-    return <real>0.7978845608028654 * z * (1 + <real>0.044715 * z * z)
+    return <real>0.7978845608028654 * z * (<real>1 + <real>0.044715 * z * z)
 
 
 cdef inline real gelu_argument_slope(real z) noexcept nogil:
-    return <real>0.7978845608028654 * (1 + <real>0.134145 * z * z)
+    return <real>0.7978845608028654 * (<real>1 + <real>0.134145 * z * z)
 
 
 cdef inline real gelu_tanh_slope(real z) noexcept nogil:
     """½ (1 + t + z (1 − t²) u'), t = tanh u."""
     cdef real c = within(z, 10)
     cdef real t = math.tanh(gelu_argument(c))
-    return <real>0.5 * (1 + t + c * (1 - t * t) * gelu_argument_slope(c))
+    return <real>0.5 * (<real>1 + t + c * (<real>1 - t * t) * gelu_argument_slope(c))
 
 
 cdef inline real gelu_tanh_curvature(real z) noexcept nogil:
     """(1 − t²)(u' + ½ z u'' − z t u'²), t = tanh u."""
     cdef real c = within(z, 10)
     cdef real t = math.tanh(gelu_argument(c)), u = gelu_argument_slope(c)
-    return (1 - t * t) * (
+    return (<real>1 - t * t) * (
         u + c * c * <real>(0.7978845608028654 * 0.134145) - c * t * u * u)
 
 
@@ -76,10 +76,10 @@ cdef inline real mish_gate(real z, real* complement) noexcept nogil:
     """t = tanh(softplus(z)) = n/(n + d) and complement = 1 − t²: with e = e^−|z|,
     n = 1 + 2e and d = 2e² for z ≥ 0, n = e (e + 2) and d = 2 below."""
     cdef real e = math.exp(-math.absolute(z))
-    cdef real n = 1 + 2 * e if z >= 0 else e * (e + 2)
-    cdef real d = 2 * e * e if z >= 0 else <real>2
+    cdef real n = <real>1 + <real>2 * e if z >= 0 else e * (e + <real>2)
+    cdef real d = <real>2 * e * e if z >= 0 else <real>2
     cdef real t = n / (n + d)
-    complement[0] = d / (n + d) * (1 + t)
+    complement[0] = d / (n + d) * (<real>1 + t)
     return t
 
 
@@ -94,7 +94,7 @@ cdef inline real mish_curvature(real z) noexcept nogil:
     """2t' + z t'', t'' = t' (1 − σ − 2tσ)."""
     cdef real complement
     cdef real t = mish_gate(z, &complement), s = math.sigmoid(z)
-    return complement * s * (2 + z * (1 - s - 2 * t * s))
+    return complement * s * (<real>2 + z * (<real>1 - s - <real>2 * t * s))
 
 
 # --- One number. Called with constant codes, so that the compiler makes the choice.
@@ -123,7 +123,7 @@ cdef inline real value(real z, Py_ssize_t activation) noexcept nogil:
     elif activation == GELU:
         return z * normal_distribution(z)
     elif activation == GELU_TANH:
-        return <real>0.5 * z * (1 + math.tanh(gelu_argument(within(z, 10))))
+        return <real>0.5 * z * (<real>1 + math.tanh(gelu_argument(within(z, 10))))
     elif activation == MISH:
         return z * mish_gate(z, &complement)
     elif activation == EXP:
@@ -135,22 +135,22 @@ cdef inline real slope(real a, real z, Py_ssize_t activation) noexcept nogil:
     """σ'(z), with a = σ(z)."""
     cdef real s
     if activation == LOGISTIC:
-        return a * (1 - a)
+        return a * (<real>1 - a)
     elif activation == TANH:
-        return 1 - a * a
+        return <real>1 - a * a
     elif activation == RELU:
         return <real>0 if a == 0 else <real>1
     elif activation == LEAKY_RELU:
         return <real>1 if a > 0 else <real>0.01
     elif activation == ELU:
-        return <real>1 if a > 0 else a + 1
+        return <real>1 if a > 0 else a + <real>1
     elif activation == SELU:
         return <real>1.0507009873554805 if a > 0 else a + <real>1.7580993408473766
     elif activation == SOFTPLUS:
         return -math.expm1_negative(-a)
     elif activation == SILU:
         s = math.sigmoid(z)
-        return s * (1 + z * (1 - s))
+        return s * (<real>1 + z * (<real>1 - s))
     elif activation == GELU:
         return normal_distribution(z) + z * normal_density(z)
     elif activation == GELU_TANH:
@@ -166,22 +166,22 @@ cdef inline real curvature(real a, real z, Py_ssize_t activation) noexcept nogil
     """σ''(z), with a = σ(z)."""
     cdef real s
     if activation == LOGISTIC:
-        return a * (1 - a) * (1 - 2 * a)
+        return a * (<real>1 - a) * (<real>1 - <real>2 * a)
     elif activation == TANH:
-        return -2 * a * (1 - a * a)
+        return <real>-2 * a * (<real>1 - a * a)
     elif activation == ELU:
-        return <real>0 if a > 0 else a + 1
+        return <real>0 if a > 0 else a + <real>1
     elif activation == SELU:
         return <real>0 if a > 0 else a + <real>1.7580993408473766
     elif activation == SOFTPLUS:
         s = -math.expm1_negative(-a)
-        return s * (1 - s)
+        return s * (<real>1 - s)
     elif activation == SILU:
         s = math.sigmoid(z)
-        return s * (1 - s) * (2 + z * (1 - 2 * s))
+        return s * (<real>1 - s) * (<real>2 + z * (<real>1 - <real>2 * s))
     elif activation == GELU:
         s = within(z, 40)
-        return normal_density(s) * (2 - s * s)
+        return normal_density(s) * (<real>2 - s * s)
     elif activation == GELU_TANH:
         return gelu_tanh_curvature(z)
     elif activation == MISH:
@@ -242,7 +242,7 @@ cdef inline void softmax(real* a, Py_ssize_t rows, Py_ssize_t n) noexcept nogil:
     map_value_unbiased(a, rows * n, EXP)
     for i in range(rows):
         row = a + i * n
-        total = 1 / reductions.total(row, n, <real>INFINITY)
+        total = <real>1 / reductions.total(row, n, <real>INFINITY)
         for j in range(n):
             row[j] = row[j] * total
 

@@ -91,8 +91,8 @@ cdef inline void quantile(
         for j in range(n):
             at = i * n + j
             r = y[at] - z[at]
-            losses[at] = r * (levels[j] if r > 0 else levels[j] - 1)
-            delta[at] = -levels[j] if r > 0 else (1 - levels[j] if r < 0 else r)
+            losses[at] = r * (levels[j] if r > 0 else levels[j] - <real>1)
+            delta[at] = -levels[j] if r > 0 else (<real>1 - levels[j] if r < 0 else r)
 
 
 cdef inline void poisson(
@@ -125,10 +125,10 @@ cdef inline void log_loss_softmax(
         total = reductions.total(delta + i * n, n, <real>INFINITY)
         target = <Py_ssize_t>y[i]
         losses[i * n + target] += math.log(total)
-        total = 1 / total
+        total = <real>1 / total
         for j in range(n):
             delta[i * n + j] = delta[i * n + j] * total
-        delta[i * n + target] -= 1
+        delta[i * n + target] -= <real>1
 
 
 cdef inline void scale_rows(
@@ -200,7 +200,7 @@ cdef inline void differentiate_head(
     elif loss == LOG_LOSS:
         for i in range(rows * n):
             p = math.sigmoid(z[i])
-            rdelta[i] = p * (1 - p) * rz[i]
+            rdelta[i] = p * (<real>1 - p) * rz[i]
     else:
         for i in range(rows * n):
             rdelta[i] = 0

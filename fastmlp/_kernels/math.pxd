@@ -122,7 +122,7 @@ cdef inline real exp(real x) noexcept nogil:
         x = -746. if x < -746. else x
     n = halvings(x)
     half = round_to_integer(n * <real>0.5)
-    return ((expm1_reduced(remainder(x, n)) + 1)
+    return ((expm1_reduced(remainder(x, n)) + <real>1)
             * power_of_two(half) * power_of_two(n - half))
 
 
@@ -132,19 +132,19 @@ cdef inline real expm1_negative(real x) noexcept nogil:
     x = <real>-60 if x < <real>-60 else x
     n = halvings(x)
     power = power_of_two(n)
-    return power * expm1_reduced(remainder(x, n)) + (power - 1)
+    return power * expm1_reduced(remainder(x, n)) + (power - <real>1)
 
 
 cdef inline real tanh(real x) noexcept nogil:
     """tanh x = −t/(t + 2) with t = e^(−2|x|) − 1, and the sign of x."""
-    cdef real t = expm1_negative(-2 * absolute(x))
-    return with_sign_of(t / (t + 2), x)
+    cdef real t = expm1_negative(<real>-2 * absolute(x))
+    return with_sign_of(t / (t + <real>2), x)
 
 
 cdef inline real sigmoid(real x) noexcept nogil:
     """1/(1 + e⁻ˣ); the exponential of −|x| only, which cannot overflow."""
     cdef real e = exp(-absolute(x))
-    return (<real>1 if x >= 0 else e) / (1 + e)
+    return (<real>1 if x >= 0 else e) / (<real>1 + e)
 
 
 cdef inline real erf_centre(real x) noexcept nogil:
@@ -271,8 +271,8 @@ cdef inline real atanh_series(real z) noexcept nogil:
 cdef inline real log_normal(real x) noexcept nogil:
     """ln x = e ln 2 + ln(1 + f), with s = f/(2 + f) and ln(1 + f) = f − s(f − Σ)."""
     cdef real m, f, s, e = split_exponent(x, &m)
-    f = m - 1
-    s = f / (2 + f)
+    f = m - <real>1
+    s = f / (<real>2 + f)
     f = f - s * (f - atanh_series(s * s))
     if real is float:
         return e * <float>0.693145751953125 + (f + e * <float>1.4286068203094172e-06)
@@ -296,8 +296,8 @@ cdef inline real log(real x) noexcept nogil:
 
 cdef inline real log1p(real x) noexcept nogil:
     """ln(1 + x) for 0 ≤ x ≤ 1: the rounding of 1 + x is given back."""
-    cdef real u = 1 + x
-    return log_normal(u) + (x - (u - 1)) / u
+    cdef real u = <real>1 + x
+    return log_normal(u) + (x - (u - <real>1)) / u
 
 
 cdef inline real softplus(real x) noexcept nogil:
