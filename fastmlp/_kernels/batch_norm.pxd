@@ -8,10 +8,23 @@ from libc.math cimport sqrt
 
 from fastmlp._kernels.types cimport real
 
+cdef enum:
+    # Columns worked on at a time, what they are multiplied with on the stack.
+    COLUMNS = 256
+
 
 cdef inline real inverse_deviation(real variance) noexcept nogil:
     """1/√(s² + ε)."""
     return <real>(1 / sqrt(<double>variance + 1e-5))
+
+
+cdef inline void find_slopes(
+    real* slopes, const real* gammas, const real* variance, Py_ssize_t n
+) noexcept nogil:
+    """γ/√(s² + ε), ∂z/∂x with the moments held."""
+    cdef Py_ssize_t j
+    for j in range(n):
+        slopes[j] = gammas[j] * inverse_deviation(variance[j])
 
 
 cdef inline void compute_moments(
@@ -46,10 +59,18 @@ cdef inline void normalize(
     real* x, const real* mean, const real* variance, Py_ssize_t rows, Py_ssize_t width
 ) noexcept nogil:
     """x becomes x̂."""
-    cdef Py_ssize_t i, j
-    for i in range(rows):
-        for j in range(width):
-            x[i * width + j] = (x[i * width + j] - mean[j]) * inverse_deviation(variance[j])
+    cdef real inverse[COLUMNS]
+    cdef Py_ssize_t i, j, n, first = 0
+    cdef real* row
+    while first < width:
+        n = min(<Py_ssize_t>COLUMNS, width - first)
+        for j in range(n):
+            inverse[j] = inverse_deviation(variance[first + j])
+        for i in range(rows):
+            row = x + i * width + first
+            for j in range(n):
+                row[j] = (row[j] - mean[first + j]) * inverse[j]
+        first += n
 
 
 cdef inline void scale_and_shift(
@@ -83,10 +104,15 @@ cdef inline void multiply_slope_of_running(
     real* delta, const real* gammas, const real* variance, Py_ssize_t rows, Py_ssize_t width
 ) noexcept nogil:
     """δ ⊙ γ/√(s² + ε): running moments do not depend on the rows."""
-    cdef Py_ssize_t i, j
-    for i in range(rows):
-        for j in range(width):
-            delta[i * width + j] *= gammas[j] * inverse_deviation(variance[j])
+    cdef real slopes[COLUMNS]
+    cdef Py_ssize_t i, j, n, first = 0
+    while first < width:
+        n = min(<Py_ssize_t>COLUMNS, width - first)
+        find_slopes(slopes, gammas + first, variance + first, n)
+        for i in range(rows):
+            for j in range(n):
+                delta[i * width + first + j] *= slopes[j]
+        first += n
 
 
 cdef inline void multiply_slope_of_batch(
@@ -95,9 +121,14 @@ cdef inline void multiply_slope_of_batch(
     Py_ssize_t width,
 ) noexcept nogil:
     """γ/√(s² + ε) (δ − scalesᵢ (Σδ + x̂ Σ δx̂)): the batch's moments do."""
-    cdef Py_ssize_t i, j
-    for i in range(rows):
-        for j in range(width):
-            delta[i * width + j] = gammas[j] * inverse_deviation(variance[j]) * (
-                delta[i * width + j]
-                - scales[i] * (bias_grads[j] + x[i * width + j] * gamma_grads[j]))
+    cdef real slopes[COLUMNS]
+    cdef Py_ssize_t i, j, n, at, first = 0
+    while first < width:
+        n = min(<Py_ssize_t>COLUMNS, width - first)
+        find_slopes(slopes, gammas + first, variance + first, n)
+        for i in range(rows):
+            at = i * width + first
+            for j in range(n):
+                delta[at + j] = slopes[j] * (delta[at + j] - scales[i] * (
+                    bias_grads[first + j] + x[at + j] * gamma_grads[first + j]))
+        first += n

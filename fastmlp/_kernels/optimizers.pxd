@@ -67,7 +67,7 @@ cdef inline real nesterov(real* v, real g, real rate, real mu) noexcept nogil:
 cdef inline real adagrad(real* s, real g, real rate, real epsilon) noexcept nogil:
     """s += g²; by −η g/√(s + ε), ε inside the root (Duchi et al. 2011)"""
     s[0] += g * g
-    return -rate * g * math.reciprocal(square_root(s[0] + epsilon))
+    return math.divide(-rate * g, square_root(s[0] + epsilon))
 
 
 cdef inline real rmsprop(
@@ -75,7 +75,7 @@ cdef inline real rmsprop(
 ) noexcept nogil:
     """s = ρs + (1 − ρ)g²; by −η g/√(s + ε), ε inside the root (Hinton 2012)"""
     s[0] = rho * s[0] + gain * g * g
-    return -rate * g * math.reciprocal(square_root(s[0] + epsilon))
+    return math.divide(-rate * g, square_root(s[0] + epsilon))
 
 
 cdef inline real adam(
@@ -85,7 +85,7 @@ cdef inline real adam(
     """v = β₁v + (1 − β₁)g; s = β₂s + (1 − β₂)g²; by −η' v/(√s + ε) (Kingma & Ba 2014)"""
     v[0] = beta_1 * v[0] + gain_1 * g
     s[0] = beta_2 * s[0] + gain_2 * g * g
-    return -rate * v[0] * math.reciprocal(square_root(s[0]) + epsilon)
+    return math.divide(-rate * v[0], square_root(s[0]) + epsilon)
 
 
 cdef inline bint has_moments(const Rule* rule) noexcept nogil:

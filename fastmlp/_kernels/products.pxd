@@ -38,10 +38,8 @@ cdef enum:
     PIECES_ROWS = 96
     PIECES_COLUMNS = 128
     PIECES_DEPTH = 32
-    # Independent partial sums of a dot product, kept in vector registers.
-    LANES = 32
-    # Below this many rows A Bᵀ is dot products: packing B would cost more than it saves.
-    FEW_ROWS = 4
+    # Columns from which on an outer product is written row by row: fewer fill no vector.
+    OUTER_COLUMNS = 16
 
 
 cdef inline Py_ssize_t in_blocks(Py_ssize_t n) noexcept nogil:
@@ -59,38 +57,22 @@ cdef inline bint in_pieces(
             and 4 * in_blocks(m) * in_blocks(n) * in_blocks(k) <= 5 * m * n * k)
 
 
-cdef inline real dot(const real* a, const real* b, Py_ssize_t k) noexcept nogil:
-    """Σ a b."""
-    cdef real lanes[LANES]
-    cdef Py_ssize_t i, j, whole = k - k % LANES
-    cdef real total = 0
-    for i in range(whole, k):
-        total += a[i] * b[i]
-    if whole == 0:
-        return total
-    for j in range(LANES):
-        lanes[j] = 0
-    for i in range(k // LANES):
-        for j in range(LANES):
-            lanes[j] += a[i * LANES + j] * b[i * LANES + j]
-    for j in range(LANES // 2):
-        lanes[j] += lanes[j + LANES // 2]
-    for j in range(LANES // 2):
-        total += lanes[j]
-    return total
-
-
-cdef inline void multiply_by_dots(
+cdef inline void multiply_outer(
     real* c, Py_ssize_t c_row, const real* a, const real* b, Py_ssize_t m, Py_ssize_t n,
-    Py_ssize_t k, Py_ssize_t a_row, Py_ssize_t b_column, bint accumulate,
+    Py_ssize_t a_row, bint accumulate,
 ) noexcept nogil:
-    """c (m, n) = a b (+ c), both operands contiguous along k."""
+    """c (m, n) = a bᵀ (+ c) of two vectors, b's entries side by side: one row's gradient."""
     cdef Py_ssize_t i, j
-    cdef real value
+    cdef real* row
+    cdef real factor
     for i in range(m):
-        for j in range(n):
-            value = dot(a + i * a_row, b + j * b_column, k)
-            c[i * c_row + j] = c[i * c_row + j] + value if accumulate else value
+        row, factor = c + i * c_row, a[i * a_row]
+        if accumulate:
+            for j in range(n):
+                row[j] += factor * b[j]
+        else:
+            for j in range(n):
+                row[j] = factor * b[j]
 
 
 cdef inline void multiply_by_tiles(
@@ -135,9 +117,9 @@ cdef inline void multiply(
             c, c_row, a, b, m, n, k, a_row, a_column, b_row, b_column, accumulate)
     elif not TILES_PAY:
         blas.multiply(c, c_row, a, b, m, n, k, a_row, a_column, b_row, b_column, accumulate)
-    elif a_column == b_row == 1 and (n == 1 or m < FEW_ROWS):
-        multiply_by_dots(c, c_row, a, b, m, n, k, a_row, b_column, accumulate)
-    elif n == 1 and c_row == 1:
+    elif k == 1 and b_column == 1 and n >= OUTER_COLUMNS:
+        multiply_outer(c, c_row, a, b, m, n, a_row, accumulate)
+    elif n == c_row == 1 and a_column != 1:
         multiply_by_tiles(c, 1, b, a, 1, m, k, 0, b_row, a_column, a_row, accumulate)
     else:
         multiply_by_tiles(

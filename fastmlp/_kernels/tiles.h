@@ -27,6 +27,8 @@
 #define MOST_VECTORS 2 /* 12 sums, 2 entries of B: 14 of 16 registers */
 #endif
 #define TILE_ROWS 6
+/* A single row has as many sums at a time as multiply-adds are under way. */
+#define ROW_VECTORS 8
 
 /* Rows of B that are worked on at a time. MOST_VECTORS vectors a row are more than a
    nearest cache holds, but half as many would have C read and written twice as often. */
@@ -56,6 +58,9 @@
 
 /* Depth from which on a product of few columns is worth turning on its side. */
 #define WORTH_TURNING 16
+
+/* Depth from which on a single row of A Bᵀ is dot products: B would be packed for it alone. */
+#define WORTH_DOTS 32
 
 /* Bytes between rows of C from which on a tile of it is fetched while its sums are on
    their way. */

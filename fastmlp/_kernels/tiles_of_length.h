@@ -24,7 +24,7 @@ static inline __attribute__((always_inline)) void NAME(tile)(
     Py_ssize_t a_row, Py_ssize_t a_column, const REAL *b, Py_ssize_t b_row,
     Py_ssize_t k, Py_ssize_t last, int accumulate)
 {
-    NAME(vector) sum[TILE_ROWS][MOST_VECTORS];
+    NAME(vector) sum[TILE_ROWS][ROW_VECTORS];
     UNROLL for (int i = 0; i < rows; i++)
         UNROLL for (int v = 0; v < vectors; v++)
             sum[i][v] = (NAME(vector)){0};
@@ -33,7 +33,7 @@ static inline __attribute__((always_inline)) void NAME(tile)(
             UNROLL for (int v = 0; v < vectors; v++)
                 __builtin_prefetch(c + i * c_row + AT(v), 1);
     for (Py_ssize_t l = 0; l < k; l++) {
-        NAME(vector) row[MOST_VECTORS];
+        NAME(vector) row[ROW_VECTORS];
         UNROLL for (int v = 0; v < vectors; v++)
             row[v] = *(const NAME(vector) *)(b + l * b_row + AT(v));
         UNROLL for (int i = 0; i < rows; i++) {
@@ -58,6 +58,19 @@ static inline __attribute__((always_inline)) void NAME(tile)(
                    a->column, b, b_row, k, last, accumulate);
 #define COLUMN_OF_TILES(VECTORS) \
     TILES(TILE_ROWS, VECTORS) TILES(4, VECTORS) TILES(2, VECTORS) TILES(1, VECTORS)
+
+#define ROW(VECTORS) \
+    case VECTORS: \
+        NAME(tile)(1, VECTORS, c, 0, a->first, a->row, a->column, b, b_row, k, last, accumulate); \
+        return;
+
+/* A single row of a panel of `vectors` vectors. */
+static __attribute__((noinline)) void NAME(row)(
+    int vectors, REAL *c, const NAME(block) *a, const REAL *b, Py_ssize_t b_row,
+    Py_ssize_t k, Py_ssize_t last, int accumulate)
+{
+    switch (vectors) { ROW(1) ROW(2) ROW(3) ROW(4) ROW(5) ROW(6) ROW(7) ROW(8) }
+}
 
 /* All rows of one panel of `vectors` vectors. */
 static __attribute__((noinline)) void NAME(panel)(
@@ -185,11 +198,11 @@ static void NAME(multiply_slice)(
     REAL packed[DEPTH * WIDTH] __attribute__((aligned(64)));
     const int far_apart = b_row * sizeof(REAL) >= FAR_APART;
     const int must_pack = b_column != 1 || (far_apart && m >= WORTH_GATHERING);
+    const int most = m == 1 && !must_pack ? ROW_VECTORS : MOST_VECTORS;
     Py_ssize_t left = (n + LANES - 1) / LANES;
     for (Py_ssize_t j = 0; left > 0;) {
         /* Never a last panel of one vector, which could begin before its panel. */
-        const int vectors = left == MOST_VECTORS + 1 ? MOST_VECTORS - 1
-            : left < MOST_VECTORS ? (int)left : MOST_VECTORS;
+        const int vectors = left == most + 1 ? most - 1 : left < most ? (int)left : most;
         left -= vectors;
         const Py_ssize_t columns = left ? vectors * LANES : n - j;
         const REAL *panel = b + j * b_column;
@@ -197,9 +210,13 @@ static void NAME(multiply_slice)(
             NAME(pack_transposed)(packed, WIDTH, panel, b_column, depth, columns);
         else if (must_pack)
             NAME(pack)(packed, WIDTH, panel, b_row, depth, columns);
-        NAME(panel)(
-            vectors, c + j, c_row, a, must_pack ? packed : panel, must_pack ? WIDTH : b_row,
-            m, depth, columns - LANES, accumulate);
+        if (most == ROW_VECTORS)
+            NAME(row)(
+                vectors, c + j, a, panel, b_row, depth, columns - LANES, accumulate);
+        else
+            NAME(panel)(
+                vectors, c + j, c_row, a, must_pack ? packed : panel,
+                must_pack ? WIDTH : b_row, m, depth, columns - LANES, accumulate);
         j += columns;
     }
 }
@@ -227,3 +244,4 @@ static void NAME(multiply)(
 #undef AT
 #undef TILES
 #undef COLUMN_OF_TILES
+#undef ROW

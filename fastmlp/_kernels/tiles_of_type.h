@@ -64,6 +64,40 @@ static void JOIN(multiply, REAL, narrow)(
     }
 }
 
+/* Σ a b of k entries. */
+static REAL JOIN(dot, REAL, LONGEST)(const REAL *a, const REAL *b, Py_ssize_t k)
+{
+    enum { LANES = LONGEST / sizeof(REAL), SUMS = 4 };
+    typedef JOIN(vector, REAL, LONGEST) vector;
+    vector sum[SUMS] = {{0}};
+    Py_ssize_t l = 0;
+    for (; l + SUMS * LANES <= k; l += SUMS * LANES)
+        UNROLL for (int v = 0; v < SUMS; v++)
+            sum[v] += *(const vector *)(a + l + v * LANES) * *(const vector *)(b + l + v * LANES);
+    for (; l + LANES <= k; l += LANES)
+        sum[0] += *(const vector *)(a + l) * *(const vector *)(b + l);
+    sum[0] = (sum[0] + sum[1]) + (sum[2] + sum[3]);
+    REAL total = 0;
+    UNROLL for (int half = LANES / 2; half > 0; half /= 2)
+        UNROLL for (int i = 0; i < half; i++)
+            sum[0][i] += sum[0][i + half];
+    for (; l < k; l++)
+        total += a[l] * b[l];
+    return sum[0][0] + total;
+}
+
+/* c (m, n) = a b (+ c), an entry at a time: both operands lie along k. */
+static void JOIN(multiply, REAL, by_dots)(
+    REAL *c, Py_ssize_t c_row, const REAL *a, const REAL *b, Py_ssize_t m, Py_ssize_t n,
+    Py_ssize_t k, Py_ssize_t a_row, Py_ssize_t b_column, int accumulate)
+{
+    for (Py_ssize_t i = 0; i < m; i++)
+        for (Py_ssize_t j = 0; j < n; j++) {
+            const REAL dot = JOIN(dot, REAL, LONGEST)(a + i * a_row, b + j * b_column, k);
+            c[i * c_row + j] = accumulate ? c[i * c_row + j] + dot : dot;
+        }
+}
+
 /* c (m, n) = a b (+ c); strides in entries. */
 #define MULTIPLY_(T) tiles_multiply_##T
 #define MULTIPLY(T) MULTIPLY_(T)
@@ -73,6 +107,10 @@ static void MULTIPLY(REAL)(
     Py_ssize_t b_column, int accumulate)
 {
     const Py_ssize_t bytes = n * (Py_ssize_t)sizeof(REAL);
+    if (a_column == 1 && b_row == 1 && (n == 1 || (m == 1 && k >= WORTH_DOTS))) {
+        JOIN(multiply, REAL, by_dots)(c, c_row, a, b, m, n, k, a_row, b_column, accumulate);
+        return;
+    }
     if (bytes < LONGEST && a_row == 1 && k >= WORTH_TURNING
         && m * (Py_ssize_t)sizeof(REAL) >= LONGEST) {
         JOIN(multiply, REAL, narrow)(
