@@ -16,9 +16,11 @@ import numpy as np
 
 from fastmlp import _kernels
 
-# Multiply-adds below which a step is over before a second thread has begun: about
-# fifteen microseconds on one core of a processor of the 2020s.
-LEAST_WORK = 500_000
+# Weights times rows below which a step is over before a second thread has begun: ten to
+# twenty microseconds on one core of a processor of the 2020s.
+LEAST_WORK = 300_000
+# Rows whose products take as long as the update of the weights.
+ROWS_OF_AN_UPDATE = 7
 # The same for a thread that is yet to be started, which takes longer by far.
 LEAST_WORK_OF_A_NEW_THREAD = 100_000_000
 
@@ -29,7 +31,7 @@ def count_threads(layers: np.ndarray, batch_size: int) -> int:
     ``OMP_NUM_THREADS`` and ``OPENBLAS_NUM_THREADS`` are limits, as they are for BLAS;
     joblib sets them in its workers, so that nested parallelism does not crowd.
     """
-    work = batch_size * int(layers["n_in"] @ layers["n_out"])
+    work = (batch_size + ROWS_OF_AN_UPDATE) * int(layers["n_in"] @ layers["n_out"])
     if not _kernels.THREADS or work < LEAST_WORK:
         return 1
     limits = [_count_processors()]
@@ -75,7 +77,9 @@ class Pace:
     A crew is slower than its first thread alone where another process holds a core.
     The bits are the same, so training may change between them at any time. It keeps to
     the faster by the median of their last slices of work, for any slice may be slow by
-    chance; after ever longer whiles it tries the other, until that is slower.
+    chance. After a while it tries the other, until that is slower; the while is short
+    after a change and grows from trial to trial. Short slices are taken together: one
+    alone would tell how a crew wakes up.
 
     Parameters
     ----------
@@ -86,6 +90,7 @@ class Pace:
     N_REMEMBERED = 3
     FIRST_WHILE = 8
     LONGEST_WHILE = 128
+    LEAST_SECONDS = 0.005
 
     def __init__(self, crew: Any) -> None:
         self._choices = (crew, None)
@@ -97,6 +102,7 @@ class Pace:
         self._left = self.N_REMEMBERED
         self._tries = False
         self._chosen = 0
+        self._n_rows, self._seconds = 0, 0.0
 
     @property
     def crew(self) -> Any:
@@ -107,18 +113,29 @@ class Pace:
         """Take in how long the last slice took, and choose for the next."""
         if self._choices[0] is None:
             return
-        self._paces[self._chosen].append(seconds / n_rows)
+        self._n_rows += n_rows
+        self._seconds += seconds
+        if self._seconds < self.LEAST_SECONDS:
+            return
+        self._paces[self._chosen].append(self._seconds / self._n_rows)
+        self._n_rows, self._seconds = 0, 0.0
         self._left -= 1
         is_slower = self._is_slower()
-        if self._left == 0 and not self._tries:
+        if self._tries and is_slower:
+            self._keep_to(1 - self._chosen)
+            self._while = min(2 * self._while, self.LONGEST_WHILE)
+        elif is_slower:
+            self._while = self.FIRST_WHILE
+            self._keep_to(1 - self._chosen)
+        elif self._tries and self._left == 0:
+            self._while = self.FIRST_WHILE
+            self._keep_to(self._chosen)
+        elif self._left == 0:
             self._tries, self._left = True, self.N_REMEMBERED
             self._chosen = 1 - self._chosen
-            return
-        if self._tries and (is_slower or self._left == 0):
-            self._tries, self._left = False, self._while
-            self._while = min(2 * self._while, self.LONGEST_WHILE)
-        if is_slower:
-            self._chosen = 1 - self._chosen
+
+    def _keep_to(self, choice: int) -> None:
+        self._chosen, self._tries, self._left = choice, False, self._while
 
     def _is_slower(self) -> bool:
         mine, others = self._paces[self._chosen], self._paces[1 - self._chosen]

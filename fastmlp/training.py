@@ -34,7 +34,7 @@ COLUMNS = ("loss", "learning_rate", "gradient_norm", "seconds")
 VALIDATION_COLUMNS = ("validation_score", "validation_loss")
 
 # Work asked of the engine at a time, in seconds: Python sees Ctrl-C in between.
-SLICE_SECONDS = 0.05
+SLICE_SECONDS = 0.01
 
 
 class Trainer:

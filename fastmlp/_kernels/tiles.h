@@ -44,6 +44,10 @@
 #define FAR_APART 1024
 #define WORTH_GATHERING 24
 
+/* Bytes of a row of B that are gathered at a time, in as many panels as that is: a row may
+   be on a page of its own. */
+#define GATHERED 256
+
 /* Bytes of a row of C from which on A is gathered in strips where its columns are not
    side by side: a tile then reads it in the order in which it lies. */
 #define WORTH_STRIPS 1024

@@ -13,6 +13,10 @@ typedef struct {
 
 #define LANES ((Py_ssize_t)(VECTOR_BYTES / sizeof(REAL)))
 
+/* Columns of a panel of B, and how many panels are gathered at a time. */
+#define WIDTH (MOST_VECTORS * LANES)
+#define PANELS (VECTOR_BYTES == LONGEST ? GATHERED / (MOST_VECTORS * VECTOR_BYTES) : 1)
+
 /* Where vector v of a tile begins: side by side, but the last ends with the columns
    and overlaps its neighbour where they do not come out even. */
 #define AT(v) ((v) == vectors - 1 ? last : (v) * LANES)
@@ -153,6 +157,25 @@ static inline void NAME(pack)(
         memcpy(packed + i * width, source + i * stride, columns * sizeof(REAL));
 }
 
+/* Panels of b (depth, …) one behind the other, DEPTH rows apart: as many whole ones as
+   there are, up to PANELS, or where there is none that of the last columns. How many. */
+static Py_ssize_t NAME(pack_panels)(
+    REAL *packed, const REAL *b, Py_ssize_t b_row, Py_ssize_t depth, Py_ssize_t columns,
+    Py_ssize_t whole)
+{
+    if (whole < 2 || PANELS == 1) {
+        NAME(pack)(packed, WIDTH, b, b_row, depth, columns);
+        return 1;
+    }
+    if (whole > PANELS)
+        whole = PANELS;
+    for (Py_ssize_t l = 0; l < depth; l++)
+        for (Py_ssize_t p = 0; p < whole; p++)
+            memcpy(packed + (p * DEPTH + l) * WIDTH, b + l * b_row + p * WIDTH,
+                   WIDTH * sizeof(REAL));
+    return whole;
+}
+
 /* packed = a (rows, depth) in strips of TILE_ROWS rows, each column by column; of a its
    columns are contiguous. */
 static void NAME(pack_strips)(
@@ -194,23 +217,30 @@ static void NAME(multiply_slice)(
     REAL *c, Py_ssize_t c_row, const NAME(block) *a, const REAL *b, Py_ssize_t m,
     Py_ssize_t n, Py_ssize_t depth, Py_ssize_t b_row, Py_ssize_t b_column, int accumulate)
 {
-    enum { WIDTH = MOST_VECTORS * LANES };
-    REAL packed[DEPTH * WIDTH] __attribute__((aligned(64)));
+    REAL room[PANELS * DEPTH * WIDTH] __attribute__((aligned(64)));
     const int far_apart = b_row * sizeof(REAL) >= FAR_APART;
     const int must_pack = b_column != 1 || (far_apart && m >= WORTH_GATHERING);
-    const int most = m == 1 && !must_pack ? ROW_VECTORS : MOST_VECTORS;
-    Py_ssize_t left = (n + LANES - 1) / LANES;
-    for (Py_ssize_t j = 0; left > 0;) {
+    const int is_row = m == 1 && !must_pack;
+    const int most = is_row ? ROW_VECTORS : MOST_VECTORS;
+    Py_ssize_t left = (n + LANES - 1) / LANES, gathered = 0;
+    const REAL *packed = room;
+    for (Py_ssize_t j = 0; left > 0; gathered--) {
         /* Never a last panel of one vector, which could begin before its panel. */
         const int vectors = left == most + 1 ? most - 1 : left < most ? (int)left : most;
-        left -= vectors;
-        const Py_ssize_t columns = left ? vectors * LANES : n - j;
+        const Py_ssize_t columns = left > vectors ? vectors * LANES : n - j;
         const REAL *panel = b + j * b_column;
-        if (b_column != 1)
-            NAME(pack_transposed)(packed, WIDTH, panel, b_column, depth, columns);
-        else if (must_pack)
-            NAME(pack)(packed, WIDTH, panel, b_row, depth, columns);
-        if (most == ROW_VECTORS)
+        if (gathered > 0)
+            packed += DEPTH * WIDTH;
+        else if (must_pack) {
+            packed = room;
+            if (b_column != 1)
+                NAME(pack_transposed)(room, WIDTH, panel, b_column, depth, columns);
+            else
+                gathered = NAME(pack_panels)(
+                    room, panel, b_row, depth, columns, (n - j) / WIDTH - (left % most == 1));
+        }
+        left -= vectors;
+        if (is_row)
             NAME(row)(
                 vectors, c + j, a, panel, b_row, depth, columns - LANES, accumulate);
         else
@@ -241,6 +271,8 @@ static void NAME(multiply)(
 }
 
 #undef LANES
+#undef WIDTH
+#undef PANELS
 #undef AT
 #undef TILES
 #undef COLUMN_OF_TILES
