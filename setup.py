@@ -13,13 +13,15 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
 # An engine is one large unit. GCC stops inlining where such a one has grown by half,
-# and a loop whose formula is called is not vectorised.
+# and a loop whose formula is called is not vectorised. It also threads jumps: an argument
+# that is cut off at a constant gets a branch of its own, and a vector all of them.
 COMMON = [
     "-O3",
     "-g0",
     "-fno-math-errno",
     "-fno-trapping-math",
     "--param=inline-unit-growth=200",
+    "-fno-thread-jumps",
 ]
 V4 = ["-march=x86-64-v4", "-mprefer-vector-width=512"]
 INSTRUCTION_SETS = {

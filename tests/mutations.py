@@ -81,25 +81,25 @@ TABLE = """
 - x = -746. if x < -746. else x
 + x = -708. if x < -708. else x
 * expm1_cancels
-- return power * expm1_reduced(remainder(x, n)) + (power - 1)
-+ return power * (expm1_reduced(remainder(x, n)) + 1) - 1
+- return power * expm1_reduced(remainder(x, n)) + (power - <real>1)
++ return power * (expm1_reduced(remainder(x, n)) + 1) - <real>1
 * expm1_ends_too_early
 - x = <real>-60 if x < <real>-60 else x
 + x = <real>-30 if x < <real>-30 else x
 * tanh_without_sign
-- return with_sign_of(t / (t + 2), x)
-+ return -t / (t + 2)
+- return with_sign_of(t / (t + <real>2), x)
++ return -t / (t + <real>2)
 * tanh_of_half_x
-- expm1_negative(-2 * absolute(x))
-+ expm1_negative(-absolute(x))
+- expm1_negative(<real>-2 * absolute(x))
++ expm1_negative(<real>-absolute(x))
 * sigmoid_even
-- (<real>1 if x >= 0 else e) / (1 + e)
-+ <real>1 / (1 + e)
+- (<real>1 if x >= 0 else e) / (<real>1 + e)
++ <real>1 / (<real>1 + e)
 * sigmoid_of_negative_x_overflows
 - cdef real e = exp(-absolute(x))
--     return (<real>1 if x >= 0 else e) / (1 + e)
+-     return (<real>1 if x >= 0 else e) / (<real>1 + e)
 + cdef real e = exp(x)
-+     return e / (1 + e)
++     return e / (<real>1 + e)
 * log_of_subnormals_unscaled
 - log_normal(x * (scale if x < tiny else <real>1))
 + log_normal(x)
@@ -120,7 +120,7 @@ TABLE = """
 - p * z + <real>(2. / 7)
 + p * z + <real>(2. / 8)
 * log1p_keeps_rounding
-- return log_normal(u) + (x - (u - 1)) / u
+- return log_normal(u) + (x - (u - <real>1)) / u
 + return log_normal(u)
 * erf_wrong_coefficient
 - p = p * z + -0.37612638903183493
@@ -167,13 +167,13 @@ TABLE = """
 === fastmlp/_kernels/activations.pxd
 
 * logistic_slope
-- return a * (1 - a)
+- return a * (<real>1 - a)
 -     elif activation == TANH:
 + return a
 +     elif activation == TANH:
 * tanh_slope
-- return 1 - a * a
-+ return 1 - a
+- return <real>1 - a * a
++ return <real>1 - a
 * relu_slope
 - return <real>0 if a == 0 else <real>1
 + return <real>1
@@ -198,8 +198,8 @@ TABLE = """
 - row[j] = row[j] - largest
 + row[j] = row[j]
 * softmax_not_normalised
-- total = 1 / reductions.total(row, n, <real>INFINITY)
-+ total = 1
+- total = <real>1 / reductions.total(row, n, <real>INFINITY)
++ total = <real>1
 * bias_left_out_of_costly_ones
 - map_value(a, b, rows, n, IDENTITY)
 + pass
@@ -216,14 +216,22 @@ TABLE = """
 - return math.expm1_negative(z) if z < 0 else z
 + return math.expm1_negative(-math.absolute(z))
 * elu_slope
-- return <real>1 if a > 0 else a + 1
+- return <real>1 if a > 0 else a + <real>1
 + return <real>1 if a > 0 else a
 * elu_curvature
-- return <real>0 if a > 0 else a + 1
-+ return <real>0 if a > 0 else a
+- ELU:
+-         return <real>0 if a > 0 else a + <real>1
+-     elif
++ ELU:
++         return <real>0 if a > 0 else a
++     elif
 * elu_curvature_at_zero
-- return <real>0 if a > 0 else a + 1
-+ return <real>0 if a >= 0 else a + 1
+- ELU:
+-         return <real>0 if a > 0 else a + <real>1
+-     elif
++ ELU:
++         return <real>0 if a >= 0 else a + <real>1
++     elif
 * selu_without_scale
 - else <real>1.0507009873554805 * z)
 + else z)
@@ -246,7 +254,7 @@ TABLE = """
 - return -math.expm1_negative(-a)
 + return 1 + math.expm1_negative(-a)
 * softplus_curvature
-- return s * (1 - s)
+- return s * (<real>1 - s)
 -     elif activation == SILU:
 + return s
 +     elif activation == SILU:
@@ -254,11 +262,11 @@ TABLE = """
 - return z * math.sigmoid(z)
 + return math.sigmoid(z)
 * silu_slope
-- return s * (1 + z * (1 - s))
-+ return s * (1 + z)
+- return s * (<real>1 + z * (<real>1 - s))
++ return s * (<real>1 + z)
 * silu_curvature
-- (2 + z * (1 - 2 * s))
-+ (1 + z * (1 - 2 * s))
+- (<real>2 + z * (<real>1 - <real>2 * s))
++ (1 + z * (<real>1 - <real>2 * s))
 * gelu_by_its_approximation
 - return z * normal_distribution(z)
 + return <real>0.5 * z * (1 + math.tanh(gelu_argument(z)))
@@ -266,7 +274,7 @@ TABLE = """
 - return normal_distribution(z) + z * normal_density(z)
 + return normal_distribution(z)
 * gelu_curvature
-- return normal_density(s) * (2 - s * s)
+- return normal_density(s) * (<real>2 - s * s)
 + return normal_density(s) * (1 - s * s)
 * normal_density_of_z
 - math.exp(<real>-0.5 * z * z)
@@ -275,14 +283,14 @@ TABLE = """
 - math.erf(z * <real>0.7071067811865476)
 + math.erf(z)
 * gelu_tanh_without_cube
-- (1 + <real>0.044715 * z * z)
-+ 1
+- (<real>1 + <real>0.044715 * z * z)
++ <real>1
 * gelu_tanh_of_z
-- (1 + math.tanh(gelu_argument(within(z, 10))))
-+ (1 + math.tanh(z))
+- (<real>1 + math.tanh(gelu_argument(within(z, 10))))
++ (<real>1 + math.tanh(z))
 * gelu_tanh_slope
-- c * (1 - t * t) * gelu_argument_slope(c)
-+ c * (1 - t) * gelu_argument_slope(c)
+- c * (<real>1 - t * t) * gelu_argument_slope(c)
++ c * (<real>1 - t) * gelu_argument_slope(c)
 * gelu_tanh_slope_overflows
 - cdef real c = within(z, 10)
 -     cdef real t = math.tanh(gelu_argument(c))
@@ -291,8 +299,8 @@ TABLE = """
 +     cdef real t = math.tanh(gelu_argument(c))
 +     return
 * gelu_tanh_slope_of_argument
-- (1 + <real>0.134145 * z * z)
-+ (1 + <real>0.044715 * z * z)
+- (<real>1 + <real>0.134145 * z * z)
++ (<real>1 + <real>0.044715 * z * z)
 * gelu_tanh_curvature_of_argument
 - u + c * c * <real>(0.7978845608028654 * 0.134145) - c
 + u - c
@@ -300,34 +308,34 @@ TABLE = """
 - - c * t * u * u)
 + )
 * mish_gate
-- cdef real d = 2 * e * e if z >= 0 else <real>2
-+ cdef real d = 2 * e * e if z >= 0 else <real>1
+- cdef real d = <real>2 * e * e if z >= 0 else <real>2
++ cdef real d = <real>2 * e * e if z >= 0 else 1
 * mish_gate_above_zero
-- cdef real n = 1 + 2 * e if z >= 0
-+ cdef real n = 1 + e if z >= 0
+- cdef real n = <real>1 + <real>2 * e if z >= 0
++ cdef real n = <real>1 + e if z >= 0
 * mish_overflows
 - cdef real e = math.exp(-math.absolute(z))
 -     cdef real n
 + cdef real e = math.exp(-z)
 +     cdef real n
 * mish_gate_slope
-- complement[0] = d / (n + d) * (1 + t)
+- complement[0] = d / (n + d) * (<real>1 + t)
 + complement[0] = d / (n + d)
 * mish_slope
 - return t + z * complement * math.sigmoid(z)
 + return t + z * complement
 * mish_curvature
-- return complement * s * (2 + z
+- return complement * s * (<real>2 + z
 + return complement * s * (1 + z
 * mish_curvature_of_gate
-- (1 - s - 2 * t * s)
-+ (1 - s - t * s)
+- (<real>1 - s - <real>2 * t * s)
++ (<real>1 - s - t * s)
 * logistic_curvature
-- return a * (1 - a) * (1 - 2 * a)
-+ return a * (1 - a)
+- return a * (<real>1 - a) * (<real>1 - <real>2 * a)
++ return a * (<real>1 - a)
 * tanh_curvature
-- return -2 * a * (1 - a * a)
-+ return -a * (1 - a * a)
+- return <real>-2 * a * (<real>1 - a * a)
++ return <real>-a * (<real>1 - a * a)
 * exp_curvature
 - return a
 -     return 0
@@ -436,21 +444,21 @@ TABLE = """
 * product_over_nothing_not_zero
 - memset(c + i * c_row, 0, n * sizeof(real))
 + pass
-* dot_tail_dropped
-- for i in range(whole, k):
-+ for i in range(whole + 1, k):
-* dot_half_the_lanes
-- lanes[j] += lanes[j + LANES // 2]
-+ lanes[j] += 0
-* dots_not_accumulated
-- c[i * c_row + j] + value if accumulate else value
-+ value
-* dots_of_first_row
-- dot(a + i * a_row, b
-+ dot(a, b
-* dots_of_first_column
-- b + j * b_column, k)
-+ b, k)
+* outer_product_not_accumulated
+- row[j] += factor * b[j]
++ row[j] = factor * b[j]
+* outer_product_always_accumulates
+- row[j] = factor * b[j]
++ row[j] += factor * b[j]
+* outer_product_of_one_factor
+- a[i * a_row]
++ a[0]
+* outer_product_in_one_row
+- c + i * c_row, a[i
++ c, a[i
+* outer_product_rows_side_by_side
+- c + i * c_row, a[i
++ c + i * n, a[i
 * one_column_by_wrong_strides
 - 1, m, k, 0, b_row, a_column, a_row, accumulate)
 + 1, m, k, 0, b_row, a_row, a_column, accumulate)
@@ -643,6 +651,29 @@ TABLE = """
 * panels_packed_side_by_side
 - vectors, c + j, c_row, a
 + vectors, c + j, n, a
+* row_panels_overlap
+- ROW(5) ROW(6)
++ ROW(5)
+* row_not_accumulated
+- vectors, c + j, a, panel, b_row, depth, columns - LANES, accumulate)
++ vectors, c + j, a, panel, b_row, depth, columns - LANES, 0)
+* row_by_wrong_column
+- NAME(tile)(1, VECTORS, c, 0, a->first, a->row, a->column
++ NAME(tile)(1, VECTORS, c, 0, a->first, a->row, 1
+* same_panel_again
+- packed += DEPTH * WIDTH
++ packed += 0
+* panels_gathered_from_one
+- b + l * b_row + p * WIDTH
++ b + l * b_row
+* panels_beyond_the_columns
+- (n - j) / WIDTH - (left % most == 1)
++ (n - j) / WIDTH
+* more_panels_than_gathered
+- if (whole > PANELS)
+-         whole = PANELS;
+-     for
++ for
 * last_depth_too_deep
 - depth = k - l < DEPTH ? k - l : DEPTH
 + depth = k < DEPTH ? k : DEPTH
@@ -669,6 +700,27 @@ TABLE = """
 * narrow_into_first_block
 - (c + i * c_row, c_row, turned, rows, n, rows)
 + (c, c_row, turned, rows, n, rows)
+* dot_tail_dropped
+- for (; l < k; l++)
++ for (l++; l < k; l++)
+* dot_vectors_of_the_tail_dropped
+- for (; l + LANES <= k; l += LANES)
++ for (; 0; l += LANES)
+* dot_of_two_sums
+- (sum[0] + sum[1]) + (sum[2] + sum[3])
++ sum[0] + sum[1]
+* dot_half_the_lanes
+- sum[0][i] += sum[0][i + half];
++ sum[0][i] += half < LANES / 2 ? sum[0][i + half] : 0;
+* dots_not_accumulated
+- accumulate ? c[i * c_row + j] + dot : dot
++ dot
+* dots_of_first_row
+- (a + i * a_row, b + j
++ (a, b + j
+* dots_of_first_column
+- b + j * b_column, k)
++ b, k)
 * narrow_not_turned
 - out[j * out_row + i] = in[i * in_row + j]
 + out[i * out_row + j] = in[i * in_row + j]
@@ -708,7 +760,7 @@ TABLE = """
 - += math.log(total)
 + -= math.log(total)
 * softmax_delta_without_one_hot
-- delta[i * n + target] -= 1
+- delta[i * n + target] -= <real>1
 * softmax_other_shares_unwritten
 - losses[i * n + j] = 0
 * delta_not_scaled
@@ -738,17 +790,17 @@ TABLE = """
 - clipped = kappas[j] if size > kappas[j] else size
 + clipped = kappas[0] if size > kappas[0] else size
 * quantile_negative_below
-- (levels[j] if r > 0 else levels[j] - 1)
+- (levels[j] if r > 0 else levels[j] - <real>1)
 + levels[j]
 * quantile_of_first_output
-- (levels[j] if r > 0 else levels[j] - 1)
-+ (levels[0] if r > 0 else levels[0] - 1)
+- (levels[j] if r > 0 else levels[j] - <real>1)
++ (levels[0] if r > 0 else levels[0] - <real>1)
 * quantile_slope_sign
 - delta[at] = -levels[j] if r > 0
 + delta[at] = levels[j] if r > 0
 * quantile_slope_at_zero
-- (1 - levels[j] if r < 0 else r)
-+ 1 - levels[j]
+- (<real>1 - levels[j] if r < 0 else r)
++ <real>1 - levels[j]
 * poisson_slope_without_y
 - delta[i] = mean - y[i]
 + delta[i] = mean
@@ -774,7 +826,7 @@ TABLE = """
 - rdelta[i] = math.exp(z[i]) * rz[i]
 + rdelta[i] = rz[i]
 * log_loss_curvature
-- rdelta[i] = p * (1 - p) * rz[i]
+- rdelta[i] = p * (<real>1 - p) * rz[i]
 + rdelta[i] = p * rz[i]
 * linear_losses_curved
 - rdelta[i] = 0
@@ -808,32 +860,32 @@ TABLE = """
 + s[0] = g * g
 * adagrad_epsilon_outside_root
 - s[0] += g * g
--     return -rate * g * math.reciprocal(square_root(s[0] + epsilon))
+-     return math.divide(-rate * g, square_root(s[0] + epsilon))
 + s[0] += g * g
-+     return -rate * g * math.reciprocal(square_root(s[0]) + epsilon)
++     return math.divide(-rate * g, square_root(s[0]) + epsilon)
 * rmsprop_without_gain
 - s[0] = rho * s[0] + gain * g * g
 + s[0] = rho * s[0] + g * g
 * rmsprop_epsilon_outside_root
 - s[0] = rho * s[0] + gain * g * g
--     return -rate * g * math.reciprocal(square_root(s[0] + epsilon))
+-     return math.divide(-rate * g, square_root(s[0] + epsilon))
 + s[0] = rho * s[0] + gain * g * g
-+     return -rate * g * math.reciprocal(square_root(s[0]) + epsilon)
++     return math.divide(-rate * g, square_root(s[0]) + epsilon)
 * rmsprop_other_decay
 - rmsprop(v + i, g, rate, decay_2, gain_2, epsilon)
 + rmsprop(v + i, g, rate, decay_1, gain_1, epsilon)
 * adam_epsilon_inside_root
-- rate * v[0] * math.reciprocal(square_root(s[0]) + epsilon)
-+ rate * v[0] * math.reciprocal(square_root(s[0] + epsilon))
+- math.divide(-rate * v[0], square_root(s[0]) + epsilon)
++ math.divide(-rate * v[0], square_root(s[0] + epsilon))
 * adam_gradient_for_moment
-- rate * v[0] * math
-+ rate * g * math
+- math.divide(-rate * v[0], square
++ math.divide(-rate * g, square
 * adam_second_moment_late
 - s[0] = beta_2 * s[0] + gain_2 * g * g
--     return -rate * v[0] * math.reciprocal(square_root(s[0]) + epsilon)
+-     return math.divide(-rate * v[0], square_root(s[0]) + epsilon)
 + cdef real late = s[0]
 +     s[0] = beta_2 * s[0] + gain_2 * g * g
-+     return -rate * v[0] * math.reciprocal(square_root(late) + epsilon)
++     return math.divide(-rate * v[0], square_root(late) + epsilon)
 * adam_second_moment_uncorrected
 - rule.learning_rate * correction / (
 + rule.learning_rate / (
@@ -950,8 +1002,8 @@ TABLE = """
 - variance + 1e-5
 + variance + 1e-3
 * normalized_without_mean
-- (x[i * width + j] - mean[j])
-+ x[i * width + j]
+- (row[j] - mean[first + j])
++ row[j]
 * running_moments_replaced
 - running[j] += <real>0.1 * (
 + running[j] += (
@@ -970,27 +1022,39 @@ TABLE = """
 * normalized_gradients_begin_anew
 - if not accumulate:
 + if True:
-* slope_of_running_moments_without_gamma
-- *= gammas[j] * inverse_deviation(variance[j])
-+ *= inverse_deviation(variance[j])
-* slope_of_running_moments_without_deviation
-- *= gammas[j] * inverse_deviation(variance[j])
-+ *= gammas[j]
+* normalized_by_first_columns
+- inverse_deviation(variance[first + j])
++ inverse_deviation(variance[j])
+* normalized_without_other_columns
+- row = x + i * width + first
++ row = x + i * width
+* slopes_without_gamma
+- = gammas[j] * inverse_deviation(variance[j])
++ = inverse_deviation(variance[j])
+* slopes_without_deviation
+- = gammas[j] * inverse_deviation(variance[j])
++ = gammas[j]
+* slope_of_running_moments_of_first_columns
+- delta[i * width + first + j] *= slopes[j]
++ delta[i * width + j] *= slopes[j]
+* slope_of_running_moments_left_out
+- delta[i * width + first + j] *= slopes[j]
++ pass
+* slope_of_batch_of_first_columns
+- at = i * width + first
++ at = i * width
 * slope_of_batch_without_deltas_mean
-- (bias_grads[j] + x[i * width + j] * gamma_grads[j])
-+ (x[i * width + j] * gamma_grads[j])
+- bias_grads[first + j] + x[at + j] * gamma_grads[first + j]
++ x[at + j] * gamma_grads[first + j]
 * slope_of_batch_without_gamma_gradient
-- (bias_grads[j] + x[i * width + j] * gamma_grads[j])
-+ bias_grads[j]
+- bias_grads[first + j] + x[at + j] * gamma_grads[first + j]
++ bias_grads[first + j]
 * slope_of_batch_unweighted
-- - scales[i] * (bias_grads[j] + x[i * width + j] * gamma_grads[j])
-+ - (bias_grads[j] + x[i * width + j] * gamma_grads[j]) / rows
-* slope_of_batch_without_gamma
-- = gammas[j] * inverse_deviation(variance[j]) * (
-+ = inverse_deviation(variance[j]) * (
-* slope_of_batch_without_deviation
-- = gammas[j] * inverse_deviation(variance[j]) * (
-+ = gammas[j] * (
+- - scales[i] * (
++ - (1.0 / rows) * (
+* slope_of_batch_without_slopes
+- = slopes[j] * (delta
++ = (delta
 
 === fastmlp/_kernels/random.pxd
 
@@ -1936,14 +2000,33 @@ TABLE = """
 - N_REMEMBERED = 3
 + N_REMEMBERED = 1
 * pace_never_tries
-- self._chosen = 1 - self._chosen
--             return
-+ return
+- self._tries, self._left = True, self.N_REMEMBERED
+-             self._chosen = 1 - self._chosen
++ self._left = self._while
 * slower_kept
-- if is_slower:
--             self._chosen
-+ if not is_slower:
-+             self._chosen
+- elif is_slower:
+-             self._while = self.FIRST_WHILE
+-             self._keep_to(1 - self._chosen)
++ elif is_slower:
++             self._while = self.FIRST_WHILE
++             self._keep_to(self._chosen)
+* winner_of_a_trial_not_kept
+- self._keep_to(self._chosen)
++ self._keep_to(1 - self._chosen)
+* short_slices_believed
+- if self._seconds < self.LEAST_SECONDS:
++ if self._seconds < 0:
+* trials_as_often_for_ever
+- self._while = min(2 * self._while, self.LONGEST_WHILE)
++ pass
+* tried_late_after_a_change
+- elif is_slower:
+-             self._while = self.FIRST_WHILE
++ elif is_slower:
++             pass
+* update_is_no_work
+- (batch_size + ROWS_OF_AN_UPDATE) *
++ batch_size *
 * limits_ignored
 - for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
 + for name in ():

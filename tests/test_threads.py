@@ -30,6 +30,16 @@ def test_limits_are_kept(monkeypatch):
     assert count_threads(layers, 128) == 1
 
 
+@pytest.mark.skipif(not _kernels.THREADS, reason="this engine runs on one thread")
+def test_an_update_is_work_too(monkeypatch):
+    """A step of one row does little but to update its weights."""
+    monkeypatch.setattr(threads_module, "_count_processors", lambda: 2)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
+    assert count_threads(build_layers([784, 128, 10], ["relu"] * 2, 1), 1) == 2
+    assert count_threads(build_layers([64, 100, 10], ["relu"] * 2, 1), 1) == 1
+
+
 @pytest.mark.parametrize(("crew_seconds", "alone_seconds"), [(1.0, 2.0), (2.0, 1.0)])
 def test_pace_keeps_to_the_faster(crew_seconds, alone_seconds):
     """Of two hundred slices all but a few trials go to whoever is faster."""
@@ -54,6 +64,39 @@ def test_pace_changes_its_mind():
     for _ in range(200):
         pace.record(10, 1.0 if pace.crew else 2.0)
     assert pace.crew == "crew"
+
+
+def find_trials(pace, n_slices, slower):
+    """Which of the slices go to the slower choice."""
+    trials = []
+    for i in range(n_slices):
+        if pace.crew == slower:
+            trials.append(i)
+        pace.record(10, 2.0 if pace.crew == slower else 1.0)
+    return trials
+
+
+def test_trials_grow_rare():
+    gaps = np.diff(find_trials(Pace("crew"), 700, slower=None))
+    assert gaps.tolist() == [9, 17, 33, 65, 129, 129, 129, 129]
+
+
+def test_a_change_is_tried_again_soon():
+    """Whatever made the crew slow may be over in a moment."""
+    pace = Pace("crew")
+    find_trials(pace, 700, slower=None)
+    assert np.diff(find_trials(pace, 150, slower="crew"))[-3:].tolist() == [9, 17, 33]
+
+
+def test_short_slices_are_judged_together():
+    """The first slice of a crew that was asleep tells how it wakes up."""
+    pace = Pace("crew")
+    choices = []
+    for i in range(60):
+        choices.append(pace.crew)
+        pace.record(10, 0.0041 if i % 10 == 0 else 0.0001)
+    assert choices[:30] == ["crew"] * 30
+    assert choices[30] is None
 
 
 @pytest.mark.parametrize("slow", ["crew", None])
