@@ -667,8 +667,8 @@ TABLE = """
 - b + l * b_row + p * WIDTH
 + b + l * b_row
 * panels_beyond_the_columns
-- (n - j) / WIDTH - (left % most == 1)
-+ (n - j) / WIDTH
+- (n - j) / WIDTH)
++ n / WIDTH)
 * more_panels_than_gathered
 - if (whole > PANELS)
 -         whole = PANELS;
@@ -703,9 +703,9 @@ TABLE = """
 * dot_tail_dropped
 - for (; l < k; l++)
 + for (l++; l < k; l++)
-* dot_vectors_of_the_tail_dropped
-- for (; l + LANES <= k; l += LANES)
-+ for (; 0; l += LANES)
+* dot_of_first_vector_in_its_tail
+- sum[0] += *(const vector *)(a + l) * *(const vector *)(b + l);
++ sum[0] += *(const vector *)(a + l) * *(const vector *)b;
 * dot_of_two_sums
 - (sum[0] + sum[1]) + (sum[2] + sum[3])
 + sum[0] + sum[1]

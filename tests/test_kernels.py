@@ -484,6 +484,20 @@ def test_halves(settings, sizes, batch_size, capacity, dtype):
     assert_same_training(arguments, settings, batch_size, capacity, rows, used)
 
 
+def assert_same_objective(sizes, head, dtype, capacity, **settings):
+    case = Case(sizes, "silu", head, "sgd", dtype, **settings)
+    case.stats += np.abs(draw(case.stats.shape, dtype))
+    data = (case.X, case.Y, case.weights, case.params, case.stats, case.layers)
+    rest = (case.objective, case.numbers, capacity)
+    buffers = [case.grads, case.arena(capacity)]
+    sides = both("compute_loss_and_gradient", buffers, *data, *rest)
+    (grads, arena, loss), (expected_grads, expected_arena, expected) = sides
+    assert loss == pytest.approx(expected, rel=TOLERANCES[case.X.dtype])
+    assert_close(grads, expected_grads)
+    assert_same_blocks(arena, expected_arena, case, capacity)
+    assert_same("compute_loss", [], arena, *data, *rest)
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("capacity", [1, 4, 13, 50])
 @pytest.mark.parametrize("weighted", [True, False])
@@ -492,17 +506,13 @@ def test_objective_and_gradient(head, weighted, capacity, dtype):
     for sizes in TOPOLOGIES:
         for batch_norm in (False, True):
             settings = {"weighted": weighted, "batch_norm": batch_norm}
-            case = Case(sizes, "silu", head, "sgd", dtype, **settings)
-            case.stats += np.abs(draw(case.stats.shape, dtype))
-            data = (case.X, case.Y, case.weights, case.params, case.stats, case.layers)
-            rest = (case.objective, case.numbers, capacity)
-            buffers = [case.grads, case.arena(capacity)]
-            sides = both("compute_loss_and_gradient", buffers, *data, *rest)
-            (grads, arena, loss), (expected_grads, expected_arena, expected) = sides
-            assert loss == pytest.approx(expected, rel=TOLERANCES[case.X.dtype])
-            assert_close(grads, expected_grads)
-            assert_same_blocks(arena, expected_arena, case, capacity)
-            assert_same("compute_loss", [], arena, *data, *rest)
+            assert_same_objective(sizes, head, dtype, capacity, **settings)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_objective_and_gradient_of_many_normalised_units(dtype):
+    """More than are worked on at a time."""
+    assert_same_objective([5, 300, 3], ALL_HEADS[0], dtype, 13, batch_norm=True)
 
 
 @pytest.mark.parametrize("module", [_kernels, _reference])

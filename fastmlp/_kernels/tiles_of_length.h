@@ -237,7 +237,7 @@ static void NAME(multiply_slice)(
                 NAME(pack_transposed)(room, WIDTH, panel, b_column, depth, columns);
             else
                 gathered = NAME(pack_panels)(
-                    room, panel, b_row, depth, columns, (n - j) / WIDTH - (left % most == 1));
+                    room, panel, b_row, depth, columns, (n - j) / WIDTH);
         }
         left -= vectors;
         if (is_row)
