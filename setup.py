@@ -13,8 +13,8 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
 # An engine is one large unit. GCC stops inlining where such a one has grown by half,
-# and a loop whose formula is called is not vectorised. It also threads jumps: an argument
-# that is cut off at a constant gets a branch of its own, and a vector all of them.
+# and a loop whose formula is called is not vectorised. It also threads jumps: where an
+# argument is cut off at a constant it makes a branch, and a vector takes all branches.
 COMMON = [
     "-O3",
     "-g0",
