@@ -19,10 +19,10 @@ from fastmlp import _kernels
 # Weights times rows below which a step is over before a second thread has begun: ten to
 # twenty microseconds on one core of a processor of the 2020s.
 LEAST_WORK = 300_000
-# Rows whose products take as long as the update of the weights.
-ROWS_OF_AN_UPDATE = 7
 # The same for a thread that is yet to be started, which takes longer by far.
 LEAST_WORK_OF_A_NEW_THREAD = 100_000_000
+# Rows whose products take as long as the update of the weights.
+ROWS_OF_AN_UPDATE = 7
 
 
 def count_threads(layers: np.ndarray, batch_size: int) -> int:
