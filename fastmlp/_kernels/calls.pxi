@@ -58,27 +58,47 @@ cdef str layer_fault(
     return (parameters_fault(layer, n_params, n_stats) or arena_fault(layer, n_columns))
 
 
+cdef Job job_of_layers(layers) except *:
+    """A job that knows its layers, and nothing else.
+
+    The format of their records is not asked for: NumPy would take longer to spell it out
+    than the engine takes for a row. What they hold is checked before it is used.
+    """
+    cdef Job job
+    cdef Py_buffer view
+    memset(&job, 0, sizeof(Job))
+    PyObject_GetBuffer(layers, &view, PyBUF_SIMPLE)
+    job.layers = <const Layer*>view.buf
+    job.n_layers = view.len // <Py_ssize_t>sizeof(Layer)
+    PyBuffer_Release(&view)
+    if view.itemsize != sizeof(Layer):
+        raise ValueError("layers must be a table of fastmlp.workspace.LAYER")
+    if job.n_layers == 0:
+        raise ValueError("a network needs at least one layer")
+    return job
+
+
 cdef int check_layers(
-    const Layer[::1] layers, Py_ssize_t n_params, Py_ssize_t n_stats,
-    Py_ssize_t arena_size, Py_ssize_t capacity,
+    const Job* job, Py_ssize_t n_params, Py_ssize_t n_stats, Py_ssize_t arena_size
 ) except -1:
     cdef Py_ssize_t l, n_in
     cdef str fault
-    if layers.shape[0] == 0:
-        raise ValueError("a network needs at least one layer")
-    if not 0 < capacity <= INT_MAX:
+    if not 0 < job.capacity <= INT_MAX:
         raise ValueError("capacity must be positive and fit a C int")
-    n_in = layers[0].n_in
-    for l in range(layers.shape[0]):
-        fault = layer_fault(&layers[l], n_params, n_stats, arena_size // capacity, n_in)
+    n_in = job.layers[0].n_in
+    for l in range(job.n_layers):
+        fault = layer_fault(
+            &job.layers[l], n_params, n_stats, arena_size // job.capacity, n_in)
         if fault is not None:
             raise ValueError(f"layer {l}: {fault}")
-        n_in = layers[l].n_out
+        n_in = job.layers[l].n_out
     return 0
 
 
-cdef int check_head(const Layer[::1] layers, const Objective[::1] objective, n_numbers) except -1:
-    cdef const Layer* last = &layers[layers.shape[0] - 1]
+cdef int check_head(
+    const Job* job, const Objective[::1] objective, Py_ssize_t n_numbers
+) except -1:
+    cdef const Layer* last = last_layer(job)
     if objective.shape[0] != 1 or not 0 <= objective[0].loss < N_LOSSES:
         raise ValueError("no such loss")
     if n_numbers != last.n_out:
@@ -91,23 +111,23 @@ cdef int check_head(const Layer[::1] layers, const Objective[::1] objective, n_n
 
 
 cdef int check_targets(
-    const real[:, ::1] Y, const real[::1] sample_weight, Py_ssize_t n_rows,
-    const Layer[::1] layers, Py_ssize_t arena_size, Py_ssize_t capacity,
+    const Job* job, const real[:, ::1] Y, const real[::1] sample_weight,
+    Py_ssize_t arena_size,
 ) except -1:
     cdef Py_ssize_t i
-    cdef const Layer* last = &layers[layers.shape[0] - 1]
+    cdef const Layer* last = last_layer(job)
     cdef bint indices = last.activation == activations.SOFTMAX
     cdef bint inside = True
-    if Y.shape[0] != n_rows:
+    if Y.shape[0] != job.n_rows:
         raise ValueError("X and Y have different numbers of rows")
     if Y.shape[1] != (1 if indices else last.n_out):
         raise ValueError("Y has the wrong number of columns")
-    if sample_weight is not None and sample_weight.shape[0] != n_rows:
+    if sample_weight is not None and sample_weight.shape[0] != job.n_rows:
         raise ValueError("sample_weight must have one entry a row")
-    if Y.shape[1] + 1 + last.n_out > arena_size // capacity:
+    if Y.shape[1] + 1 + last.n_out > arena_size // job.capacity:
         raise ValueError("the arena is too small")
     if indices:
-        for i in range(n_rows):
+        for i in range(job.n_rows):
             inside &= 0 <= Y[i, 0] < last.n_out
         if not inside:
             raise ValueError("class indices must be in 0 ... n_classes - 1")
@@ -146,18 +166,18 @@ cdef inline const real* matrix_pointer(const real[:, ::1] x) noexcept nogil:
     return NULL if x.shape[0] == 0 or x.shape[1] == 0 else &x[0, 0]
 
 
-cdef Rows dense_rows(const real[:, ::1] X, const Layer[::1] layers) except *:
+cdef Rows dense_rows(const real[:, ::1] X, Py_ssize_t n_in) except *:
     cdef Rows rows
     memset(&rows, 0, sizeof(Rows))
-    if X.shape[1] != layers[0].n_in:
-        raise ValueError(f"X has {X.shape[1]} columns, the network takes {layers[0].n_in}")
+    if X.shape[1] != n_in:
+        raise ValueError(f"X has {X.shape[1]} columns, the network takes {n_in}")
     rows.dense = <const void*>matrix_pointer(X)
     return rows
 
 
 cdef Rows sparse_rows(
     const real[::1] data, const int[::1] indices, const Py_ssize_t[::1] indptr,
-    const Layer[::1] layers,
+    Py_ssize_t n_in,
 ) except *:
     """Compressed sparse rows, every index checked."""
     cdef Rows rows
@@ -169,7 +189,7 @@ cdef Rows sparse_rows(
     for i in range(indptr.shape[0] - 1):
         inside &= indptr[i] <= indptr[i + 1]
     for i in range(n_entries if inside else 0):
-        inside &= 0 <= indices[i] < layers[0].n_in
+        inside &= 0 <= indices[i] < n_in
     if not inside:
         raise ValueError("X is not a valid matrix of compressed sparse rows")
     rows.data = <const void*>&data[0] if n_entries > 0 else NULL
@@ -179,36 +199,33 @@ cdef Rows sparse_rows(
 
 
 cdef Job describe(
-    const real[::1] params, const real[::1] stats, const real[::1] arena, X,
-    const Layer[::1] layers, Py_ssize_t capacity,
+    const real[::1] params, const real[::1] stats, const real[::1] arena, X, layers,
+    Py_ssize_t capacity,
 ) except *:
     """What every job has, checked; the rest is nothing until it is set."""
-    cdef Job job
+    cdef Job job = job_of_layers(layers)
     cdef const real[:, ::1] dense
     cdef const real[::1] data
     cdef const int[::1] indices
     cdef const Py_ssize_t[::1] indptr
-    memset(&job, 0, sizeof(Job))
-    check_layers(layers, params.shape[0], stats.shape[0], arena.shape[0], capacity)
+    job.capacity = capacity
+    check_layers(&job, params.shape[0], stats.shape[0], arena.shape[0])
     if isinstance(X, tuple):
         data, indices, indptr = X
-        job.X = sparse_rows(data, indices, indptr, layers)
+        job.X = sparse_rows(data, indices, indptr, job.layers[0].n_in)
         job.n_rows = indptr.shape[0] - 1
     else:
         dense = X
-        job.X = dense_rows(dense, layers)
+        job.X = dense_rows(dense, job.layers[0].n_in)
         job.n_rows = dense.shape[0]
     job.params = <void*>&params[0]
     job.stats = <void*>pointer(stats)
     job.arena = <void*>&arena[0]
-    job.layers = &layers[0]
-    job.n_layers = layers.shape[0]
     job.item_size = sizeof(real)
     job.n_params = params.shape[0]
-    job.capacity = capacity
     job.n_threads = 1
     job.n_units = units_before(&job, job.n_layers)
-    job.inputs = count_columns(&job) * capacity + count_extras(layers)
+    job.inputs = count_columns(&job) * capacity + extras_of(&job)
     if arena.shape[0] < job.inputs:
         raise ValueError("the arena is too small")
     return job
@@ -216,13 +233,13 @@ cdef Job describe(
 
 cdef Job describe_supervised(
     const real[::1] params, const real[::1] stats, const real[::1] arena, X,
-    const real[:, ::1] Y, const real[::1] sample_weight, const Layer[::1] layers,
-    const Objective[::1] objective, const real[::1] numbers, Py_ssize_t capacity,
+    const real[:, ::1] Y, const real[::1] sample_weight, layers, const Objective[::1] objective,
+    const real[::1] numbers, Py_ssize_t capacity,
 ) except *:
     """A job with targets, its buffers checked."""
     cdef Job job = describe(params, stats, arena, X, layers, capacity)
-    check_head(layers, objective, numbers.shape[0])
-    check_targets(Y, sample_weight, job.n_rows, layers, arena.shape[0], capacity)
+    check_head(&job, objective, numbers.shape[0])
+    check_targets(&job, Y, sample_weight, arena.shape[0])
     job.Y = <const void*>matrix_pointer(Y)
     job.n_targets = Y.shape[1]
     job.sample_weight = <const void*>pointer(sample_weight)
@@ -231,49 +248,29 @@ cdef Job describe_supervised(
     return job
 
 
-cpdef Py_ssize_t count_extras(const Layer[::1] layers):
-    """Entries that the arena needs behind its columns: two for each unit of update, one
-    a layer, and the moments of normalised layers."""
-    cdef Py_ssize_t l, n = layers.shape[0]
-    for l in range(layers.shape[0]):
-        n += 2 * units_of(&layers[l])
-        if layers[l].normalized >= 0:
-            n += 2 * layers[l].n_out
-    return n
+def count_extras(layers):
+    """Entries that the arena needs behind its columns."""
+    cdef Job job = job_of_layers(layers)
+    return extras_of(&job)
 
 
-cdef extern from "Python.h":
-    Py_ssize_t PY_SSIZE_T_MAX
-
-
-cdef Share halved_range(const Layer[::1] layers, Py_ssize_t capacity) noexcept:
-    """Where in params those begin and end whose gradient may be found in halves."""
-    cdef Py_ssize_t l
-    cdef Share span
-    span.begin, span.end = PY_SSIZE_T_MAX, 0
-    for l in range(layers.shape[0]):
-        if is_halved_layer(&layers[l], capacity):
-            span.begin = min(span.begin, min(layers[l].weights, layers[l].biases))
-            span.end = max(span.end, layers[l].weights + layers[l].n_in * layers[l].n_out)
-            span.end = max(span.end, layers[l].biases + layers[l].n_out)
-    span.begin = min(span.begin, span.end)
-    return span
-
-
-cpdef Py_ssize_t count_halves(const Layer[::1] layers, Py_ssize_t capacity):
+def count_halves(layers, Py_ssize_t capacity):
     """Entries that training needs behind all others: the second halves' gradient, laid
     out like params from the first such layer on; none where no layer's is in halves."""
-    cdef Share span = halved_range(layers, capacity)
+    cdef Job job = job_of_layers(layers)
+    cdef Share span
+    job.capacity = capacity
+    span = halved_range(&job)
     return span.end - span.begin
 
 
 def predict(
-    real[:, ::1] out, real[::1] arena, X, const real[::1] params, const real[::1] stats,
-    const Layer[::1] layers, Py_ssize_t capacity,
+    real[:, ::1] out, real[::1] arena, X, const real[::1] params, const real[::1] stats, layers,
+    Py_ssize_t capacity,
 ):
     """Write the network's output for every row of X into out (rows, n_out)."""
     cdef Job job = describe(params, stats, arena, X, layers, capacity)
-    if out.shape[0] != job.n_rows or out.shape[1] != layers[layers.shape[0] - 1].n_out:
+    if out.shape[0] != job.n_rows or out.shape[1] != last_layer(&job).n_out:
         raise ValueError("out has the wrong shape")
     if job.n_rows > 0:
         with nogil:
@@ -282,13 +279,13 @@ def predict(
 
 def input_gradient(
     real[:, ::1] out, real[::1] arena, X, const real[:, ::1] V, const real[::1] params,
-    const real[::1] stats, const Layer[::1] layers, Py_ssize_t capacity,
+    const real[::1] stats, layers, Py_ssize_t capacity,
 ):
     """out[i] = Σₖ V[i, k] ∂outputₖ/∂xᵢ, out (rows, n_in) and V (rows, n_out)."""
     cdef Job job = describe(params, stats, arena, X, layers, capacity)
-    if out.shape[0] != job.n_rows or out.shape[1] != layers[0].n_in:
+    if out.shape[0] != job.n_rows or out.shape[1] != job.layers[0].n_in:
         raise ValueError("out has the wrong shape")
-    if V.shape[0] != job.n_rows or V.shape[1] != layers[layers.shape[0] - 1].n_out:
+    if V.shape[0] != job.n_rows or V.shape[1] != last_layer(&job).n_out:
         raise ValueError("V has the wrong shape")
     if job.n_rows > 0:
         with nogil:
@@ -297,7 +294,7 @@ def input_gradient(
 
 def compute_loss(
     real[::1] arena, X, const real[:, ::1] Y, const real[::1] sample_weight,
-    const real[::1] params, const real[::1] stats, const Layer[::1] layers,
+    const real[::1] params, const real[::1] stats, layers,
     const Objective[::1] objective, const real[::1] numbers, Py_ssize_t capacity,
 ):
     """J over all rows of X."""
@@ -312,7 +309,7 @@ def compute_loss(
 def compute_loss_and_gradient(
     real[::1] grads, real[::1] arena, X, const real[:, ::1] Y,
     const real[::1] sample_weight, const real[::1] params, const real[::1] stats,
-    const Layer[::1] layers, const Objective[::1] objective, const real[::1] numbers,
+    layers, const Objective[::1] objective, const real[::1] numbers,
     Py_ssize_t capacity,
 ):
     """J over all rows of X, and ∂J/∂params into grads."""
@@ -330,7 +327,7 @@ def compute_loss_and_gradient(
 def multiply_hessian(
     real[::1] out, real[::1] arena, real[::1] r_arena, X, const real[:, ::1] Y,
     const real[::1] sample_weight, const real[::1] params, const real[::1] direction,
-    const Layer[::1] layers, const Objective[::1] objective, const real[::1] numbers,
+    layers, const Objective[::1] objective, const real[::1] numbers,
     Py_ssize_t capacity,
 ):
     """out = H direction, H the Hessian of J over all rows of X."""
@@ -341,8 +338,8 @@ def multiply_hessian(
         raise ValueError("out, params and direction have different sizes")
     if r_arena.shape[0] != arena.shape[0]:
         raise ValueError("arena and r_arena have different sizes")
-    for l in range(layers.shape[0] - 1):
-        if layers[l].z == layers[l].a:
+    for l in range(job.n_layers - 1):
+        if job.layers[l].z == job.layers[l].a:
             raise ValueError("every hidden layer must keep z and a apart")
     with nogil:
         hessian_product(&out[0], &arena[0], &r_arena[0], &job, &direction[0])
@@ -351,7 +348,7 @@ def multiply_hessian(
 def train(
     real[::1] params, real[::1] stats, real[::1] grads, real[:, ::1] slots, Rule[::1] rule,
     real[::1] arena, X, const real[:, ::1] Y, const real[::1] sample_weight,
-    const Py_ssize_t[::1] order, const Layer[::1] layers, const Objective[::1] objective,
+    const Py_ssize_t[::1] order, layers, const Objective[::1] objective,
     const real[::1] numbers, Py_ssize_t batch_size, Py_ssize_t capacity, Crew crew=None,
     double total=0.0,
 ):
@@ -360,17 +357,17 @@ def train(
     work."""
     cdef Job job = describe_supervised(
         params, stats, arena, X, Y, sample_weight, layers, objective, numbers, capacity)
-    cdef Py_ssize_t l, n_behind, n_gathered = 0 if job.X.indptr != NULL else layers[0].n_in
+    cdef Py_ssize_t l, n_behind, n_gathered = 0 if job.X.indptr != NULL else job.layers[0].n_in
     cdef Share halves
     check_optimizer(rule, slots, params.shape[0], grads.shape[0])
     check_order(order, job.n_rows)
     if batch_size < 1:
         raise ValueError("batch_size must be positive")
-    for l in range(layers.shape[0]):
-        if layers[l].normalized >= 0 and batch_size > capacity:
+    for l in range(job.n_layers):
+        if job.layers[l].normalized >= 0 and batch_size > capacity:
             raise ValueError("a normalised layer needs the whole batch in the arena")
     n_behind = job.inputs + n_gathered * capacity
-    halves = halved_range(layers, capacity)
+    halves = halved_range(&job)
     job.halves = n_behind - halves.begin
     if arena.shape[0] < n_behind + halves.end - halves.begin:
         raise ValueError("the arena is too small")

@@ -15,6 +15,7 @@
 #     has a room of its own, once a thread.)
 # (d) A formula never stands here; it stands in its room (activations.pxd,
 #     losses.pxd, optimizers.pxd, regularizers.pxd, batch_norm.pxd, random.pxd).
+from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from libc.limits cimport INT_MAX
 from libc.math cimport INFINITY, sqrt
 from libc.string cimport memcpy, memset
@@ -36,6 +37,9 @@ cdef extern from "threads.h":
     int barrier_await(barrier_t* barrier, int seen) nogil
     void barrier_open(barrier_t* barrier) nogil
     void barrier_wait(barrier_t* barrier, int n) nogil
+
+cdef extern from "Python.h":
+    Py_ssize_t PY_SSIZE_T_MAX
 
 include "layout.pxi"
 
@@ -244,7 +248,7 @@ cdef double sum_losses(real* arena, const Job* job, Py_ssize_t rows, double cap)
     """The data term of J of the rows in the arena."""
     return weighted_sum(
         losses_of(arena, job, 0), scales_of(arena, job, 0), rows,
-        job.layers[job.n_layers - 1].n_out, <real>cap)
+        last_layer(job).n_out, <real>cap)
 
 
 # --- Parameters: gradient and update.
@@ -658,7 +662,7 @@ cdef double penalty(
 cdef void predict_rows(real* out, real* arena, const Job* job) noexcept nogil:
     """The network's output for every row into out."""
     cdef Py_ssize_t begin = 0
-    cdef const Layer* last = &job.layers[job.n_layers - 1]
+    cdef const Layer* last = last_layer(job)
     cdef Rows X
     cdef Span span
     while begin < job.n_rows:

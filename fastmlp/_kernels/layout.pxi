@@ -136,6 +136,10 @@ cdef inline bint shares_columns(
     return n >= MANY_COLUMNS * span.block and n * k >= MANY_WEIGHTS
 
 
+cdef inline const Layer* last_layer(const Job* job) noexcept nogil:
+    return &job.layers[job.n_layers - 1]
+
+
 cdef inline const real* weights_of(const real* params, const Job* job, Py_ssize_t l) noexcept nogil:
     """W of layer l, in params or in a vector laid out like them."""
     return params + job.layers[l].weights
@@ -177,8 +181,7 @@ cdef inline real* scales_of(real* arena, const Job* job, Py_ssize_t row) noexcep
 
 
 cdef inline real* losses_of(real* arena, const Job* job, Py_ssize_t row) noexcept nogil:
-    cdef Py_ssize_t n_out = job.layers[job.n_layers - 1].n_out
-    return block(arena, job, job.n_targets + 1, n_out, row)
+    return block(arena, job, job.n_targets + 1, last_layer(job).n_out, row)
 
 
 cdef inline const real* inputs_of(
@@ -194,7 +197,7 @@ cdef inline const real* inputs_of(
 
 
 cdef inline Py_ssize_t count_columns(const Job* job) noexcept nogil:
-    return job.layers[job.n_layers - 1].deltas + job.layers[job.n_layers - 1].n_out
+    return last_layer(job).deltas + last_layer(job).n_out
 
 
 cdef inline Py_ssize_t unit_rows(const Layer* layer) noexcept nogil:
@@ -269,3 +272,30 @@ cdef inline real* grads_of(real* arena, const Job* job, bint second) noexcept no
 cdef inline Py_ssize_t count_weights(const Job* job) noexcept nogil:
     """Weights stand before biases: the penalised prefix of the parameters."""
     return job.layers[0].biases
+
+
+cdef inline Py_ssize_t extras_of(const Job* job) noexcept nogil:
+    """Entries behind the arena's columns: two for each unit of update, one a layer, and
+    the moments of normalised layers."""
+    cdef Py_ssize_t l, n = job.n_layers
+    for l in range(job.n_layers):
+        n += 2 * units_of(&job.layers[l])
+        if job.layers[l].normalized >= 0:
+            n += 2 * job.layers[l].n_out
+    return n
+
+
+cdef inline Share halved_range(const Job* job) noexcept nogil:
+    """Where in params those begin and end whose gradient may be found in halves."""
+    cdef Py_ssize_t l
+    cdef const Layer* layer
+    cdef Share span
+    span.begin, span.end = PY_SSIZE_T_MAX, 0
+    for l in range(job.n_layers):
+        layer = &job.layers[l]
+        if is_halved_layer(layer, job.capacity):
+            span.begin = min(span.begin, min(layer.weights, layer.biases))
+            span.end = max(span.end, layer.weights + layer.n_in * layer.n_out)
+            span.end = max(span.end, layer.biases + layer.n_out)
+    span.begin = min(span.begin, span.end)
+    return span

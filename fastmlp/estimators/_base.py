@@ -15,11 +15,7 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, is_regressor
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import Tags, check_random_state, column_or_1d
-from sklearn.utils.validation import (
-    _check_sample_weight,
-    check_is_fitted,
-    validate_data,
-)
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fastmlp.estimators._callbacks import CallbackSupportMixin, fit_task
 from fastmlp.estimators._compat import ScikitLearnPrivates
@@ -28,6 +24,11 @@ from fastmlp.estimators._model import Data, Model
 from fastmlp.estimators._parameters import (
     FIRST_ORDER_SOLVERS,
     FULL_BATCH_SOLVERS,
+)
+from fastmlp.estimators._validation import (
+    checked_sample_weight,
+    is_valid_matrix,
+    is_valid_target,
 )
 from fastmlp.full_batch import FullBatchRun, fit_full_batch
 from fastmlp.network import Network
@@ -163,6 +164,11 @@ class BaseMLP(
 
     def _checked_data(self, X: Any, y: Any, reset: bool) -> tuple[Any, np.ndarray]:
         """X and y as scikit-learn's validation leaves them; one column of y as 1-D."""
+        if self._is_valid(X, reset) and is_valid_target(y, len(X)):
+            if reset:
+                self.n_features_in_ = X.shape[1]
+                self.__dict__.pop("feature_names_in_", None)
+            return X, y
         X, y = validate_data(
             self,
             X,
@@ -325,23 +331,20 @@ class BaseMLP(
         """X of a fitted estimator as the network takes it."""
         if not hasattr(self, "coefs_"):
             check_is_fitted(self)
-        settings = self._input_settings()
-        if self._needs_no_validation(X, settings["dtype"]):
+        if self._is_valid(X):
             return X
-        return validate_data(self, X, reset=False, **settings)
+        return validate_data(self, X, reset=False, **self._input_settings())
 
-    def _needs_no_validation(self, X: ArrayLike, dtypes: list[np.dtype]) -> bool:
-        """Whether X is surely what validation would return; it takes much longer than
-        the prediction of a row does.
+    def _is_valid(self, X: Any, reset: bool = False) -> bool:
+        """Whether X is surely what validation would return, columns and all, unless
+        they are to be learnt from it.
         """
-        if type(X) is not np.ndarray or hasattr(self, "feature_names_in_"):
+        if not is_valid_matrix(X, self._input_settings()["dtype"]):
             return False
-        if X.ndim != 2 or X.shape[1] != self.n_features_in_ or X.size == 0:
-            return False
-        if X.dtype not in dtypes or not X.flags.c_contiguous:
-            return False
-        with np.errstate(over="ignore", invalid="ignore"):
-            return bool(np.isfinite(X.sum()))
+        return reset or (
+            X.shape[1] == getattr(self, "n_features_in_", None)
+            and not hasattr(self, "feature_names_in_")
+        )
 
     def _outputs(self, X: ArrayLike) -> np.ndarray:
         """The network's outputs for raw input."""
@@ -373,23 +376,3 @@ class BaseMLP(
         if "_model" in state and "coefs_" not in state:
             self.coefs_ = list(self._model.network.weights)
             self.intercepts_ = list(self._model.network.biases)
-
-
-def checked_sample_weight(
-    sample_weight: ArrayLike | None, X: Any, name: str = "sample_weight"
-) -> np.ndarray | None:
-    """Weights of X's rows, of its dtype.
-
-    Raises
-    ------
-    ValueError
-        If a weight is negative, infinite or NaN, or all are zero.
-    """
-    if sample_weight is None:
-        return None
-    weights = _check_sample_weight(sample_weight, X, dtype=X.dtype)
-    if (weights < 0).any():
-        raise ValueError(f"Negative values in data passed to `{name}`")
-    if not weights.any():
-        raise ValueError("Sample weights must contain at least one non-zero number.")
-    return weights
