@@ -195,11 +195,14 @@ TABLE = """
 - delta[i] = delta[i] * slope(a[i], z[i], activation)
 + delta[i] = slope(a[i], z[i], activation)
 * softmax_overflows
-- row[j] = row[j] - largest
-+ row[j] = row[j]
+- e[i * n + j] = z[i * n + j] - largest[i]
++ e[i * n + j] = z[i * n + j]
 * softmax_not_normalised
-- total = <real>1 / reductions.total(row, n, <real>INFINITY)
-+ total = <real>1
+- factor = <real>1 / totals[i]
++ factor = <real>1
+* softmax_of_first_block
+- exponentiate_rows(a + begin * n, largest, totals, a + begin * n, size, n)
++ exponentiate_rows(a + begin * n, largest, totals, a, size, n)
 * bias_left_out_of_costly_ones
 - map_value(a, b, rows, n, IDENTITY)
 + pass
@@ -409,6 +412,29 @@ TABLE = """
 -         result = larger
 + for i in range(n, n):
 +         result = larger
+
+* largest_of_short_rows_without_first
+- out[i] = x[i * n]
++ out[i] = 0
+* largest_of_short_rows_without_last
+- for j in range(1, n):
++ for j in range(1, n - 1):
+* largest_of_first_long_row
+- out[i] = largest(x + i * n, n)
++ out[i] = largest(x, n)
+* total_of_first_long_row
+- out[i] = total(x + i * n, n, cap)
++ out[i] = total(x, n, cap)
+* total_of_short_rows_without_last
+- for j in range(n):
+-         for i in range(rows):
+-             out[i] += cap
++ for j in range(n - 1):
++         for i in range(rows):
++             out[i] += cap
+* cap_hides_nan_in_short_rows
+- out[i] += cap if x[i * n + j] > cap else x[i * n + j]
++ out[i] += x[i * n + j] if x[i * n + j] <= cap else cap
 
 === fastmlp/_kernels/products.pxd
 
@@ -754,15 +780,19 @@ TABLE = """
 - if y[i] > 0 else <real>0)
 + if y[i] >= 0 else <real>0)
 * softmax_loss_sign_of_target
-- = -delta[i * n + target]
-+ = delta[i * n + target]
+- logs[i] + (largest[i] - z[at])
++ logs[i] - (largest[i] - z[at])
 * softmax_loss_sign_of_log
-- += math.log(total)
-+ -= math.log(total)
+- logs[i] + (largest[i] - z[at])
++ (largest[i] - z[at]) - logs[i]
 * softmax_delta_without_one_hot
-- delta[i * n + target] -= <real>1
+- delta[at] -= <real>1
++ pass
 * softmax_other_shares_unwritten
-- losses[i * n + j] = 0
+- memset(losses, 0, rows * n * sizeof(real))
+* softmax_targets_of_first_block
+- z + begin * n, y + begin, size, n)
++ z + begin * n, y, size, n)
 * delta_not_scaled
 - scale_rows(delta, scales, rows, n)
 * delta_scaled_by_first_row
@@ -1122,8 +1152,14 @@ TABLE = """
 === fastmlp/_kernels/layout.pxi
 
 * losses_overwrite_scales
-- job.n_targets + 1, n_out, row)
-+ job.n_targets, n_out, row)
+- job.n_targets + 1, last_layer(job).n_out, row)
++ job.n_targets, last_layer(job).n_out, row)
+* norms_not_counted
+- n += 2 * units_of(&job.layers[l])
++ n += units_of(&job.layers[l])
+* moments_not_counted
+- n += 2 * job.layers[l].n_out
++ n += 0
 * scales_overwrite_targets
 - return block(arena, job, job.n_targets, 1, row)
 + return block(arena, job, 0, 1, row)
@@ -1221,11 +1257,17 @@ TABLE = """
 +         backward(arena, job, span)
 +         find_gradient(
 * cap_ignored
-- reductions.total(shares + i * n, n, cap)
-+ reductions.total(shares + i * n, n, <real>INFINITY)
+- reductions.total_of_rows(totals, shares + begin * n, size, n, cap)
++ reductions.total_of_rows(totals, shares + begin * n, size, n, <real>INFINITY)
 * loss_without_weights
-- total += scales[i] * reductions
-+ total += 1. / rows * reductions
+- total += scales[begin + i] * totals[i]
++ total += 1. / rows * totals[i]
+* loss_weighted_as_first_block
+- total += scales[begin + i] * totals[i]
++ total += scales[i] * totals[i]
+* loss_of_first_block
+- reductions.total_of_rows(totals, shares + begin * n, size, n, cap)
++ reductions.total_of_rows(totals, shares, size, n, cap)
 * bias_gradient_of_last_block_only
 - job.layers[l].n_out, span.accumulate)
 + job.layers[l].n_out, False)
@@ -1674,8 +1716,8 @@ TABLE = """
 - if arena.shape[0] < n_behind + halves.end - halves.begin:
 + if arena.shape[0] < n_behind:
 * sparse_columns_checked_off_by_one
-- inside &= 0 <= indices[i] < layers[0].n_in
-+ inside &= 0 <= indices[i] <= layers[0].n_in
+- inside &= 0 <= indices[i] < n_in
++ inside &= 0 <= indices[i] <= n_in
 * sparse_rows_may_run_backwards
 - inside &= indptr[i] <= indptr[i + 1]
 + inside &= indptr[0] <= indptr[i + 1]
@@ -1706,26 +1748,26 @@ TABLE = """
 * arena_checked_without_extras
 - if arena.shape[0] < job.inputs:
 + if arena.shape[0] < count_columns(&job) * capacity:
-* norms_not_counted
-- n += 2 * units_of(&layers[l])
-+ n += units_of(&layers[l])
-* moments_not_counted
-- n += 2 * layers[l].n_out
-+ n += 0
 * negative_seed_accepted
 - if rule[0].seed < 0:
 + if False:
 * shape_of_cotangents_unchecked
-- if V.shape[0] != job.n_rows or V.shape[1] != layers[layers.shape[0] - 1].n_out:
+- if V.shape[0] != job.n_rows or V.shape[1] != last_layer(&job).n_out:
 + if False:
 * shape_of_input_gradient_unchecked
-- if out.shape[0] != job.n_rows or out.shape[1] != layers[0].n_in:
+- if out.shape[0] != job.n_rows or out.shape[1] != job.layers[0].n_in:
 + if False:
 * r_arena_unchecked
 - if r_arena.shape[0] != arena.shape[0]:
 + if False:
+* records_of_another_size_taken
+- if view.itemsize != sizeof(Layer):
++ if False:
+* table_without_layers_taken
+- if job.n_layers == 0:
++ if False:
 * hessian_of_shared_blocks
-- if layers[l].z == layers[l].a:
+- if job.layers[l].z == job.layers[l].a:
 + if False:
 
 === fastmlp/initialization.py
@@ -2323,17 +2365,14 @@ TABLE = """
 -             raise
 + raise
 * validation_skipped_with_names
-- if type(X) is not np.ndarray or hasattr(self, "feature_names_in_"):
-+ if type(X) is not np.ndarray:
+- and not hasattr(self, "feature_names_in_")
 * validation_skipped_of_other_columns
-- X.ndim != 2 or X.shape[1] != self.n_features_in_ or
-+ X.ndim != 2 or
-* validation_skipped_of_no_rows
-- X.shape[1] != self.n_features_in_ or X.size == 0
-+ X.shape[1] != self.n_features_in_
-* validation_skipped_of_nan
-- return bool(np.isfinite(X.sum()))
-+ return True
+- X.shape[1] == getattr(self, "n_features_in_", None)
++ True
+* names_of_an_earlier_fit_kept
+- self.__dict__.pop("feature_names_in_", None)
+* columns_of_an_earlier_fit_kept
+- self.n_features_in_ = X.shape[1]
 * changed_alpha_ignored
 - model.network = network.copy(**self._network_settings())
 + model.network = network.copy()
@@ -2349,9 +2388,6 @@ TABLE = """
 * changed_activation_goes_on
 - if before != now:
 + if before[0] != now[0]:
-* negative_sample_weights_fitted
-- if (weights < 0).any():
-+ if (weights < 0).all():
 * class_weight_ignored_in_full_batch
 - self._training_weight(data),
 + data.sample_weight,
@@ -2379,6 +2415,30 @@ TABLE = """
 * full_batch_callbacks_not_handed_on
 - callbacks=self._callbacks()
 + callbacks=()
+
+=== fastmlp/estimators/_validation.py
+
+* validation_skipped_of_no_rows
+- and X.size > 0
+* validation_skipped_of_other_types
+- and X.dtype in dtypes
+* validation_skipped_of_a_vector
+- and X.ndim == 2
+* validation_skipped_of_a_subclass
+- type(X) is np.ndarray
++ isinstance(X, np.ndarray)
+* validation_skipped_of_fewer_targets
+- and y.shape == (n_rows,)
++ and y.ndim == 1
+* validation_skipped_of_objects
+- and y.dtype.kind in "biuf"
++ and y.dtype.kind in "biufO"
+* validation_skipped_of_nan
+- return bool(np.isfinite(array.sum()))
++ return True
+* negative_sample_weights_fitted
+- if (weights < 0).any():
++ if (weights < 0).all():
 
 === fastmlp/estimators/_classifier.py
 

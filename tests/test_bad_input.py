@@ -230,6 +230,21 @@ def test_negative_targets_under_poisson(make, method):
     assert snapshot(model) == before
 
 
+@pytest.mark.filterwarnings("ignore::PendingDeprecationWarning")
+@pytest.mark.parametrize("name", ESTIMATORS)
+@pytest.mark.parametrize("method", ["fit", "predict"])
+def test_np_matrix(name, method):
+    """A subclass of arrays is not taken for an array."""
+    X, y = iris()
+    mine, theirs = (fitted(name, m) for m in (fastmlp, sklearn.neural_network))
+    targets = (y,) if method == "fit" else ()
+    errors = [
+        raised_by(getattr(m, method), np.matrix(X), *targets) for m in (mine, theirs)
+    ]
+    assert [type(error) for error in errors] == [TypeError, TypeError]
+    assert str(errors[0]) == str(errors[1])
+
+
 # -- going on with something else
 
 

@@ -195,6 +195,18 @@ def test_feature_names(library, estimator, iris):
         model.predict(X)
 
 
+def test_a_later_fit_forgets_names_and_columns(iris):
+    DataFrame = pytest.importorskip("pandas").DataFrame
+    X, y = iris
+    model = small().fit(DataFrame(X, columns=NAMES), y)
+    model.fit(X[:, :3], y)
+    assert not hasattr(model, "feature_names_in_")
+    assert model.n_features_in_ == 3
+    assert_array_equal(
+        outputs(model, X[:, :3]), outputs(small().fit(X[:, :3], y), X[:, :3])
+    )
+
+
 # -- labels
 
 LABELS = {

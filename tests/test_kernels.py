@@ -7,6 +7,7 @@ import inspect
 
 import numpy as np
 import pytest
+import scipy.special
 from builders import (
     build_arena,
     build_layers,
@@ -787,6 +788,26 @@ def test_activations_keep_nan(activation, module):
     assert np.isnan(a).all()
 
 
+@pytest.mark.parametrize(
+    ("damage", "error"),
+    [
+        (lambda layers: layers[:0], ValueError),
+        (lambda layers: layers[::2], ValueError),
+        (lambda layers: layers.view(np.uint8), ValueError),
+        (lambda layers: layers["n_in"].copy(), ValueError),
+        (lambda layers: None, TypeError),
+    ],
+    ids=["no layer", "apart", "bytes", "a column", "nothing"],
+)
+def test_what_is_no_layer_table(damage, error):
+    case = Case([3, 4, 3, 2], "relu", ALL_HEADS[0], "sgd", "float64")
+    arena, case.layers = case.arena(5), damage(case.layers)
+    with pytest.raises(error):
+        case.train(_kernels, np.arange(5), 5, 5, arena)
+    with pytest.raises(error):
+        _kernels.count_extras(case.layers)
+
+
 @pytest.mark.parametrize("module", [_kernels, _reference])
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_softmax_of_large_entries(dtype, module):
@@ -794,6 +815,26 @@ def test_softmax_of_large_entries(dtype, module):
     a = np.array([[1e4, 1e4, -1e4], [-1e4, -1e4, -1e4]], dtype)
     module.activate(a, ACTIVATIONS["softmax"])
     np.testing.assert_allclose(a, [[0.5, 0.5, 0], [1 / 3, 1 / 3, 1 / 3]], rtol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("n_classes", [1, 2, 15, 16, 37])
+def test_softmax_of_many_rows(n_classes, dtype):
+    """Short and long rows, several blocks and a part of one: against SciPy."""
+    rng = np.random.default_rng(0)
+    z = rng.normal(-3, 2, (150, n_classes)).astype(dtype)
+    y, scales = rng.integers(n_classes, size=150), rng.random(150).astype(dtype)
+    a, delta, losses = z.copy(), np.empty_like(z), np.empty_like(z)
+    codes = _kernels.LOSSES["log_loss"], ACTIVATIONS["softmax"]
+    _kernels.activate(a, codes[1])
+    _kernels.evaluate_head(
+        delta, losses, z, y.astype(dtype)[:, None], scales, z[0], *codes
+    )
+    p, one_hot = scipy.special.softmax(z.astype(float), axis=1), np.eye(n_classes)[y]
+    tolerance = {"rtol": 1e-5, "atol": 1e-6}
+    np.testing.assert_allclose(a, p, **tolerance)
+    np.testing.assert_allclose(delta, scales[:, None] * (p - one_hot), **tolerance)
+    np.testing.assert_allclose(losses, -np.log(p) * one_hot, **tolerance)
 
 
 @pytest.mark.parametrize("module", [_kernels, _reference])
@@ -814,9 +855,11 @@ def test_the_sum_of_losses_does_not_depend_on_the_calls(module):
     assert len(sums) == 1
 
 
-def test_cap_keeps_nan_of_the_losses():
+@pytest.mark.parametrize("n_outputs", [2, 20])
+def test_cap_keeps_nan_of_the_losses(n_outputs):
     """Here no penalty shows it."""
-    case = Case([3, 2], "relu", ("log_loss", "softmax"), "sgd", "float64")
+    head = "log_loss", "softmax"
+    case = Case([3, n_outputs], "relu", head, "sgd", "float64")
     case.params[:] = np.nan
     case.objective["cap"], case.objective["alpha"] = 36.0, 0.0
     total, _ = case.train(_kernels, np.arange(5), 5, 5)

@@ -229,22 +229,41 @@ cdef inline void map_curvature(
                      + delta[i] * curvature(a[i], z[i], activation) * rz[i])
 
 
-cdef inline void softmax(real* a, Py_ssize_t rows, Py_ssize_t n) noexcept nogil:
-    """exp(z) / Σ exp(z) of each row, its largest entry taken off first."""
+cdef inline void exponentiate_rows(
+    real* e, real* largest, real* totals, const real* z, Py_ssize_t rows, Py_ssize_t n
+) noexcept nogil:
+    """e = exp(z − each row's largest entry) and its row totals; e may be z."""
     cdef Py_ssize_t i, j
-    cdef real largest, total
-    cdef real* row
+    reductions.largest_of_rows(largest, z, rows, n)
     for i in range(rows):
-        row = a + i * n
-        largest = reductions.largest(row, n)
         for j in range(n):
-            row[j] = row[j] - largest
-    map_value_unbiased(a, rows * n, EXP)
+            e[i * n + j] = z[i * n + j] - largest[i]
+    map_value_unbiased(e, rows * n, EXP)
+    reductions.total_of_rows(totals, e, rows, n, <real>INFINITY)
+
+
+cdef inline void divide_rows(
+    real* e, const real* totals, Py_ssize_t rows, Py_ssize_t n
+) noexcept nogil:
+    """e's rows become parts of 1, softmax(z) = exp(z) / Σ exp(z)."""
+    cdef Py_ssize_t i, j
+    cdef real factor
     for i in range(rows):
-        row = a + i * n
-        total = <real>1 / reductions.total(row, n, <real>INFINITY)
+        factor = <real>1 / totals[i]
         for j in range(n):
-            row[j] = row[j] * total
+            e[i * n + j] = e[i * n + j] * factor
+
+
+cdef inline void softmax(real* a, Py_ssize_t rows, Py_ssize_t n) noexcept nogil:
+    """a (rows, n) becomes softmax(a), row by row."""
+    cdef Py_ssize_t begin = 0, size
+    cdef real largest[reductions.BLOCK]
+    cdef real totals[reductions.BLOCK]
+    while begin < rows:
+        size = min(rows - begin, <Py_ssize_t>reductions.BLOCK)
+        exponentiate_rows(a + begin * n, largest, totals, a + begin * n, size, n)
+        divide_rows(a + begin * n, totals, size, n)
+        begin += size
 
 
 cdef inline void activate(

@@ -237,10 +237,15 @@ cdef double weighted_sum(
     const real* shares, const real* scales, Py_ssize_t rows, Py_ssize_t n, real cap
 ) noexcept nogil:
     """Σᵢ scales[i] Σₖ min(shares[i, k], cap); NaN stays NaN."""
-    cdef Py_ssize_t i
+    cdef Py_ssize_t i, begin = 0, size
+    cdef real totals[reductions.BLOCK]
     cdef double total = 0
-    for i in range(rows):
-        total += scales[i] * reductions.total(shares + i * n, n, cap)
+    while begin < rows:
+        size = min(rows - begin, <Py_ssize_t>reductions.BLOCK)
+        reductions.total_of_rows(totals, shares + begin * n, size, n, cap)
+        for i in range(size):
+            total += scales[begin + i] * totals[i]
+        begin += size
     return total
 
 

@@ -8,8 +8,7 @@ Adding a loss: a code, its formula, a line in evaluate_head and in differentiate
 its name and its valid output activations in tables.pxi, and its twin in
 fastmlp/_reference/losses.py.
 """
-from libc.math cimport INFINITY
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 
 from fastmlp._kernels cimport activations, math, reductions
 from fastmlp._kernels.types cimport real
@@ -107,28 +106,34 @@ cdef inline void poisson(
         losses[i] = mean - y[i] * z[i] + (y[i] * math.log(y[i]) - y[i] if y[i] > 0 else <real>0)
 
 
+cdef inline void log_loss_softmax_of_block(
+    real* delta, real* losses, const real* z, const real* y, Py_ssize_t rows, Py_ssize_t n
+) noexcept nogil:
+    cdef Py_ssize_t i, at
+    cdef real largest[reductions.BLOCK]
+    cdef real totals[reductions.BLOCK]
+    cdef real logs[reductions.BLOCK]
+    activations.exponentiate_rows(delta, largest, totals, z, rows, n)
+    activations.divide_rows(delta, totals, rows, n)
+    for i in range(rows):
+        logs[i] = math.log(totals[i])
+    memset(losses, 0, rows * n * sizeof(real))
+    for i in range(rows):
+        at = i * n + <Py_ssize_t>y[i]
+        losses[at] = logs[i] + (largest[i] - z[at])
+        delta[at] -= <real>1
+
+
 cdef inline void log_loss_softmax(
     real* delta, real* losses, const real* z, const real* y, Py_ssize_t rows, Py_ssize_t n
 ) noexcept nogil:
     """−ln p_y = ln Σ exp(z) − z_y, p = softmax(z); δ = p − onehot(y). y holds indices."""
-    cdef Py_ssize_t i, j, target
-    cdef real largest, total
-    for i in range(rows):
-        largest = reductions.largest(z + i * n, n)
-        for j in range(n):
-            delta[i * n + j] = z[i * n + j] - largest
-            losses[i * n + j] = 0
-        target = <Py_ssize_t>y[i]
-        losses[i * n + target] = -delta[i * n + target]
-    activations.activate(delta, rows, n, activations.EXP)
-    for i in range(rows):
-        total = reductions.total(delta + i * n, n, <real>INFINITY)
-        target = <Py_ssize_t>y[i]
-        losses[i * n + target] += math.log(total)
-        total = <real>1 / total
-        for j in range(n):
-            delta[i * n + j] = delta[i * n + j] * total
-        delta[i * n + target] -= <real>1
+    cdef Py_ssize_t begin = 0, size
+    while begin < rows:
+        size = min(rows - begin, <Py_ssize_t>reductions.BLOCK)
+        log_loss_softmax_of_block(
+            delta + begin * n, losses + begin * n, z + begin * n, y + begin, size, n)
+        begin += size
 
 
 cdef inline void scale_rows(

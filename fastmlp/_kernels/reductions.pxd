@@ -5,6 +5,8 @@ from fastmlp._kernels.types cimport real
 
 cdef enum:
     LANES = 16
+    # Rows whose largest entries or totals are found together.
+    BLOCK = 64
 
 
 cdef inline real larger(real a, real b) noexcept nogil:
@@ -30,6 +32,22 @@ cdef inline real largest(const real* x, Py_ssize_t n) noexcept nogil:
     return result
 
 
+cdef inline void largest_of_rows(
+    real* out, const real* x, Py_ssize_t rows, Py_ssize_t n
+) noexcept nogil:
+    """out (rows,) = the largest of each row of x (rows, n): of short rows side by side."""
+    cdef Py_ssize_t i, j
+    if n >= LANES:
+        for i in range(rows):
+            out[i] = largest(x + i * n, n)
+        return
+    for i in range(rows):
+        out[i] = x[i * n]
+    for j in range(1, n):
+        for i in range(rows):
+            out[i] = larger(x[i * n + j], out[i])
+
+
 cdef inline real total(const real* x, Py_ssize_t n, real cap) noexcept nogil:
     """Σ min(x, cap); NaN stays NaN."""
     cdef real lanes[LANES]
@@ -47,3 +65,19 @@ cdef inline real total(const real* x, Py_ssize_t n, real cap) noexcept nogil:
     for j in range(LANES):
         result += lanes[j]
     return result
+
+
+cdef inline void total_of_rows(
+    real* out, const real* x, Py_ssize_t rows, Py_ssize_t n, real cap
+) noexcept nogil:
+    """out (rows,) = Σ min(x, cap) of each row of x (rows, n): of short rows side by side."""
+    cdef Py_ssize_t i, j
+    if n >= LANES:
+        for i in range(rows):
+            out[i] = total(x + i * n, n, cap)
+        return
+    for i in range(rows):
+        out[i] = 0
+    for j in range(n):
+        for i in range(rows):
+            out[i] += cap if x[i * n + j] > cap else x[i * n + j]
