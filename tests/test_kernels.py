@@ -817,6 +817,15 @@ def test_softmax_of_large_entries(dtype, module):
     np.testing.assert_allclose(a, [[0.5, 0.5, 0], [1 / 3, 1 / 3, 1 / 3]], rtol=1e-6)
 
 
+@pytest.mark.parametrize("module", [_kernels, _reference])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("n_classes", [2, 15, 16, 37])
+def test_softmax_finds_the_largest_entry_anywhere(n_classes, dtype, module):
+    a = 1e4 * np.eye(n_classes, dtype=dtype)
+    module.activate(a, ACTIVATIONS["softmax"])
+    np.testing.assert_array_equal(a, np.eye(n_classes))
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("n_classes", [1, 2, 15, 16, 37])
 def test_softmax_of_many_rows(n_classes, dtype):
