@@ -14,14 +14,12 @@ cdef inline real larger(real a, real b) noexcept nogil:
 
 
 cdef inline real largest(const real* x, Py_ssize_t n) noexcept nogil:
-    """max x, n at least 1."""
+    """max x, n at least LANES."""
     cdef real lanes[LANES]
     cdef Py_ssize_t i, j
     cdef real result = x[0]
     for i in range(n - n % LANES, n):
         result = larger(x[i], result)
-    if n < LANES:
-        return result
     for j in range(LANES):
         lanes[j] = x[j]
     for i in range(1, n // LANES):
@@ -49,14 +47,12 @@ cdef inline void largest_of_rows(
 
 
 cdef inline real total(const real* x, Py_ssize_t n, real cap) noexcept nogil:
-    """Σ min(x, cap); NaN stays NaN."""
+    """Σ min(x, cap), n at least LANES; NaN stays NaN."""
     cdef real lanes[LANES]
     cdef Py_ssize_t i, j
     cdef real result = 0
     for i in range(n - n % LANES, n):
         result += cap if x[i] > cap else x[i]
-    if n < LANES:
-        return result
     for j in range(LANES):
         lanes[j] = 0
     for i in range(n // LANES):
