@@ -5,6 +5,7 @@ The layout is the contract between Python and the kernels; docs/contracts.md dra
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise, zip_longest
 
 import numpy as np
 
@@ -89,16 +90,18 @@ def build_layers(
     spread : bool, default=False
         Whether every hidden layer keeps z and σ(z) apart, as Hessian products need.
     """
-    layers = np.zeros(len(layer_sizes) - 1, dtype=LAYER)
-    layers["n_in"], layers["n_out"] = layer_sizes[:-1], layer_sizes[1:]
-    layers["activation"] = [_kernels.ACTIVATIONS[name] for name in activations]
-    if len(dropout) > 0:
-        layers["dropout"][:-1] = dropout
-    _place_parameters(layers, batch_norm)
+    layers = [
+        dict.fromkeys(LAYER.names, -1)
+        | {"n_in": n_in, "n_out": n_out, "activation": _kernels.ACTIVATIONS[name]}
+        for (n_in, n_out), name in zip(pairwise(layer_sizes), activations, strict=True)
+    ]
+    for layer, rate in zip_longest(layers, dropout, fillvalue=0.0):
+        layer["dropout"] = rate
+    _place_parameters(layers, layers[:-1] if batch_norm else [])
     apart = [name in _kernels.SLOPES_OF_Z or spread for name in activations]
     apart[-1] = False
     _place_blocks(layers, apart, n_targets + 1 + layer_sizes[-1])
-    return layers
+    return np.array([tuple(layer.values()) for layer in layers], dtype=LAYER)
 
 
 def count_params(layers: np.ndarray) -> int:
@@ -113,18 +116,23 @@ def count_stats(layers: np.ndarray) -> int:
     return 2 * int(layers["n_out"][layers["normalized"] >= 0].sum())
 
 
-def _place_parameters(layers: np.ndarray, batch_norm: bool) -> None:
-    n_out, n_weights = layers["n_out"], layers["n_in"] * layers["n_out"]
-    layers["weights"] = np.cumsum(n_weights) - n_weights
-    layers["biases"] = n_weights.sum() + np.cumsum(n_out) - n_out
-    layers["gammas"] = layers["running"] = layers["normalized"] = -1
-    if batch_norm:
-        before = (np.cumsum(n_out) - n_out)[:-1]
-        layers["gammas"][:-1] = n_weights.sum() + n_out.sum() + before
-        layers["running"][:-1] = 2 * before
+def _place_parameters(layers: Sequence[dict], normalized: Sequence[dict]) -> None:
+    """All weights, then all biases, then the γ of normalised layers."""
+    place = running = 0
+    for layer in layers:
+        layer["weights"] = place
+        place += layer["n_in"] * layer["n_out"]
+    for layer in layers:
+        layer["biases"] = place
+        place += layer["n_out"]
+    for layer in normalized:
+        layer["gammas"], layer["running"] = place, running
+        place += layer["n_out"]
+        running += 2 * layer["n_out"]
 
 
-def _place_blocks(layers: np.ndarray, apart: Sequence[bool], column: int) -> None:
+def _place_blocks(layers: Sequence[dict], apart: Sequence[bool], column: int) -> None:
+    """A layer's columns side by side, those of the layers one after the other."""
     for layer, z_apart in zip(layers, apart, strict=True):
         n_out = layer["n_out"]
         if layer["gammas"] >= 0:
