@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,9 @@ from bench.worker import WorkerError, run_worker, thread_counts
 
 # A spread that means that something else ran on the machine.
 UNSTEADY = 1.25
+# A machine is not the same from minute to minute: the samples of a shape are taken in
+# so many rounds, each through all peers, so that a slow minute is everyone's.
+ROUNDS = 3
 
 
 def work(job: dict) -> dict:
@@ -35,7 +39,7 @@ def work(job: dict) -> dict:
     if not np.isfinite(flatten(*trainee.params())).all():
         return {"refused": "the parameters did not stay finite"}
     return {
-        "us": summarize([epoch / problem.shape.n_steps for epoch in epochs], 1e-6),
+        "seconds": [epoch / problem.shape.n_steps for epoch in epochs],
         "agreement": agreement,
         "versions": peer.versions(),
         "pools": describe_pools(),
@@ -43,20 +47,56 @@ def work(job: dict) -> dict:
 
 
 def measure_peer(shape: Shape, peer: str, n_threads: int, sampling: dict) -> dict:
-    """Let a worker measure, and say what came of it."""
+    """Let a worker take samples, or say why it has none."""
     job = {"peer": peer, "shape": asdict(shape)} | sampling
     try:
         outcome = run_worker("steps", n_threads, **job)
     except WorkerError as error:
         outcome = {"refused": str(error)}
+    return outcome | {"n_threads": n_threads}
+
+
+def join_rounds(rounds: list[dict]) -> dict:
+    """Return what came of all rounds with a peer: their samples together."""
+    if refused := [outcome for outcome in rounds if "refused" in outcome]:
+        return refused[0]
+    samples = [second for outcome in rounds for second in outcome["seconds"]]
+    return rounds[0] | {"us": summarize(samples, 1e-6)}
+
+
+def say(shape: Shape, peer: str, outcome: dict) -> None:
+    """Tell what came of a peer with some number of threads."""
     if "us" in outcome:
         us = outcome["us"]
         said = f"{us['median']:.1f} µs a step ({us['min']:.1f} to {us['max']:.1f})"
         said += ", unsteady" if us["max"] > UNSTEADY * us["min"] else ""
     else:
         said = f"refused: {outcome['refused']}"
-    print(f"{shape.name} {peer} threads={n_threads} {said}", file=sys.stderr)
-    return outcome | {"n_threads": n_threads}
+    print(f"{shape.name} {peer} threads={outcome['n_threads']} {said}", file=sys.stderr)
+
+
+def measure_shape(
+    shape: Shape, peers: list[str], threads: Sequence[int], repeats: int, seconds: float
+) -> dict[str, list[dict]]:
+    """Return what came of each peer, with each number of threads."""
+    combinations = list(product(peers, threads))
+    rounds: dict[tuple[str, int], list[dict]] = {pair: [] for pair in combinations}
+    for samples in split_evenly(repeats, ROUNDS):
+        sampling = {"repeats": samples, "seconds": seconds}
+        for peer, n_threads in combinations:
+            rounds[peer, n_threads].append(
+                measure_peer(shape, peer, n_threads, sampling)
+            )
+    outcomes: dict[str, list[dict]] = {peer: [] for peer in peers}
+    for peer, n_threads in combinations:
+        outcomes[peer].append(join_rounds(rounds[peer, n_threads]))
+        say(shape, peer, outcomes[peer][-1])
+    return outcomes
+
+
+def split_evenly(n: int, parts: int) -> list[int]:
+    """Return n as a sum of that many numbers, or of ones."""
+    return [n // parts + (i < n % parts) for i in range(min(n, parts))]
 
 
 def make_row(shape: Shape, peer: str, measured: list[dict], machine: dict) -> dict:
@@ -136,11 +176,10 @@ def measure_shapes(
     rows: list[dict] = []
     versions: dict[str, str] = {}
     refused = False
-    sampling = {"repeats": repeats, "seconds": seconds}
     for shape in shapes:
         of_shape = []
-        for peer in peers:
-            outcomes = [measure_peer(shape, peer, n, sampling) for n in machine]
+        of_peers = measure_shape(shape, peers, list(machine), repeats, seconds)
+        for peer, outcomes in of_peers.items():
             refused |= any("refused" in outcome for outcome in outcomes)
             if measured := [outcome for outcome in outcomes if "us" in outcome]:
                 of_shape.append(make_row(shape, peer, measured, machine))

@@ -5,30 +5,28 @@ The layout is the contract between Python and the kernels; docs/contracts.md dra
 
 import math
 from collections.abc import Sequence
-from itertools import pairwise, zip_longest
+from itertools import pairwise
 
 import numpy as np
 
 from fastmlp import _kernels
 
 # −1: the layer has none.
-LAYER = np.dtype(
-    [
-        ("n_in", np.intp),
-        ("n_out", np.intp),
-        ("weights", np.intp),
-        ("biases", np.intp),
-        ("gammas", np.intp),
-        ("running", np.intp),
-        ("normalized", np.intp),
-        ("z", np.intp),
-        ("a", np.intp),
-        ("outputs", np.intp),
-        ("deltas", np.intp),
-        ("activation", np.intp),
-        ("dropout", np.float64),
-    ]
+_INTEGERS = (
+    "n_in",
+    "n_out",
+    "weights",
+    "biases",
+    "gammas",
+    "running",
+    "normalized",
+    "z",
+    "a",
+    "outputs",
+    "deltas",
+    "activation",
 )
+LAYER = np.dtype([*((name, np.intp) for name in _INTEGERS), ("dropout", np.float64)])
 
 OBJECTIVE = np.dtype(
     [
@@ -90,13 +88,15 @@ def build_layers(
     spread : bool, default=False
         Whether every hidden layer keeps z and σ(z) apart, as Hessian products need.
     """
+    rates = [*(dropout or [0.0] * (len(layer_sizes) - 2)), 0.0]
     layers = [
-        dict.fromkeys(LAYER.names, -1)
+        dict.fromkeys(_INTEGERS, -1)
         | {"n_in": n_in, "n_out": n_out, "activation": _kernels.ACTIVATIONS[name]}
-        for (n_in, n_out), name in zip(pairwise(layer_sizes), activations, strict=True)
+        | {"dropout": rate}
+        for (n_in, n_out), name, rate in zip(
+            pairwise(layer_sizes), activations, rates, strict=True
+        )
     ]
-    for layer, rate in zip_longest(layers, dropout, fillvalue=0.0):
-        layer["dropout"] = rate
     _place_parameters(layers, layers[:-1] if batch_norm else [])
     apart = [name in _kernels.SLOPES_OF_Z or spread for name in activations]
     apart[-1] = False

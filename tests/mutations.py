@@ -1819,11 +1819,17 @@ TABLE = """
 -             column += n_out
 + layer["normalized"] = column
 * gammas_overlap_biases
-- n_weights.sum() + n_out.sum() + before
-+ n_weights.sum() + before
+- layer["gammas"], layer["running"] = place, running
++ layer["gammas"], layer["running"] = place - layer["n_out"], running
 * running_variances_overlap_means
-- layers["running"][:-1] = 2 * before
-+ layers["running"][:-1] = before
+- running += 2 * layer["n_out"]
++ running += layer["n_out"]
+* weights_of_two_layers_overlap
+- place += layer["n_in"] * layer["n_out"]
++ place += layer["n_out"]
+* inputs_dropped_like_units
+- {"dropout": rate}
++ {"dropout": rates[0]}
 
 * arena_without_room_for_halves
 - return n_gathered + _kernels.count_halves(layers, capacity)
