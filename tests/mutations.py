@@ -1827,9 +1827,9 @@ TABLE = """
 * weights_of_two_layers_overlap
 - place += layer["n_in"] * layer["n_out"]
 + place += layer["n_out"]
-* inputs_dropped_like_units
+* no_unit_dropped
 - {"dropout": rate}
-+ {"dropout": rates[0]}
++ {"dropout": 0.0}
 
 * arena_without_room_for_halves
 - return n_gathered + _kernels.count_halves(layers, capacity)
