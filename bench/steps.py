@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
-from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -39,59 +38,56 @@ def work(job: dict) -> dict:
     if not np.isfinite(flatten(*trainee.params())).all():
         return {"refused": "the parameters did not stay finite"}
     return {
-        "seconds": [epoch / problem.shape.n_steps for epoch in epochs],
+        "samples": [epoch / problem.shape.n_steps for epoch in epochs],
         "agreement": agreement,
         "versions": peer.versions(),
         "pools": describe_pools(),
     }
 
 
-def measure_peer(shape: Shape, peer: str, n_threads: int, sampling: dict) -> dict:
-    """Let a worker take samples, or say why it has none."""
-    job = {"peer": peer, "shape": asdict(shape)} | sampling
+def measure_peer(
+    shape: Shape, peer: str, n_threads: int, repeats: int, seconds: float
+) -> dict:
+    """Let a worker take samples, and say what came of it."""
+    job = {"peer": peer, "shape": asdict(shape), "repeats": repeats, "seconds": seconds}
     try:
         outcome = run_worker("steps", n_threads, **job)
     except WorkerError as error:
         outcome = {"refused": str(error)}
-    return outcome | {"n_threads": n_threads}
-
-
-def join_rounds(rounds: list[dict]) -> dict:
-    """Return what came of all rounds with a peer: their samples together."""
-    if refused := [outcome for outcome in rounds if "refused" in outcome]:
-        return refused[0]
-    samples = [second for outcome in rounds for second in outcome["seconds"]]
-    return rounds[0] | {"us": summarize(samples, 1e-6)}
-
-
-def say(shape: Shape, peer: str, outcome: dict) -> None:
-    """Tell what came of a peer with some number of threads."""
-    if "us" in outcome:
-        us = outcome["us"]
+    if "samples" in outcome:
+        us = summarize(outcome["samples"], 1e-6)
         said = f"{us['median']:.1f} µs a step ({us['min']:.1f} to {us['max']:.1f})"
         said += ", unsteady" if us["max"] > UNSTEADY * us["min"] else ""
     else:
         said = f"refused: {outcome['refused']}"
-    print(f"{shape.name} {peer} threads={outcome['n_threads']} {said}", file=sys.stderr)
+    print(f"{shape.name} {peer} threads={n_threads} {said}", file=sys.stderr)
+    return outcome | {"n_threads": n_threads}
+
+
+def join_rounds(outcomes: Sequence[dict]) -> dict:
+    """Return what came of a measurement in all rounds: its samples together."""
+    if refused := [outcome for outcome in outcomes if "refused" in outcome]:
+        return refused[0]
+    samples = [sample for outcome in outcomes for sample in outcome["samples"]]
+    return outcomes[0] | {"us": summarize(samples, 1e-6)}
 
 
 def measure_shape(
     shape: Shape, peers: list[str], threads: Sequence[int], repeats: int, seconds: float
 ) -> dict[str, list[dict]]:
     """Return what came of each peer, with each number of threads."""
-    combinations = list(product(peers, threads))
-    rounds: dict[tuple[str, int], list[dict]] = {pair: [] for pair in combinations}
-    for samples in split_evenly(repeats, ROUNDS):
-        sampling = {"repeats": samples, "seconds": seconds}
-        for peer, n_threads in combinations:
-            rounds[peer, n_threads].append(
-                measure_peer(shape, peer, n_threads, sampling)
-            )
-    outcomes: dict[str, list[dict]] = {peer: [] for peer in peers}
-    for peer, n_threads in combinations:
-        outcomes[peer].append(join_rounds(rounds[peer, n_threads]))
-        say(shape, peer, outcomes[peer][-1])
-    return outcomes
+    rounds = [
+        {
+            (peer, n): measure_peer(shape, peer, n, m, seconds)
+            for peer in peers
+            for n in threads
+        }
+        for m in split_evenly(repeats, ROUNDS)
+    ]
+    return {
+        peer: [join_rounds([of_all[peer, n] for of_all in rounds]) for n in threads]
+        for peer in peers
+    }
 
 
 def split_evenly(n: int, parts: int) -> list[int]:

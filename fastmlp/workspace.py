@@ -91,8 +91,12 @@ def build_layers(
     rates = [*(dropout or [0.0] * (len(layer_sizes) - 2)), 0.0]
     layers = [
         dict.fromkeys(_INTEGERS, -1)
-        | {"n_in": n_in, "n_out": n_out, "activation": _kernels.ACTIVATIONS[name]}
-        | {"dropout": rate}
+        | {
+            "n_in": n_in,
+            "n_out": n_out,
+            "activation": _kernels.ACTIVATIONS[name],
+            "dropout": rate,
+        }
         for (n_in, n_out), name, rate in zip(
             pairwise(layer_sizes), activations, rates, strict=True
         )

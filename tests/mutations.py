@@ -1828,8 +1828,8 @@ TABLE = """
 - place += layer["n_in"] * layer["n_out"]
 + place += layer["n_out"]
 * no_unit_dropped
-- {"dropout": rate}
-+ {"dropout": 0.0}
+- "dropout": rate,
++ "dropout": 0.0,
 
 * arena_without_room_for_halves
 - return n_gathered + _kernels.count_halves(layers, capacity)
