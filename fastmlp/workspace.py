@@ -48,15 +48,17 @@ _WORTH_ALIGNING = 1000
 
 
 def aligned_empty(shape: int | tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-    """An uninitialised C-contiguous array that begins on a 64-byte boundary."""
-    size = shape if isinstance(shape, int) else math.prod(shape)
-    raw = np.empty(size * dtype.itemsize + _ALIGNMENT, dtype=np.uint8)
+    """An uninitialised vector or matrix whose rows begin on 64-byte boundaries."""
+    *n_rows, size = (shape,) if isinstance(shape, int) else shape
+    row = -(-size * dtype.itemsize // _ALIGNMENT) * _ALIGNMENT
+    raw = np.empty(math.prod(n_rows) * row + _ALIGNMENT, dtype=np.uint8)
     address, _ = raw.__array_interface__["data"]
-    return np.ndarray(shape, dtype, raw, -address % _ALIGNMENT)
+    strides = (*(row for _ in n_rows), dtype.itemsize)
+    return np.ndarray((*n_rows, size), dtype, raw, -address % _ALIGNMENT, strides)
 
 
 def aligned_copy(array: np.ndarray) -> np.ndarray:
-    """A copy that begins on a 64-byte boundary."""
+    """A copy whose rows begin on 64-byte boundaries."""
     copy = aligned_empty(array.shape, array.dtype)
     copy[...] = array
     return copy

@@ -164,5 +164,5 @@ def build_numbers(loss, n_out, dtype=float):
 
 
 def build_slots(optimizer, n_params, dtype=float):
-    """Optimizer state before the first step."""
-    return np.zeros((SLOTS[optimizer], n_params), dtype)
+    """Optimizer state before the first step, its rows apart from one another."""
+    return np.zeros((SLOTS[optimizer], n_params + 3), dtype)[:, :n_params]

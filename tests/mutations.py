@@ -1284,7 +1284,7 @@ TABLE = """
 - layer.n_in, layer.n_out, 1, span.accumulate,
 + layer.n_in, layer.n_out, 1, True,
 * second_slot_on_the_first
-- (job.n_params if job.n_slots > 1 else 0)
+- (job.slot_row if job.n_slots > 1 else 0)
 + 0
 * every_unit_on_the_first_slots
 - <real*>job.slots + begin
@@ -1700,6 +1700,12 @@ TABLE = """
 * bias_offset_unchecked
 - if outside(layer.biases, layer.n_out, n_params):
 + if False:
+* gaps_in_slots_unchecked
+- if slots.strides[1] != sizeof(real):
++ if False:
+* slots_taken_for_adjacent
+- slots.strides[0] // <Py_ssize_t>sizeof(real)
++ params.shape[0]
 * order_checked_off_by_one
 - inside &= 0 <= order[i] < n_rows
 + inside &= 0 <= order[i] <= n_rows
@@ -1806,8 +1812,11 @@ TABLE = """
 - layer["deltas"] = column + n_out
 + layer["deltas"] = column
 * not_aligned
-- raw, -address % _ALIGNMENT)
-+ raw, 8 - address % 8)
+- raw, -address % _ALIGNMENT, strides)
++ raw, 8 - address % 8, strides)
+* second_row_not_aligned
+- -(-size * dtype.itemsize // _ALIGNMENT) * _ALIGNMENT
++ size * dtype.itemsize
 * z_overwritten_by_a
 - column += n_out if z_apart else 0
 + column += 0

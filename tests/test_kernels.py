@@ -769,6 +769,13 @@ def test_buffers_are_checked(change, message):
         case.train(_kernels, order, 5, 5, arena)
 
 
+def test_slots_with_gaps_between_entries_are_refused():
+    case = Case([3, 3], "relu", ("log_loss", "softmax"), "adam", "float64")
+    case.slots = np.zeros((12, 2)).T
+    with pytest.raises(ValueError, match="side by side"):
+        case.train(_kernels, np.arange(13), 5, 5, case.arena(5))
+
+
 def test_mixed_types_are_refused():
     case = Case([3, 2], "relu", ("squared_error", "identity"), "sgd", "float64")
     case.X = case.X.astype(np.float32)

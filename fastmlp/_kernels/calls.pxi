@@ -145,7 +145,7 @@ cdef int check_order(const Py_ssize_t[::1] order, Py_ssize_t n_rows) except -1:
 
 
 cdef int check_optimizer(
-    const Rule[::1] rule, const real[:, ::1] slots, Py_ssize_t n_params, Py_ssize_t n_grads
+    const Rule[::1] rule, const real[:, :] slots, Py_ssize_t n_params, Py_ssize_t n_grads
 ) except -1:
     if n_grads != n_params:
         raise ValueError("grads and params have different sizes")
@@ -155,6 +155,8 @@ cdef int check_optimizer(
         raise ValueError("seed must not be negative")
     if slots.shape[0] != list(SLOTS.values())[rule[0].optimizer] or slots.shape[1] != n_params:
         raise ValueError("slots have the wrong shape")
+    if slots.strides[1] != sizeof(real):
+        raise ValueError("the entries of a slot must lie side by side")
     return 0
 
 
@@ -346,7 +348,7 @@ def multiply_hessian(
 
 
 def train(
-    real[::1] params, real[::1] stats, real[::1] grads, real[:, ::1] slots, Rule[::1] rule,
+    real[::1] params, real[::1] stats, real[::1] grads, real[:, :] slots, Rule[::1] rule,
     real[::1] arena, X, const real[:, ::1] Y, const real[::1] sample_weight,
     const Py_ssize_t[::1] order, layers, const Objective[::1] objective,
     const real[::1] numbers, Py_ssize_t batch_size, Py_ssize_t capacity, Crew crew=None,
@@ -376,6 +378,7 @@ def train(
     job.grads = &grads[0]
     job.slots = &slots[0, 0] if slots.shape[0] > 0 else NULL
     job.n_slots = slots.shape[0]
+    job.slot_row = slots.strides[0] // <Py_ssize_t>sizeof(real)
     job.rule = &rule[0]
     job.order = &order[0]
     job.n_rows = order.shape[0]

@@ -295,7 +295,7 @@ cdef inline void update_range(
 ) noexcept nogil:
     """One step of n parameters from begin on."""
     cdef real* slots = <real*>job.slots + begin
-    cdef real* second = slots + (job.n_params if job.n_slots > 1 else 0)
+    cdef real* second = slots + (job.slot_row if job.n_slots > 1 else 0)
     optimizers.update(params + begin, <const real*>job.grads + begin, slots, second, n, step)
 
 

@@ -37,6 +37,7 @@ cdef struct Job:
     Py_ssize_t n_layers
     Py_ssize_t n_params
     Py_ssize_t n_slots
+    Py_ssize_t slot_row  # entries from one slot to the next
     Py_ssize_t n_targets
     Py_ssize_t n_rows
     Py_ssize_t batch_size
@@ -201,8 +202,11 @@ cdef inline Py_ssize_t count_columns(const Job* job) noexcept nogil:
 
 
 cdef inline Py_ssize_t unit_rows(const Layer* layer) noexcept nogil:
-    """Rows of W in a unit of update."""
-    return max(<Py_ssize_t>1, UNIT // layer.n_out)
+    """Rows of W in a unit of update: where there are as many, those of whole lines."""
+    cdef Py_ssize_t rows = max(<Py_ssize_t>1, UNIT // layer.n_out), whole = LINE
+    while whole > 1 and layer.n_out * whole // 2 % LINE == 0:
+        whole //= 2
+    return rows - rows % whole if rows >= whole else rows
 
 
 cdef inline Py_ssize_t units_of(const Layer* layer) noexcept nogil:

@@ -11,7 +11,7 @@ from fastmlp._kernels.types cimport real
 
 cdef extern from *:
     """
-    #ifdef __AVX512F__
+    #ifdef __AMX_TILE__
     #define DIVIDER_IS_SLOW 1
     #else
     #define DIVIDER_IS_SLOW 0
@@ -86,8 +86,8 @@ cdef inline real reciprocal(real x) noexcept nogil:
 
 
 cdef inline real divide(real a, real x) noexcept nogil:
-    """a/x of a positive normal x, in a loop that also takes a root: with vectors of
-    AVX-512 it would wait for the divider, which shorter ones pass in a third of the time."""
+    """a/x of a positive normal x, in a loop that also takes a root: on the processors with
+    a matrix unit it would wait for the divider."""
     return a * reciprocal(x) if DIVIDER_IS_SLOW else a / x
 
 

@@ -188,7 +188,7 @@ def sum_magnitudes(const real[::1] x):
 
 
 def update(
-    real[::1] params, const real[::1] grads, real[:, ::1] slots, const Rule[::1] rule,
+    real[::1] params, const real[::1] grads, real[:, :] slots, const Rule[::1] rule,
     double l1, double l2, double shrink, double scale,
 ):
     """One optimizer step with g = scale (grads + l1 sign params + l2 params), params
