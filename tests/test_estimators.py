@@ -784,6 +784,13 @@ def test_a_warm_start_hands_nothing_to_another_solver():
     assert (later.slots == 0).all()
 
 
+def test_every_slot_begins_on_a_cache_line():
+    adam = Optimizer("adam", 21, "float32")
+    for slots in (adam.slots, adam.copy().slots):
+        assert slots.shape == (2, 21)
+        assert [row.ctypes.data % 64 for row in slots] == [0, 0]
+
+
 def test_overfitting_is_dated_once_and_by_scores_that_rise_by_tol():
     overfitting = Overfitting(tol=0.1, patience=1)
     for epoch, score in enumerate([0.5, 0.55, 0.58, 0.9, 0.5, 0.5], start=1):
