@@ -1286,6 +1286,12 @@ TABLE = """
 * second_slot_on_the_first
 - (job.slot_row if job.n_slots > 1 else 0)
 + 0
+* parameters_before_a_line_left_out
+- if head > 0:
+-         update_piece(params, job, begin, head, step)
+* parameters_behind_a_line_left_out
+- update_piece(params, job, begin + head, n - head, step)
++ update_piece(params, job, begin + head, n - LINE if head > 0 else n, step)
 * every_unit_on_the_first_slots
 - <real*>job.slots + begin
 + <real*>job.slots

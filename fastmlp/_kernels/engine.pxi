@@ -290,13 +290,23 @@ cdef inline void bias_gradient(
             job.layers[l].n_out, span.accumulate)
 
 
-cdef inline void update_range(
+cdef inline void update_piece(
     real* params, const Job* job, Py_ssize_t begin, Py_ssize_t n, const Coefficients* step
 ) noexcept nogil:
     """One step of n parameters from begin on."""
     cdef real* slots = <real*>job.slots + begin
     cdef real* second = slots + (job.slot_row if job.n_slots > 1 else 0)
     optimizers.update(params + begin, <const real*>job.grads + begin, slots, second, n, step)
+
+
+cdef inline void update_range(
+    real* params, const Job* job, Py_ssize_t begin, Py_ssize_t n, const Coefficients* step
+) noexcept nogil:
+    """One step of n parameters from begin on: what stands before a line by itself."""
+    cdef Py_ssize_t head = min(n, (LINE - begin % LINE) % LINE)
+    if head > 0:
+        update_piece(params, job, begin, head, step)
+    update_piece(params, job, begin + head, n - head, step)
 
 
 cdef inline Share unit_range(const Layer* layer, Py_ssize_t unit) noexcept nogil:

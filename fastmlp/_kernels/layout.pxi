@@ -202,11 +202,8 @@ cdef inline Py_ssize_t count_columns(const Job* job) noexcept nogil:
 
 
 cdef inline Py_ssize_t unit_rows(const Layer* layer) noexcept nogil:
-    """Rows of W in a unit of update: where there are as many, those of whole lines."""
-    cdef Py_ssize_t rows = max(<Py_ssize_t>1, UNIT // layer.n_out), whole = LINE
-    while whole > 1 and layer.n_out * whole // 2 % LINE == 0:
-        whole //= 2
-    return rows - rows % whole if rows >= whole else rows
+    """Rows of W in a unit of update."""
+    return max(<Py_ssize_t>1, UNIT // layer.n_out)
 
 
 cdef inline Py_ssize_t units_of(const Layer* layer) noexcept nogil:
