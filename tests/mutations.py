@@ -1284,8 +1284,8 @@ TABLE = """
 - layer.n_in, layer.n_out, 1, span.accumulate,
 + layer.n_in, layer.n_out, 1, True,
 * second_slot_on_the_first
-- (job.slot_row if job.n_slots > 1 else 0)
-+ 0
+- slots + job.second_slot
++ slots
 * parameters_before_a_line_left_out
 - if head > 0:
 -         update_piece(params, job, begin, head, step)

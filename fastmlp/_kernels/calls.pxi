@@ -377,8 +377,7 @@ def train(
         return total
     job.grads = &grads[0]
     job.slots = &slots[0, 0] if slots.shape[0] > 0 else NULL
-    job.n_slots = slots.shape[0]
-    job.slot_row = slots.strides[0] // <Py_ssize_t>sizeof(real)
+    job.second_slot = slots.strides[0] // <Py_ssize_t>sizeof(real) if slots.shape[0] > 1 else 0
     job.rule = &rule[0]
     job.order = &order[0]
     job.n_rows = order.shape[0]

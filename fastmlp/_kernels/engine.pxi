@@ -295,8 +295,8 @@ cdef inline void update_piece(
 ) noexcept nogil:
     """One step of n parameters from begin on."""
     cdef real* slots = <real*>job.slots + begin
-    cdef real* second = slots + (job.slot_row if job.n_slots > 1 else 0)
-    optimizers.update(params + begin, <const real*>job.grads + begin, slots, second, n, step)
+    optimizers.update(
+        params + begin, <const real*>job.grads + begin, slots, slots + job.second_slot, n, step)
 
 
 cdef inline void update_range(

@@ -4,7 +4,8 @@ cdef enum:
     # Parameters of a unit of update, about: with gradient and two slots 8 KiB of
     # float32, so the penalty's pass and the update's find them in the nearest cache.
     UNIT = 512
-    # Columns that threads are given whole multiples of: a cache line of float32.
+    # A cache line of float32: columns that threads are given whole multiples of, and
+    # where the bulk of an update begins.
     LINE = 16
     # Rows of a block from which on a gradient may be found in halves: products of
     # fewer than half as many would lose what two threads gain.
@@ -36,8 +37,7 @@ cdef struct Job:
     Py_ssize_t item_size  # bytes of a number
     Py_ssize_t n_layers
     Py_ssize_t n_params
-    Py_ssize_t n_slots
-    Py_ssize_t slot_row  # entries from one slot to the next
+    Py_ssize_t second_slot  # where it begins behind the first; 0: there is none
     Py_ssize_t n_targets
     Py_ssize_t n_rows
     Py_ssize_t batch_size
