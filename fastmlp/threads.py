@@ -77,9 +77,10 @@ class Pace:
     A crew is slower than its first thread alone where another process holds a core.
     The bits are the same, so training may change between them at any time. It keeps to
     the faster by the median of their last slices of work, for any slice may be slow by
-    chance. After a while it tries the other, until that is slower; the while is short
-    after a change and grows from trial to trial. Short slices are taken together: one
-    alone would tell how a crew wakes up.
+    chance. After a while it tries the other, until that is slower than the best of
+    them: at the beginning most may be slow by chance. The while is short after a change
+    and grows from trial to trial. Short slices are taken together: one alone would tell
+    how a crew wakes up.
 
     Parameters
     ----------
@@ -141,7 +142,9 @@ class Pace:
         mine, others = self._paces[self._chosen], self._paces[1 - self._chosen]
         if not others:
             return False
-        return (mine[-1] if self._tries else median(mine)) > median(others)
+        if self._tries:
+            return mine[-1] > min(others)
+        return median(mine) > median(others)
 
 
 @contextmanager

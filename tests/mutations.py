@@ -2062,6 +2062,12 @@ TABLE = """
 * one_slow_slice_believed
 - N_REMEMBERED = 3
 + N_REMEMBERED = 1
+* trial_won_against_slow_slices
+- mine[-1] > min(others)
++ mine[-1] > median(others)
+* trial_told_by_slices_before_it
+- mine[-1] > min(others)
++ median(mine) > min(others)
 * pace_never_tries
 - self._tries, self._left = True, self.N_REMEMBERED
 -             self._chosen = 1 - self._chosen

@@ -114,6 +114,16 @@ def test_pace_forgives_one_slow_slice(slow):
     assert pace.crew == slow
 
 
+def test_a_crew_that_began_slowly_is_not_given_up():
+    """Others may hold a core while it begins; one fast slice shows what it can."""
+    pace = Pace("crew")
+    for seconds in (9.0, 9.0, 1.0):
+        pace.record(10, seconds)
+    assert pace.crew is None
+    pace.record(10, 2.0)
+    assert pace.crew == "crew"
+
+
 def test_pace_without_a_crew():
     pace = Pace(None)
     pace.record(10, 1.0)
