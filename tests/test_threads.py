@@ -93,6 +93,14 @@ def test_a_change_is_tried_again_soon(crew_seconds):
     assert {9, 17, 33} <= {*np.diff(trials).tolist()}
 
 
+def test_a_trial_is_judged_by_its_own_slices():
+    """Not by those of the trial before: what made the crew slow then may be over."""
+    pace = Pace("crew")
+    find_slices_of(None, pace, 30, {"crew": 3.0, None: 2.0})
+    trial = find_slices_of("crew", pace, 100, {"crew": 1.0, None: 2.0})
+    assert np.diff(trial)[:3].tolist() == [1, 1, 1]
+
+
 def test_short_slices_are_judged_together():
     """The first slice of a crew that was asleep tells how it wakes up."""
     pace = Pace("crew")
