@@ -145,6 +145,34 @@ def measure_fit(estimator: str, repeats: int) -> list[dict]:
     ]
 
 
+# -- going on
+
+
+def measure_partial_fit(estimator: str, repeats: int) -> list[dict]:
+    """Time partial_fit of one row and of a hundred."""
+    X, y = load_small(estimator)
+    ours, theirs = make_pair(estimator)
+    classes = {"classes": np.unique(y)} if estimator == "MLPClassifier" else {}
+    check_close(
+        estimator,
+        ours.partial_fit(X, y, **classes).coefs_[0],
+        theirs.partial_fit(X, y, **classes).coefs_[0],
+        TOLERANCE["float64"],
+    )
+    rows = []
+    for n in (1, N_ROWS):
+        us, theirs_us = (
+            median_us(partial(model.partial_fit, X[:n], y[:n]), repeats)
+            for model in (ours, theirs)
+        )
+        name = f"partial_fit {n} × {N_COLUMNS}, {estimator}"
+        rows += [
+            inform(f"{name}, scikit-learn", "µs", theirs_us),
+            at_most(name, "µs", us, theirs_us),
+        ]
+    return rows
+
+
 # -- one row
 
 
@@ -246,6 +274,7 @@ def measure_bulk_memory(units: list[int], repeats: int) -> list[dict]:
 
 PARTS = {
     "fit": (measure_fit, ("MLPClassifier", "MLPRegressor")),
+    "partial_fit": (measure_partial_fit, ("MLPClassifier", "MLPRegressor")),
     "row": (measure_row, ("float64", "float32")),
     "bulk": (measure_bulk, BULK_UNITS),
     "bulk memory": (measure_bulk_memory, BULK_UNITS),

@@ -119,11 +119,11 @@ class Optimizer:
     def go_on_from(self, earlier: Optimizer) -> None:
         """Take over another's slots, steps and, unless η₀ was changed, its η.
 
-        Another kind of optimizer has nothing to hand over.
+        It is left as it is. Another kind of optimizer has nothing to hand over.
         """
         if earlier.name != self.name:
             return
-        self.slots = earlier.slots
+        self.slots[...] = earlier.slots
         self.rule["t"] = earlier.rule["t"]
         if earlier.initial_learning_rate == self.initial_learning_rate:
             self.learning_rate = earlier.learning_rate

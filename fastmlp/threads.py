@@ -23,6 +23,8 @@ LEAST_WORK = 300_000
 LEAST_WORK_OF_A_NEW_THREAD = 100_000_000
 # Rows whose products take as long as the update of the weights.
 ROWS_OF_AN_UPDATE = 7
+# Products with each weight in a step, where a prediction has one.
+PRODUCTS_OF_A_STEP = 3
 
 
 def count_threads(layers: np.ndarray, batch_size: int) -> int:
@@ -31,14 +33,23 @@ def count_threads(layers: np.ndarray, batch_size: int) -> int:
     ``OMP_NUM_THREADS`` and ``OPENBLAS_NUM_THREADS`` are limits, as they are for BLAS;
     joblib sets them in its workers, so that nested parallelism does not crowd.
     """
-    work = (batch_size + ROWS_OF_AN_UPDATE) * int(layers["n_in"] @ layers["n_out"])
-    if not _kernels.THREADS or work < LEAST_WORK:
+    if not _kernels.THREADS or _work_of_a_step(layers, batch_size) < LEAST_WORK:
         return 1
     limits = [_count_processors()]
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         if os.environ.get(name, "").isdecimal():
             limits.append(int(os.environ[name]))
     return max(1, min(limits))
+
+
+def count_crew(layers: np.ndarray, batch_size: int, n_steps: int) -> int:
+    """Threads worth starting for that many steps: one where they are over before
+    another has begun.
+    """
+    work = PRODUCTS_OF_A_STEP * n_steps * _work_of_a_step(layers, batch_size)
+    if work < LEAST_WORK_OF_A_NEW_THREAD:
+        return 1
+    return count_threads(layers, batch_size)
 
 
 def share_rows(n_rows: int, layers: np.ndarray, block_rows: int) -> list[slice]:
@@ -63,6 +74,10 @@ def run_in_threads(work: Callable[[slice], None], shares: list[slice]) -> None:
         work(shares[0])
         for other in others:
             other.result()
+
+
+def _work_of_a_step(layers: np.ndarray, batch_size: int) -> int:
+    return (batch_size + ROWS_OF_AN_UPDATE) * int(layers["n_in"] @ layers["n_out"])
 
 
 def _count_processors() -> int:

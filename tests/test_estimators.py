@@ -17,11 +17,12 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import accuracy_score, r2_score
 from sklearn.model_selection import train_test_split
-from sklearn.utils.multiclass import type_of_target
+from sklearn.utils.multiclass import type_of_target, unique_labels
 
 import fastmlp
 from fastmlp import _kernels, scores
-from fastmlp.estimators._labels import find_kind
+from fastmlp.estimators._labels import find_classes, find_kind
+from fastmlp.estimators._model import copy_stream
 from fastmlp.optimizers import Optimizer
 from fastmlp.stopping import Overfitting
 
@@ -784,6 +785,31 @@ def test_a_warm_start_hands_nothing_to_another_solver():
     assert (later.slots == 0).all()
 
 
+def test_going_on_leaves_the_earlier_optimizer_alone():
+    earlier, later = (Optimizer("adam", 3, "float64") for _ in range(2))
+    earlier.slots[:] = 7
+    later.go_on_from(earlier)
+    twin = later.copy()
+    later.slots += 1
+    assert (earlier.slots == 7).all()
+    assert (twin.slots == 7).all()
+    assert (later.slots == 8).all()
+
+
+@pytest.mark.parametrize("generator", [np.random.MT19937, np.random.PCG64])
+def test_a_copied_stream_goes_on_by_itself(generator):
+    """With the normal number that a pair of draws has left over."""
+    stream = np.random.RandomState(generator(5))
+    stream.standard_normal(3)
+    twin, expected = copy_stream(stream), copy.deepcopy(stream)
+    twin.standard_normal(7)
+    twin = copy_stream(stream)
+    for draw in ("standard_normal", "random_sample"):
+        values = getattr(expected, draw)(1000)
+        assert np.array_equal(getattr(twin, draw)(1000), values)
+        assert np.array_equal(getattr(stream, draw)(1000), values)
+
+
 def test_every_slot_begins_on_a_cache_line():
     adam = Optimizer("adam", 21, "float32")
     for slots in (adam.slots, adam.copy().slots):
@@ -851,5 +877,7 @@ def test_a_shallow_copy_does_not_reorder_the_rows_of_the_other(name):
         [1, 2, 3] * 10,
     ],
 )
-def test_kinds_of_targets(y):
+def test_kinds_and_classes_of_targets(y):
     assert find_kind(y) == type_of_target(y)
+    if find_kind(y) in ("binary", "multiclass"):
+        assert find_classes(y).tolist() == unique_labels(y).tolist()

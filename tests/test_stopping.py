@@ -1210,6 +1210,15 @@ def test_snapshots_are_what_fit_would_have_been(params, warm_start, callback):
         assert_same_model(pickle.loads(pickle.dumps(made)), ended, X)
 
 
+def test_snapshots_go_on_as_fit_would_have(callback):
+    X, y = iris()
+    params, snapshots = {**FAST, **UNSTOPPED}, Snapshots()
+    fit(MLPClassifier(**params).set_callbacks(snapshots), X, y)
+    for epoch, (_, made, *_) in enumerate(snapshots.kept[:-1]):
+        ended = fit(MLPClassifier(**{**params, "max_iter": epoch + 1}), X, y)
+        assert_same_model(made.partial_fit(X, y), ended.partial_fit(X, y), X)
+
+
 @pytest.mark.parametrize("fitted", [False, True])
 @pytest.mark.parametrize(
     "fail",

@@ -1,14 +1,17 @@
 """How many threads, and when the crew works."""
 
 import threading
+import warnings
 
 import numpy as np
 import pytest
 import scipy.sparse
+from sklearn.exceptions import ConvergenceWarning
 
-from fastmlp import Network, _kernels
+from fastmlp import MLPRegressor, Network, _kernels
 from fastmlp import threads as threads_module
-from fastmlp.threads import Pace, count_threads, gather_crew
+from fastmlp.estimators import _first_order as first_order
+from fastmlp.threads import Pace, count_crew, count_threads, gather_crew
 from fastmlp.workspace import BLOCK_ROWS, build_layers
 
 
@@ -38,6 +41,34 @@ def test_an_update_is_work_too(monkeypatch):
     monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
     assert count_threads(build_layers([784, 128, 10], ["relu"] * 2, 1), 1) == 2
     assert count_threads(build_layers([64, 100, 10], ["relu"] * 2, 1), 1) == 1
+
+
+@pytest.mark.skipif(not _kernels.THREADS, reason="this engine runs on one thread")
+def test_a_short_fit_starts_no_thread(monkeypatch):
+    monkeypatch.setattr(threads_module, "_count_processors", lambda: 2)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
+    layers = build_layers([64, 100, 10], ["relu"] * 2, 1)
+    assert count_threads(layers, 200) == 2
+    assert count_crew(layers, 200, n_steps=10) == 1
+    assert count_crew(layers, 200, n_steps=100) == 2
+
+
+@pytest.mark.skipif(not _kernels.THREADS, reason="this engine runs on one thread")
+def test_a_fit_may_have_all_its_epochs_steps(monkeypatch):
+    """What is asked for is counted: rows in whole batches, in every epoch."""
+    asked = []
+    monkeypatch.setattr(
+        first_order,
+        "count_crew",
+        lambda layers, *sizes: asked.append(sizes) or 1,
+    )
+    X = np.random.default_rng(0).standard_normal((21, 3))
+    model = MLPRegressor(batch_size=5, max_iter=7, tol=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model.fit(X, X[:, 0]).partial_fit(X, X[:, 0])
+    assert asked == [(5, 35), (5, 5)]
 
 
 @pytest.mark.parametrize(("crew_seconds", "alone_seconds"), [(1.0, 2.0), (2.0, 1.0)])

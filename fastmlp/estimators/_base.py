@@ -20,7 +20,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from fastmlp.estimators._callbacks import CallbackSupportMixin, fit_task
 from fastmlp.estimators._compat import ScikitLearnPrivates
 from fastmlp.estimators._first_order import FirstOrderFit
-from fastmlp.estimators._model import Data, Model
+from fastmlp.estimators._model import Data, Model, copy_stream
 from fastmlp.estimators._parameters import (
     FIRST_ORDER_SOLVERS,
     FULL_BATCH_SOLVERS,
@@ -212,12 +212,12 @@ class BaseMLP(
         # A seed's own stream goes on, and with it the order of the rows; a stream that
         # the user holds, or NumPy's, is drawn from as scikit-learn does.
         if hasattr(self, "_model") and isinstance(self.random_state, Integral):
-            model = self._model.copy()
-            model.random_state = copy.deepcopy(model.random_state)
+            model = copy.copy(self._model)
+            model.random_state = copy_stream(model.random_state)
         else:
             random_state = check_random_state(self.random_state)
             earlier = getattr(self, "_model", None)
-            model = earlier.copy() if earlier else Model(network, random_state)
+            model = copy.copy(earlier) if earlier else Model(network, random_state)
             model.random_state, model.order = random_state, None
         model.network = network.copy(**self._network_settings())
         before, now = network.kind, (layer_sizes, *model.network.kind[1:])

@@ -15,12 +15,11 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import (
     _check_partial_fit_first_call,
     type_of_target,
-    unique_labels,
 )
 
 from fastmlp.estimators._base import BaseMLP
 from fastmlp.estimators._docs import fill_docstring
-from fastmlp.estimators._labels import Labels
+from fastmlp.estimators._labels import Labels, find_classes
 from fastmlp.estimators._model import Data
 from fastmlp.scores import accuracy
 
@@ -327,11 +326,11 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             self._labels = Labels(y)
             self.classes_ = self._labels.classes_
             return
-        if self.warm_start and set(unique_labels(y)) != set(self.classes_):
+        if self.warm_start and set(find_classes(y)) != set(self.classes_):
             raise ValueError(
                 "warm_start can only be used where `y` has the same classes as in "
                 f"the previous call to fit. Previously got {self.classes_}, `y` "
-                f"has {unique_labels(y)}"
+                f"has {find_classes(y)}"
             )
         self._check_validation_targets(y)
 
@@ -341,8 +340,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
                 f"y is a {type_of_target(y)} target, the network's are "
                 f"{self._labels.kind}"
             )
-        classes = unique_labels(y)
-        if len(np.setdiff1d(classes, self.classes_, assume_unique=True)):
+        classes = find_classes(y)
+        if not set(classes) <= set(self.classes_):
             raise ValueError(
                 "`y` has classes not in `self.classes_`. `self.classes_` has "
                 f"{self.classes_}. 'y' has {classes}."

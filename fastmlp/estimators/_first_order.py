@@ -16,14 +16,14 @@ from sklearn.model_selection import train_test_split
 
 from fastmlp import _kernels
 from fastmlp.estimators._callbacks import Epochs
-from fastmlp.estimators._model import Data, Model
+from fastmlp.estimators._model import Data, Model, copy_stream
 from fastmlp.estimators._parameters import Parameters
 from fastmlp.inputs import Inputs, as_inputs
 from fastmlp.network import Network
 from fastmlp.optimizers import Optimizer
 from fastmlp.schedules import Schedule, make_schedule
 from fastmlp.stopping import Overfitting, Plateau
-from fastmlp.threads import count_threads, gather_crew
+from fastmlp.threads import count_crew, gather_crew
 from fastmlp.training import Loop, Run, Trainer, Validation, fit_first_order
 
 
@@ -71,7 +71,8 @@ class FirstOrderFit(Parameters):
             loop.overfitting = Overfitting(self.tol, self.n_iter_no_change)
         model.optimizer = self._optimizer_to_go_on_with(model)
         batch_size = self._batch_rows(len(rows))
-        n_threads = self._count_threads(model.network, batch_size)
+        n_steps = loop.max_iter * -(-len(rows) // batch_size)
+        n_threads = self._count_threads(model.network, batch_size, n_steps)
         with gather_crew(n_threads) as crew:
             trainer = Trainer(
                 model.network,
@@ -115,8 +116,10 @@ class FirstOrderFit(Parameters):
 
         def attributes(run: Run) -> dict[str, Any]:
             """All attributes, as if training had ended with the last epoch."""
-            now = model.copy()
+            now = copy.copy(model)
             now.network = model.network.copy()
+            now.optimizer = model.optimizer and model.optimizer.copy()
+            now.random_state = copy_stream(model.random_state)
             if run.best is not None:
                 now.network.params[:], now.network.stats[:] = run.best
             now.take_in(loop, run)
@@ -174,9 +177,9 @@ class FirstOrderFit(Parameters):
             seed=model.dropout_seed,
         )
 
-    def _count_threads(self, network: Network, batch_size: int) -> int:
+    def _count_threads(self, network: Network, batch_size: int, n_steps: int) -> int:
         if self.n_threads is None:
-            return count_threads(network.layers, batch_size)
+            return count_crew(network.layers, batch_size, n_steps)
         return self.n_threads if _kernels.THREADS else 1
 
     def _batch_rows(self, n_samples: int) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.preprocessing import LabelBinarizer
-from sklearn.utils.multiclass import type_of_target
+from sklearn.utils.multiclass import type_of_target, unique_labels
 
 
 def sort_classes(y: ArrayLike) -> np.ndarray:
@@ -20,9 +20,18 @@ def find_kind(y: ArrayLike) -> str:
     That of whole numbers in a vector is known without its checks, which take as long as
     the rest of a short fit.
     """
-    if isinstance(y, np.ndarray) and y.ndim == 1 and y.dtype.kind in "biu":
+    if _are_whole_numbers(y):
         return "binary" if len(np.unique(y)) <= 2 else "multiclass"
     return type_of_target(y, input_name="y")
+
+
+def find_classes(y: np.ndarray) -> np.ndarray:
+    """scikit-learn's classes of a target, those of whole numbers without its checks."""
+    return np.unique(y) if _are_whole_numbers(y) else unique_labels(y)
+
+
+def _are_whole_numbers(y: ArrayLike) -> bool:
+    return isinstance(y, np.ndarray) and y.ndim == 1 and y.dtype.kind in "biu"
 
 
 class Labels:

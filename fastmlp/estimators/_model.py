@@ -54,14 +54,6 @@ class Model:
     n_epochs_seen: int = 0
     order: np.ndarray | None = None
 
-    def copy(self) -> Model:
-        """A model to go on with, so that a failed fit leaves the old one alone; the
-        network is still the same.
-        """
-        twin = copy.copy(self)
-        twin.optimizer = self.optimizer and self.optimizer.copy()
-        return twin
-
     def judge_by(self, score: bool) -> None:
         """Forget the best value if it was of another kind, a loss or a score."""
         if self.best_is_score != score:
@@ -74,3 +66,23 @@ class Model:
         self.n_samples_seen = loop.n_samples_seen
         self.n_epochs_seen = loop.n_epochs_seen
         self.order = None if loop.early_stopping else run.order
+
+
+class _NoSeed(np.random.SeedSequence):
+    """For a generator that is given a state at once: a seed takes NumPy longer."""
+
+    def generate_state(self, n_words: int, dtype: Any = np.uint32) -> np.ndarray:
+        return np.zeros(n_words, dtype)
+
+
+_NO_SEED = _NoSeed(0)
+
+
+def copy_stream(random_state: np.random.RandomState) -> np.random.RandomState:
+    """A deep copy; of NumPy's usual generator in less than half of the time."""
+    state = random_state.get_state(legacy=False)
+    if state["bit_generator"] != "MT19937":
+        return copy.deepcopy(random_state)
+    twin = np.random.RandomState(np.random.MT19937(_NO_SEED))
+    twin.set_state(state)
+    return twin
