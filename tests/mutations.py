@@ -204,7 +204,7 @@ TABLE = """
 - exponentiate_rows(a + begin * n, largest, totals, a + begin * n, size, n)
 + exponentiate_rows(a + begin * n, largest, totals, a, size, n)
 * bias_left_out_of_costly_ones
-- map_value(a, b, rows, n, IDENTITY)
+- map_biased_value(a, b, rows, n, IDENTITY)
 + pass
 * leaky_relu_leaks_a_tenth
 - <real>0.01 * z if z < 0 else z
@@ -359,6 +359,30 @@ TABLE = """
 * jacobian_without_mean
 - p[i * n + j] * (v[i * n + j] - mean)
 + p[i * n + j] * v[i * n + j]
+* rest_of_the_values_lost
+- memcpy(a + n - rest, filled, rest * sizeof(real))
++ pass
+* rest_of_the_slopes_lost
+- memcpy(delta + n - rest, filled_d, rest * sizeof(real))
++ pass
+
+=== fastmlp/_kernels/activations.pxd v3
+
+* rest_of_the_slopes_in_a_loop_of_its_own
+- map_slopes(d, a, z, size, activation)
+-         if rest == 0 or d != delta:
+-             break
++ map_slopes(d, a, z, n, activation)
++         return
+
+=== fastmlp/_kernels/activations.pxd v4
+
+* rest_of_the_values_in_a_loop_of_its_own
+- map_values(x, size, activation)
+-         if rest == 0 or x != a:
+-             break
++ map_values(x, n, activation)
++         return
 
 === fastmlp/_kernels/blas.pxd
 

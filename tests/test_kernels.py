@@ -112,6 +112,59 @@ def test_slopes_and_curvatures(activation, shape, dtype):
         assert_same("differentiate_slope", [zero], delta, rz, a, z, code)
 
 
+def in_pieces(function, size, n, *arrays):
+    """Its results for `size` of n rows at a time, put together again."""
+    found = [
+        function(*(array[begin : begin + size].copy() for array in arrays))
+        for begin in range(0, n, size)
+    ]
+    return [np.concatenate(parts) for parts in zip(*found, strict=True)]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("activation", [*HIDDEN_ACTIVATIONS, "exp"])
+def test_bits_of_activations_do_not_depend_on_the_place(activation, dtype):
+    """A number is given the same bits in a vector as behind the last one."""
+    code = ACTIVATIONS[activation]
+    z, delta = (4 * draw((1, 5000), dtype, seed)[0] for seed in (0, 2))
+
+    def apply(z, delta):
+        a = z[np.newaxis].copy()
+        _kernels.activate(a, code)
+        _kernels.multiply_slope(delta[np.newaxis], a, z[np.newaxis], code)
+        return a[0], delta
+
+    whole = in_pieces(apply, 5000, 5000, z, delta)
+    for size in (1, 7, 9, 31):
+        for mine, expected in zip(
+            in_pieces(apply, size, 5000, z, delta), whole, strict=True
+        ):
+            np.testing.assert_array_equal(mine, expected)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("n_outputs", [1, 3, 17])
+@pytest.mark.parametrize("head", ALL_HEADS)
+def test_bits_of_heads_do_not_depend_on_the_place(head, n_outputs, dtype):
+    loss, output = head
+    rows, numbers = 1000, build_numbers(loss, n_outputs, dtype)
+    y = draw_targets(rows, n_outputs, loss, output, dtype)
+    z, scales = 4 * draw((rows, n_outputs), dtype, 2), np.abs(draw(rows, dtype, 3))
+
+    def evaluate(z, y, scales):
+        delta, losses = np.empty_like(z), np.empty_like(z)
+        codes = LOSSES[loss], ACTIVATIONS[output]
+        _kernels.evaluate_head(delta, losses, z, y, scales, numbers, *codes)
+        return delta, losses
+
+    whole = in_pieces(evaluate, rows, rows, z, y, scales)
+    for size in (1, 3, 7, 70):
+        for mine, expected in zip(
+            in_pieces(evaluate, size, rows, z, y, scales), whole, strict=True
+        ):
+            np.testing.assert_array_equal(mine, expected)
+
+
 @pytest.mark.parametrize("module", [_kernels, _reference])
 def test_softmax_has_no_slope(module):
     a, code = draw((2, 3), "float64"), ACTIVATIONS["softmax"]
@@ -608,6 +661,14 @@ def test_threads_leave_the_bits_alone(settings, optimizer, sizes, rows, dtype):
 
 @pytest.mark.skipif(not _kernels.THREADS, reason="this engine runs on one thread")
 @pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("activation", HIDDEN_ACTIVATIONS)
+def test_threads_leave_the_bits_of_every_activation_alone(activation, dtype):
+    """Of 17 units and rows that no vector's length divides."""
+    assert_same_in_threads([5, 17, 3], "adam", {}, 300, 150, 150, dtype, activation)
+
+
+@pytest.mark.skipif(not _kernels.THREADS, reason="this engine runs on one thread")
+@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize(("batch_size", "capacity"), HALVED)
 @pytest.mark.parametrize("sizes", [[40, 65, 10], [250, 20, 3], [3, 1]])
 @pytest.mark.parametrize("settings", [{}, EVERYTHING])
@@ -656,14 +717,14 @@ def test_threads_leave_the_bits_of_large_layers_alone(batch_size, capacity, sett
 
 
 def assert_same_in_threads(
-    sizes, optimizer, settings, rows, batch_size, capacity, dtype
+    sizes, optimizer, settings, rows, batch_size, capacity, dtype, activation="tanh"
 ):
     """1, 2, 3 and 4 threads leave the same in every buffer but the halves' own."""
     order = np.random.RandomState(9).permutation(rows)
     head = ("log_loss", "softmax" if sizes[-1] > 1 else "logistic")
     results = []
     for n_threads in (1, 2, 3, 4):
-        case = Case(sizes, "tanh", head, optimizer, dtype, rows=rows, **settings)
+        case = Case(sizes, activation, head, optimizer, dtype, rows=rows, **settings)
         with gather_crew(n_threads) as crew:
             total, arena = case.train(_kernels, order, batch_size, capacity, crew=crew)
         n_halves = _kernels.count_halves(case.layers, capacity)

@@ -7,9 +7,14 @@ Adding one: a code, its value, slope and curvature, a line in each of the dispat
 below, its name in tables.pxi, and its twin in fastmlp/_reference/activations.py.
 """
 from libc.math cimport INFINITY
+from libc.string cimport memcpy, memset
 
 from fastmlp._kernels cimport math, reductions
 from fastmlp._kernels.types cimport real
+
+cdef enum:
+    # Numbers of the longest vector.
+    LANES = 16
 
 cdef enum Activation:
     IDENTITY = 0
@@ -194,7 +199,7 @@ cdef inline real curvature(real a, real z, Py_ssize_t activation) noexcept nogil
 # --- Arrays.
 
 
-cdef inline void map_value(
+cdef inline void map_biased_value(
     real* a, const real* b, Py_ssize_t rows, Py_ssize_t n, Py_ssize_t activation
 ) noexcept nogil:
     cdef Py_ssize_t i, j
@@ -205,10 +210,37 @@ cdef inline void map_value(
             row[j] = value(row[j] + b[j], activation)
 
 
-cdef inline void map_value_unbiased(real* a, Py_ssize_t n, Py_ssize_t activation) noexcept nogil:
+cdef inline void map_value(real* a, Py_ssize_t n, Py_ssize_t activation) noexcept nogil:
     cdef Py_ssize_t i
     for i in range(n):
         a[i] = value(a[i], activation)
+
+
+cdef inline void map_values(real* a, Py_ssize_t n, Py_ssize_t activation) noexcept nogil:
+    if activation == LOGISTIC:
+        map_value(a, n, LOGISTIC)
+    elif activation == TANH:
+        map_value(a, n, TANH)
+    elif activation == RELU:
+        map_value(a, n, RELU)
+    elif activation == LEAKY_RELU:
+        map_value(a, n, LEAKY_RELU)
+    elif activation == ELU:
+        map_value(a, n, ELU)
+    elif activation == SELU:
+        map_value(a, n, SELU)
+    elif activation == SOFTPLUS:
+        map_value(a, n, SOFTPLUS)
+    elif activation == SILU:
+        map_value(a, n, SILU)
+    elif activation == GELU:
+        map_value(a, n, GELU)
+    elif activation == GELU_TANH:
+        map_value(a, n, GELU_TANH)
+    elif activation == MISH:
+        map_value(a, n, MISH)
+    elif activation == EXP:
+        map_value(a, n, EXP)
 
 
 cdef inline void map_slope(
@@ -217,6 +249,35 @@ cdef inline void map_slope(
     cdef Py_ssize_t i
     for i in range(n):
         delta[i] = delta[i] * slope(a[i], z[i], activation)
+
+
+cdef inline void map_slopes(
+    real* delta, const real* a, const real* z, Py_ssize_t n, Py_ssize_t activation
+) noexcept nogil:
+    if activation == LOGISTIC:
+        map_slope(delta, a, z, n, LOGISTIC)
+    elif activation == TANH:
+        map_slope(delta, a, z, n, TANH)
+    elif activation == RELU:
+        map_slope(delta, a, z, n, RELU)
+    elif activation == LEAKY_RELU:
+        map_slope(delta, a, z, n, LEAKY_RELU)
+    elif activation == ELU:
+        map_slope(delta, a, z, n, ELU)
+    elif activation == SELU:
+        map_slope(delta, a, z, n, SELU)
+    elif activation == SOFTPLUS:
+        map_slope(delta, a, z, n, SOFTPLUS)
+    elif activation == SILU:
+        map_slope(delta, a, z, n, SILU)
+    elif activation == GELU:
+        map_slope(delta, a, z, n, GELU)
+    elif activation == GELU_TANH:
+        map_slope(delta, a, z, n, GELU_TANH)
+    elif activation == MISH:
+        map_slope(delta, a, z, n, MISH)
+    elif activation == EXP:
+        map_slope(delta, a, z, n, EXP)
 
 
 cdef inline void map_curvature(
@@ -229,6 +290,31 @@ cdef inline void map_curvature(
                      + delta[i] * curvature(a[i], z[i], activation) * rz[i])
 
 
+# A compiler makes vectors of most numbers of a loop and does the rest one by one, where it
+# may fuse other products into sums: the last bits would depend on where a thread's rows
+# end. So the rest is filled up to LANES, and goes through the same loop after the others.
+
+
+cdef inline void fill(real* filled, const real* x, Py_ssize_t n) noexcept nogil:
+    """The n numbers, and zeros up to LANES."""
+    memset(filled, 0, LANES * sizeof(real))
+    memcpy(filled, x, n * sizeof(real))
+
+
+cdef inline void activate_each(real* a, Py_ssize_t n, Py_ssize_t activation) noexcept nogil:
+    """a (n,) becomes σ(a), σ not softmax."""
+    cdef Py_ssize_t rest = n % LANES, size = n - rest
+    cdef real* x = a
+    cdef real filled[LANES]
+    while True:
+        map_values(x, size, activation)
+        if rest == 0 or x != a:
+            break
+        fill(filled, a + size, rest)
+        x, size = filled, LANES
+    memcpy(a + n - rest, filled, rest * sizeof(real))
+
+
 cdef inline void exponentiate_rows(
     real* e, real* largest, real* totals, const real* z, Py_ssize_t rows, Py_ssize_t n
 ) noexcept nogil:
@@ -238,7 +324,7 @@ cdef inline void exponentiate_rows(
     for i in range(rows):
         for j in range(n):
             e[i * n + j] = z[i * n + j] - largest[i]
-    map_value_unbiased(e, rows * n, EXP)
+    activate_each(e, rows * n, EXP)
     reductions.total_of_rows(totals, e, rows, n, <real>INFINITY)
 
 
@@ -270,32 +356,10 @@ cdef inline void activate(
     real* a, Py_ssize_t rows, Py_ssize_t n, Py_ssize_t activation
 ) noexcept nogil:
     """a (rows, n) becomes σ(a)."""
-    if activation == LOGISTIC:
-        map_value_unbiased(a, rows * n, LOGISTIC)
-    elif activation == TANH:
-        map_value_unbiased(a, rows * n, TANH)
-    elif activation == RELU:
-        map_value_unbiased(a, rows * n, RELU)
-    elif activation == LEAKY_RELU:
-        map_value_unbiased(a, rows * n, LEAKY_RELU)
-    elif activation == ELU:
-        map_value_unbiased(a, rows * n, ELU)
-    elif activation == SELU:
-        map_value_unbiased(a, rows * n, SELU)
-    elif activation == SOFTPLUS:
-        map_value_unbiased(a, rows * n, SOFTPLUS)
-    elif activation == SILU:
-        map_value_unbiased(a, rows * n, SILU)
-    elif activation == GELU:
-        map_value_unbiased(a, rows * n, GELU)
-    elif activation == GELU_TANH:
-        map_value_unbiased(a, rows * n, GELU_TANH)
-    elif activation == MISH:
-        map_value_unbiased(a, rows * n, MISH)
-    elif activation == EXP:
-        map_value_unbiased(a, rows * n, EXP)
-    elif activation == SOFTMAX:
+    if activation == SOFTMAX:
         softmax(a, rows, n)
+    else:
+        activate_each(a, rows * n, activation)
 
 
 cdef inline void add_bias_and_activate(
@@ -304,9 +368,9 @@ cdef inline void add_bias_and_activate(
     """a (rows, n) becomes σ(a + b): relu in one pass; where a number costs more, a row's
     end that fills no vector would cost more than a second pass without ends."""
     if activation == RELU:
-        map_value(a, b, rows, n, RELU)
+        map_biased_value(a, b, rows, n, RELU)
     else:
-        map_value(a, b, rows, n, IDENTITY)
+        map_biased_value(a, b, rows, n, IDENTITY)
         activate(a, rows, n, activation)
 
 
@@ -314,30 +378,20 @@ cdef inline void multiply_slope(
     real* delta, const real* a, const real* z, Py_ssize_t n, Py_ssize_t activation
 ) noexcept nogil:
     """delta becomes delta ⊙ σ'(z), with a = σ(z)."""
-    if activation == LOGISTIC:
-        map_slope(delta, a, z, n, LOGISTIC)
-    elif activation == TANH:
-        map_slope(delta, a, z, n, TANH)
-    elif activation == RELU:
-        map_slope(delta, a, z, n, RELU)
-    elif activation == LEAKY_RELU:
-        map_slope(delta, a, z, n, LEAKY_RELU)
-    elif activation == ELU:
-        map_slope(delta, a, z, n, ELU)
-    elif activation == SELU:
-        map_slope(delta, a, z, n, SELU)
-    elif activation == SOFTPLUS:
-        map_slope(delta, a, z, n, SOFTPLUS)
-    elif activation == SILU:
-        map_slope(delta, a, z, n, SILU)
-    elif activation == GELU:
-        map_slope(delta, a, z, n, GELU)
-    elif activation == GELU_TANH:
-        map_slope(delta, a, z, n, GELU_TANH)
-    elif activation == MISH:
-        map_slope(delta, a, z, n, MISH)
-    elif activation == EXP:
-        map_slope(delta, a, z, n, EXP)
+    cdef Py_ssize_t rest = n % LANES, size = n - rest
+    cdef real* d = delta
+    cdef real filled_d[LANES]
+    cdef real filled_a[LANES]
+    cdef real filled_z[LANES]
+    while True:
+        map_slopes(d, a, z, size, activation)
+        if rest == 0 or d != delta:
+            break
+        fill(filled_d, delta + size, rest)
+        fill(filled_a, a + size, rest)
+        fill(filled_z, z + size, rest)
+        d, a, z, size = filled_d, filled_a, filled_z, LANES
+    memcpy(delta + n - rest, filled_d, rest * sizeof(real))
 
 
 cdef inline void differentiate_slope(
