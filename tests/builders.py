@@ -54,6 +54,18 @@ def count_targets(n_out, output_activation):
     return 1 if output_activation == "softmax" else n_out
 
 
+def draw_targets(rows, n_out, loss, output, dtype, seed=1):
+    """Targets that the loss takes, encoded for the network."""
+    random = np.random.RandomState(seed)
+    if output == "softmax":
+        return random.randint(0, n_out, (rows, 1)).astype(dtype)
+    if loss == "log_loss":
+        return random.randint(0, 2, (rows, n_out)).astype(dtype)
+    if loss == "poisson":
+        return random.poisson(2, (rows, n_out)).astype(dtype)
+    return random.standard_normal((rows, n_out)).astype(dtype)
+
+
 def build_layers(
     sizes,
     hidden_activation,

@@ -18,6 +18,7 @@ from builders import (
     build_stats,
     count_params,
     count_targets,
+    draw_targets,
 )
 from comparison import TOLERANCES, assert_close, rounding_errors
 
@@ -40,17 +41,6 @@ OPTIMIZER_NUMBERS = {
 
 def draw(shape, dtype, seed=0):
     return np.random.RandomState(seed).standard_normal(shape).astype(dtype)
-
-
-def draw_targets(rows, n_out, loss, output, dtype, seed=1):
-    random = np.random.RandomState(seed)
-    if output == "softmax":
-        return random.randint(0, n_out, (rows, 1)).astype(dtype)
-    if loss == "log_loss":
-        return random.randint(0, 2, (rows, n_out)).astype(dtype)
-    if loss == "poisson":
-        return random.poisson(2, (rows, n_out)).astype(dtype)
-    return random.standard_normal((rows, n_out)).astype(dtype)
 
 
 def both(function, buffers, *arguments):
@@ -938,6 +928,16 @@ def test_cap_keeps_nan_of_the_losses(n_outputs):
     head = "log_loss", "softmax"
     case = Case([3, n_outputs], "relu", head, "sgd", "float64")
     case.params[:] = np.nan
+    case.objective["cap"], case.objective["alpha"] = 36.0, 0.0
+    total, _ = case.train(_kernels, np.arange(5), 5, 5)
+    assert np.isnan(total)
+
+
+@pytest.mark.parametrize("output", [0, 16])
+def test_cap_keeps_nan_of_a_single_output(output):
+    """Of seventeen, one more than are summed side by side."""
+    case = Case([3, 17], "relu", ("log_loss", "logistic"), "sgd", "float64")
+    case.params[case.layers["biases"][-1] + output] = np.nan
     case.objective["cap"], case.objective["alpha"] = 36.0, 0.0
     total, _ = case.train(_kernels, np.arange(5), 5, 5)
     assert np.isnan(total)
