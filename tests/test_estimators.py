@@ -808,6 +808,10 @@ def test_a_copied_stream_goes_on_by_itself(generator):
         values = getattr(expected, draw)(1000)
         assert np.array_equal(getattr(twin, draw)(1000), values)
         assert np.array_equal(getattr(stream, draw)(1000), values)
+    stored = pickle.dumps(twin)
+    assert b"fastmlp" not in stored
+    expected = twin.random_sample(1000)
+    assert np.array_equal(pickle.loads(stored).random_sample(1000), expected)
 
 
 def test_every_slot_begins_on_a_cache_line():

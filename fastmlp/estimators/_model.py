@@ -74,6 +74,10 @@ class _NoSeed(np.random.SeedSequence):
     def generate_state(self, n_words: int, dtype: Any = np.uint32) -> np.ndarray:
         return np.zeros(n_words, dtype)
 
+    def __reduce__(self) -> tuple:
+        # Stored models name nothing of ours that need not be there.
+        return np.random.SeedSequence, (0,)
+
 
 _NO_SEED = _NoSeed(0)
 
