@@ -366,24 +366,6 @@ TABLE = """
 - memcpy(delta + n - rest, filled_d, rest * sizeof(real))
 + pass
 
-=== fastmlp/_kernels/activations.pxd v3
-
-* rest_of_the_slopes_in_a_loop_of_its_own
-- map_slopes(d, a, z, size, activation)
--         if rest == 0 or d != delta:
--             break
-+ map_slopes(d, a, z, n, activation)
-+         return
-
-=== fastmlp/_kernels/activations.pxd v4
-
-* rest_of_the_values_in_a_loop_of_its_own
-- map_values(x, size, activation)
--         if rest == 0 or x != a:
--             break
-+ map_values(x, n, activation)
-+         return
-
 === fastmlp/_kernels/blas.pxd
 
 * gemm_operands_swapped
