@@ -66,6 +66,21 @@ def make_pair(estimator: str, **settings) -> tuple:
     return tuple(getattr(m, estimator)(random_state=0, **settings) for m in modules)
 
 
+def measure_both(
+    name: str,
+    ours: Callable[[], object],
+    theirs: Callable[[], object],
+    share: float,
+    repeats: int,
+) -> list[dict]:
+    """Time a call and scikit-learn's, of whose time it may take that share."""
+    us, theirs_us = (median_us(call, repeats) for call in (ours, theirs))
+    return [
+        inform(f"{name}, scikit-learn", "µs", theirs_us),
+        at_most(name, "µs", us, share * theirs_us),
+    ]
+
+
 # -- a small fit
 
 
@@ -161,15 +176,9 @@ def measure_partial_fit(estimator: str, repeats: int) -> list[dict]:
     )
     rows = []
     for n in (1, N_ROWS):
-        us, theirs_us = (
-            median_us(partial(model.partial_fit, X[:n], y[:n]), repeats)
-            for model in (ours, theirs)
-        )
+        calls = (partial(m.partial_fit, X[:n], y[:n]) for m in (ours, theirs))
         name = f"partial_fit {n} × {N_COLUMNS}, {estimator}"
-        rows += [
-            inform(f"{name}, scikit-learn", "µs", theirs_us),
-            at_most(name, "µs", us, theirs_us),
-        ]
+        rows += measure_both(name, *calls, 1, repeats)
     return rows
 
 
@@ -199,15 +208,10 @@ def measure_row(dtype: str, repeats: int) -> list[dict]:
         for n, f in checks.items()
     ]
     for method in "predict", "predict_proba":
-        us, theirs_us = (
-            median_us(partial(getattr(model, method), row), repeats)
-            for model in (ours, theirs)
+        calls = (partial(getattr(m, method), row) for m in (ours, theirs))
+        rows += measure_both(
+            f"{method} of one row, {dtype}", *calls, ROW_SHARE, repeats
         )
-        name = f"{method} of one row, {dtype}"
-        rows += [
-            inform(f"{name}, scikit-learn", "µs", theirs_us),
-            at_most(name, "µs", us, ROW_SHARE * theirs_us),
-        ]
     network = make_network(ROW_UNITS, dtype)
     own = median_us(lambda: network.predict(row), repeats)
     return [*rows, at_most(f"Network.predict of one row, {dtype}", "µs", own, ROW_US)]

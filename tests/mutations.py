@@ -2549,7 +2549,7 @@ TABLE = """
 - return np.unique(y) if _are_whole_numbers(y) else unique_labels(y)
 + return np.unique(y)
 
-=== fastmlp/estimators/_model.py
+=== fastmlp/estimators/_stream.py
 
 * copied_stream_begins_anew
 - twin.set_state(state)

@@ -22,7 +22,7 @@ from sklearn.utils.multiclass import type_of_target, unique_labels
 import fastmlp
 from fastmlp import _kernels, scores
 from fastmlp.estimators._labels import find_classes, find_kind
-from fastmlp.estimators._model import copy_stream
+from fastmlp.estimators._stream import copy_stream
 from fastmlp.optimizers import Optimizer
 from fastmlp.stopping import Overfitting
 

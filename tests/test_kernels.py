@@ -102,13 +102,16 @@ def test_slopes_and_curvatures(activation, shape, dtype):
         assert_same("differentiate_slope", [zero], delta, rz, a, z, code)
 
 
-def in_pieces(function, size, n, *arrays):
-    """Its results for `size` of n rows at a time, put together again."""
-    found = [
-        function(*(array[begin : begin + size].copy() for array in arrays))
-        for begin in range(0, n, size)
-    ]
-    return [np.concatenate(parts) for parts in zip(*found, strict=True)]
+def assert_same_in_pieces(function, sizes, *arrays):
+    """Its results for so many rows at a time have the bits of those for all."""
+    n, whole = len(arrays[0]), function(*(array.copy() for array in arrays))
+    for size in sizes:
+        found = [
+            function(*(array[begin : begin + size].copy() for array in arrays))
+            for begin in range(0, n, size)
+        ]
+        for parts, expected in zip(zip(*found, strict=True), whole, strict=True):
+            np.testing.assert_array_equal(np.concatenate(parts), expected)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -124,12 +127,7 @@ def test_bits_of_activations_do_not_depend_on_the_place(activation, dtype):
         _kernels.multiply_slope(delta[np.newaxis], a, z[np.newaxis], code)
         return a[0], delta
 
-    whole = in_pieces(apply, 5000, 5000, z, delta)
-    for size in (1, 7, 9, 31):
-        for mine, expected in zip(
-            in_pieces(apply, size, 5000, z, delta), whole, strict=True
-        ):
-            np.testing.assert_array_equal(mine, expected)
+    assert_same_in_pieces(apply, (1, 7, 9, 31), z, delta)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -147,12 +145,7 @@ def test_bits_of_heads_do_not_depend_on_the_place(head, n_outputs, dtype):
         _kernels.evaluate_head(delta, losses, z, y, scales, numbers, *codes)
         return delta, losses
 
-    whole = in_pieces(evaluate, rows, rows, z, y, scales)
-    for size in (1, 3, 7, 70):
-        for mine, expected in zip(
-            in_pieces(evaluate, size, rows, z, y, scales), whole, strict=True
-        ):
-            np.testing.assert_array_equal(mine, expected)
+    assert_same_in_pieces(evaluate, (1, 3, 7, 70), z, y, scales)
 
 
 @pytest.mark.parametrize("module", [_kernels, _reference])

@@ -1,18 +1,24 @@
 """How many threads, and when the crew works."""
 
 import threading
-import warnings
 
 import numpy as np
 import pytest
 import scipy.sparse
-from sklearn.exceptions import ConvergenceWarning
+from fits import unconverged
 
 from fastmlp import MLPRegressor, Network, _kernels
 from fastmlp import threads as threads_module
 from fastmlp.estimators import _first_order as first_order
 from fastmlp.threads import Pace, count_crew, count_threads, gather_crew
 from fastmlp.workspace import BLOCK_ROWS, build_layers
+
+
+def pretend_processors(monkeypatch, n):
+    """So many processors, and no limits set."""
+    monkeypatch.setattr(threads_module, "_count_processors", lambda: n)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
 
 
 def test_small_steps_have_one_thread():
@@ -23,9 +29,7 @@ def test_small_steps_have_one_thread():
 @pytest.mark.skipif(not _kernels.THREADS, reason="this engine runs on one thread")
 def test_limits_are_kept(monkeypatch):
     layers = build_layers([784, 512, 10], ["relu"] * 2, 1)
-    monkeypatch.setattr(threads_module, "_count_processors", lambda: 8)
-    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
+    pretend_processors(monkeypatch, 8)
     assert count_threads(layers, 128) == 8
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
     assert count_threads(layers, 128) == 3
@@ -36,18 +40,14 @@ def test_limits_are_kept(monkeypatch):
 @pytest.mark.skipif(not _kernels.THREADS, reason="this engine runs on one thread")
 def test_an_update_is_work_too(monkeypatch):
     """A step of one row does little but to update its weights."""
-    monkeypatch.setattr(threads_module, "_count_processors", lambda: 2)
-    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
+    pretend_processors(monkeypatch, 2)
     assert count_threads(build_layers([784, 128, 10], ["relu"] * 2, 1), 1) == 2
     assert count_threads(build_layers([64, 100, 10], ["relu"] * 2, 1), 1) == 1
 
 
 @pytest.mark.skipif(not _kernels.THREADS, reason="this engine runs on one thread")
 def test_a_short_fit_starts_no_thread(monkeypatch):
-    monkeypatch.setattr(threads_module, "_count_processors", lambda: 2)
-    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
+    pretend_processors(monkeypatch, 2)
     layers = build_layers([64, 100, 10], ["relu"] * 2, 1)
     assert count_threads(layers, 200) == 2
     assert count_crew(layers, 200, n_steps=10) == 1
@@ -65,8 +65,7 @@ def test_a_fit_may_have_all_its_epochs_steps(monkeypatch):
     )
     X = np.random.default_rng(0).standard_normal((21, 3))
     model = MLPRegressor(batch_size=5, max_iter=7, tol=0)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
+    with unconverged():
         model.fit(X, X[:, 0]).partial_fit(X, X[:, 0])
     assert asked == [(5, 35), (5, 5)]
 

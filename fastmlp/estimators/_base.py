@@ -20,11 +20,12 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from fastmlp.estimators._callbacks import CallbackSupportMixin, fit_task
 from fastmlp.estimators._compat import ScikitLearnPrivates
 from fastmlp.estimators._first_order import FirstOrderFit
-from fastmlp.estimators._model import Data, Model, copy_stream
+from fastmlp.estimators._model import Data, Model
 from fastmlp.estimators._parameters import (
     FIRST_ORDER_SOLVERS,
     FULL_BATCH_SOLVERS,
 )
+from fastmlp.estimators._stream import copy_stream
 from fastmlp.estimators._validation import (
     checked_sample_weight,
     is_valid_matrix,

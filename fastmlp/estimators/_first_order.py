@@ -16,8 +16,9 @@ from sklearn.model_selection import train_test_split
 
 from fastmlp import _kernels
 from fastmlp.estimators._callbacks import Epochs
-from fastmlp.estimators._model import Data, Model, copy_stream
+from fastmlp.estimators._model import Data, Model
 from fastmlp.estimators._parameters import Parameters
+from fastmlp.estimators._stream import copy_stream
 from fastmlp.inputs import Inputs, as_inputs
 from fastmlp.network import Network
 from fastmlp.optimizers import Optimizer

@@ -1,0 +1,32 @@
+"""A random stream that goes on in two places."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import numpy as np
+
+
+class _NoSeed(np.random.SeedSequence):
+    """For a generator that is given a state at once: a seed takes NumPy longer."""
+
+    def generate_state(self, n_words: int, dtype: Any = np.uint32) -> np.ndarray:
+        return np.zeros(n_words, dtype)
+
+    def __reduce__(self) -> tuple:
+        # Stored models name nothing of ours that need not be there.
+        return np.random.SeedSequence, (0,)
+
+
+_NO_SEED = _NoSeed(0)
+
+
+def copy_stream(random_state: np.random.RandomState) -> np.random.RandomState:
+    """A deep copy; of NumPy's usual generator in less than half of the time."""
+    state = random_state.get_state(legacy=False)
+    if state["bit_generator"] != "MT19937":
+        return copy.deepcopy(random_state)
+    twin = np.random.RandomState(np.random.MT19937(_NO_SEED))
+    twin.set_state(state)
+    return twin
