@@ -6,11 +6,11 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
 
+from fastmlp.evaluation import Evaluator
 from fastmlp.network import Network
 from fastmlp.stopping import asks_to_stop
 
@@ -36,7 +36,7 @@ class Descent:
     """A minimisation under way: where it is, and what may end it."""
 
     network: Network
-    data: tuple[Any, ArrayLike, ArrayLike | None]
+    evaluator: Evaluator
     max_iter: int
     max_fun: int
     gtol: float
@@ -66,8 +66,8 @@ class Descent:
 
     def multiply_hessian(self, vector: np.ndarray) -> np.ndarray:
         """The Hessian times a vector, where the network stands: before any trial."""
-        X, Y, sample_weight = self.data
-        product = self.network.hessian_vector_product(X, Y, vector, sample_weight)
+        direction = vector.astype(self.network.dtype, copy=False)
+        product = self.evaluator.hessian_vector_product(direction)
         return product.astype(np.float64, copy=False)
 
     def finish_iteration(self, point: Point, **figures: float) -> None:
@@ -108,6 +108,6 @@ class Descent:
 
     def _compute(self, params: np.ndarray) -> Point:
         self.network.params[:] = params
-        loss, gradient = self.network.loss_and_grad(*self.data)
+        loss, gradient = self.evaluator.loss_and_grad()
         self.n_evaluations += 1
         return Point(params, float(loss), gradient.astype(np.float64, copy=False))

@@ -15,10 +15,11 @@ import scipy.optimize
 from numpy.typing import ArrayLike
 
 from fastmlp.descent import MESSAGES, Descent
-from fastmlp.inputs import as_inputs
+from fastmlp.evaluation import Evaluator
 from fastmlp.network import Network
 from fastmlp.second_order import run_newton_cg
 from fastmlp.stopping import raise_if_diverged
+from fastmlp.threads import gather_crew, spare_cores
 
 # Sufficient decrease of a line search, as a share of what the slope promises.
 SUFFICIENT_DECREASE = 1e-4
@@ -69,6 +70,7 @@ def fit_full_batch(
     max_fun: int,
     gtol: float,
     learning_rate: float,
+    n_threads: int = 1,
     callbacks: Sequence[Callable[[int, dict[str, float]], object]] = (),
     report: Callable[[str], None] | None = None,
 ) -> FullBatchRun:
@@ -91,6 +93,8 @@ def fit_full_batch(
         It has converged when no entry of the gradient is larger in magnitude.
     learning_rate : float
         Step size η of gd; nothing else reads it.
+    n_threads : int, default=1
+        Threads that share the rows; the numbers do not depend on it.
     callbacks : sequence of callable, default=()
         Each is called as ``f(iteration, logs)`` after an iteration, counted from 0,
         with the entries of the history, the network having that iteration's
@@ -111,22 +115,23 @@ def fit_full_batch(
     """
     if solver not in SOLVERS:
         raise ValueError(f"solver must be one of {SOLVERS}, got {solver!r}")
-    inputs = as_inputs(X, network.layer_sizes[0], network.dtype)
-    run = Descent(
-        network,
-        (inputs, Y, sample_weight),
-        max_iter,
-        max_fun,
-        gtol,
-        learning_rate,
-        callbacks,
-        report,
-        {name: [] for name in COLUMNS[solver]},
-    )
-    # Overflow is divergence, which is seen at the end.
-    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-        reason, message = _run(run, solver)
-        network.params[:] = run.point.params
+    data = network.as_data(X, Y, sample_weight)
+    with spare_cores(n_threads), gather_crew(n_threads) as crew:
+        run = Descent(
+            network,
+            Evaluator(network, data, crew),
+            max_iter,
+            max_fun,
+            gtol,
+            learning_rate,
+            callbacks,
+            report,
+            {name: [] for name in COLUMNS[solver]},
+        )
+        # Overflow is divergence, which is seen at the end.
+        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+            reason, message = _run(run, solver)
+    network.params[:] = run.point.params
     raise_if_diverged(np.append(network.params, run.point.loss))
     return FullBatchRun(run.history, run.point.loss, run.n_iter, reason, message)
 

@@ -10,6 +10,9 @@ import scipy.sparse
 # A C-contiguous matrix, or (data, indices, indptr).
 Inputs = np.ndarray | tuple[np.ndarray, np.ndarray, np.ndarray]
 
+# Rows, targets, and weights of the rows or None.
+Data = tuple[Inputs, np.ndarray, np.ndarray | None]
+
 
 def as_inputs(X: Any, n_inputs: int, dtype: np.dtype) -> Inputs:
     """X for the kernels; copied only where its type or order demand it.
@@ -44,6 +47,54 @@ def as_inputs(X: Any, n_inputs: int, dtype: np.dtype) -> Inputs:
         np.ascontiguousarray(matrix.indices, dtype=np.intc),
         np.ascontiguousarray(matrix.indptr, dtype=np.intp),
     )
+
+
+def as_data(
+    X: Any,
+    y: Any,
+    sample_weight: Any,
+    n_inputs: int,
+    n_target_columns: int,
+    dtype: np.dtype,
+) -> Data:
+    """Rows, targets and weights for the kernels.
+
+    Parameters
+    ----------
+    X, n_inputs, dtype
+        As in :func:`as_inputs`.
+    y : array-like of shape (n_samples,) or (n_samples, n_target_columns)
+        Targets; they become a matrix.
+    sample_weight : array-like of shape (n_samples,) or None
+        Weights of the rows.
+    n_target_columns : int
+        Columns that y must have.
+
+    Raises
+    ------
+    ValueError
+        If X, y or sample_weight has another shape, or a weight is not finite or
+        negative.
+    """
+    inputs = as_inputs(X, n_inputs, dtype)
+    n_rows = count_rows(inputs)
+    Y = np.ascontiguousarray(y, dtype=dtype)
+    if Y.shape == (n_rows,):
+        Y = Y.reshape(-1, 1)
+    if Y.shape != (n_rows, n_target_columns):
+        raise ValueError(
+            f"y must have shape ({n_rows}, {n_target_columns}), got {np.shape(y)}"
+        )
+    if sample_weight is None:
+        return inputs, Y, None
+    weights = np.ascontiguousarray(sample_weight, dtype=dtype)
+    if weights.shape != (n_rows,):
+        raise ValueError(
+            f"sample_weight must have shape ({n_rows},), got {weights.shape}"
+        )
+    if not np.isfinite(weights).all() or (weights < 0).any():
+        raise ValueError("sample_weight must be finite and non-negative")
+    return inputs, Y, weights
 
 
 def take_rows(X: Inputs, rows: slice) -> Inputs:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from fastmlp import _kernels
+from fastmlp.evaluation import Evaluator
 from fastmlp.initialization import draw_parameters
-from fastmlp.inputs import Inputs, as_inputs, count_rows, take_rows
+from fastmlp.inputs import Data, Inputs, as_data, as_inputs, count_rows, take_rows
 from fastmlp.settings import (
     as_list,
     check_dtype,
@@ -20,12 +22,20 @@ from fastmlp.settings import (
     loss_numbers,
     one_a_layer,
 )
-from fastmlp.threads import run_in_threads, share_rows
+from fastmlp.threads import (
+    PRODUCTS_OF_A_STEP,
+    PRODUCTS_OF_CURVATURE,
+    count_crew,
+    gather_crew,
+    run_in_threads,
+    share_rows,
+)
 from fastmlp.workspace import (
     BLOCK_ROWS,
     OBJECTIVE,
     aligned_copy,
     aligned_empty,
+    block_rows,
     build_arena,
     build_layers,
     count_entries,
@@ -184,7 +194,7 @@ class Network:
             for rate in one_a_layer("dropout", dropout, n_hidden)
         ]
         self.batch_norm = bool(batch_norm)
-        self.layers = self._build_layers()
+        self.layers = self.build_layers()
         self.arena_entries = count_entries(self.layers)
 
     @property
@@ -315,7 +325,8 @@ class Network:
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights of the rows; None weighs all alike.
         """
-        return self._compute_loss(X, y, sample_weight, self.objective)
+        with self._evaluator(X, y, sample_weight, 1) as evaluator:
+            return evaluator.loss(self.objective)
 
     def data_loss(
         self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
@@ -329,7 +340,8 @@ class Network:
         """
         objective = self.objective
         objective["alpha"] = 0
-        return self._compute_loss(X, y, sample_weight, objective)
+        with self._evaluator(X, y, sample_weight, 1) as evaluator:
+            return evaluator.loss(objective)
 
     def loss_and_grad(
         self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
@@ -352,17 +364,8 @@ class Network:
         D. E. Rumelhart, G. E. Hinton, R. J. Williams, "Learning representations by
         back-propagating errors", Nature 323, 1986.
         """
-        data = self._as_data(X, y, sample_weight)
-        capacity = _block_rows(len(data[1]))
-        grads = aligned_empty(self.params.size, self.dtype)
-        value = _kernels.compute_loss_and_gradient(
-            grads,
-            build_arena(self.arena_entries, capacity, self.dtype),
-            *data,
-            *self._model(self.layers),
-            capacity,
-        )
-        return value, grads
+        with self._evaluator(X, y, sample_weight, PRODUCTS_OF_A_STEP) as evaluator:
+            return evaluator.loss_and_grad()
 
     def hessian_vector_product(
         self,
@@ -395,24 +398,13 @@ class Network:
         B. A. Pearlmutter, "Fast exact multiplication by the Hessian", Neural
         Computation 6, 1994.
         """
-        if self.batch_norm:
-            raise ValueError("the Hessian of a network with batch_norm is not computed")
         direction = np.ascontiguousarray(vector, dtype=self.dtype)
         if direction.shape != self.params.shape:
             raise ValueError(
                 f"vector must have shape {self.params.shape}, got {direction.shape}"
             )
-        data = self._as_data(X, y, sample_weight)
-        layers = self._build_layers(spread=True)
-        capacity = _block_rows(len(data[1]))
-        entries = count_entries(layers)
-        arena, r_arena = (build_arena(entries, capacity, self.dtype) for _ in range(2))
-        product = np.empty_like(self.params)
-        params, _, *rest = self._model(layers)
-        _kernels.multiply_hessian(
-            product, arena, r_arena, *data, params, direction, *rest, capacity
-        )
-        return product
+        with self._evaluator(X, y, sample_weight, PRODUCTS_OF_CURVATURE) as evaluator:
+            return evaluator.hessian_vector_product(direction)
 
     def hessian(
         self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
@@ -429,10 +421,10 @@ class Network:
         ndarray of shape (n_params, n_params)
             Made symmetric, which it is but for rounding.
         """
-        columns = [
-            self.hessian_vector_product(X, y, unit, sample_weight)
-            for unit in np.eye(self.params.size, dtype=self.dtype)
-        ]
+        units = np.eye(self.params.size, dtype=self.dtype)
+        n_products = PRODUCTS_OF_CURVATURE * len(units)
+        with self._evaluator(X, y, sample_weight, n_products) as evaluator:
+            columns = [evaluator.hessian_vector_product(unit) for unit in units]
         matrix = np.stack(columns)
         return (matrix + matrix.T) / 2
 
@@ -457,31 +449,33 @@ class Network:
         record["cap"] = np.inf
         return record
 
-    def _model(self, layers: np.ndarray) -> tuple[np.ndarray, ...]:
-        """What the kernels must know of the network, in their order."""
-        return self.params, self.stats, layers, self.objective, self.numbers
+    def as_data(
+        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None
+    ) -> Data:
+        """Rows, targets and weights as the kernels read them, checked."""
+        return as_data(
+            *(X, y, sample_weight, self.layer_sizes[0], self.n_target_columns),
+            self.dtype,
+        )
 
-    def _compute_loss(
+    @contextmanager
+    def _evaluator(
         self,
         X: ArrayLike,
         y: ArrayLike,
         sample_weight: ArrayLike | None,
-        objective: np.ndarray,
-    ) -> float:
-        data = self._as_data(X, y, sample_weight)
-        capacity = _block_rows(len(data[1]))
-        return _kernels.compute_loss(
-            build_arena(self.arena_entries, capacity, self.dtype),
-            *data,
-            self.params,
-            self.stats,
-            self.layers,
-            objective,
-            self.numbers,
-            capacity,
-        )
+        n_products: int,
+    ) -> Iterator[Evaluator]:
+        """What evaluates J over these rows, with as many threads as pay for so many
+        products with each weight.
+        """
+        data = self.as_data(X, y, sample_weight)
+        n_threads = count_crew(self.layers, len(data[1]), n_products)
+        with gather_crew(n_threads) as crew:
+            yield Evaluator(self, data, crew)
 
-    def _build_layers(self, spread: bool = False) -> np.ndarray:
+    def build_layers(self, spread: bool = False) -> np.ndarray:
+        """The layer table (:func:`fastmlp.workspace.build_layers`)."""
         return build_layers(
             self.layer_sizes,
             [*self.activations, self.output_activation],
@@ -519,24 +513,28 @@ class Network:
         entries: tuple[int, int],
         inputs: Inputs,
     ) -> None:
-        capacity = _block_rows(len(out))
+        capacity = block_rows(len(out))
         arena = build_arena(entries, capacity, self.dtype)
         _kernels.predict(out, arena, inputs, self.params, self.stats, layers, capacity)
 
     def _pull_back(self, inputs: Inputs, cotangents: np.ndarray) -> np.ndarray:
         n_rows = count_rows(inputs)
-        capacity = _block_rows(n_rows)
         out = np.empty((n_rows, self.layer_sizes[0]), dtype=self.dtype)
-        _kernels.input_gradient(
-            out,
-            build_arena(self.arena_entries, capacity, self.dtype),
-            inputs,
-            cotangents,
-            self.params,
-            self.stats,
-            self.layers,
-            capacity,
-        )
+
+        def pull_back(rows: slice) -> None:
+            capacity = block_rows(rows.stop - rows.start)
+            _kernels.input_gradient(
+                out[rows],
+                build_arena(self.arena_entries, capacity, self.dtype),
+                take_rows(inputs, rows),
+                cotangents[rows],
+                self.params,
+                self.stats,
+                self.layers,
+                capacity,
+            )
+
+        run_in_threads(pull_back, share_rows(n_rows, self.layers, BLOCK_ROWS))
         return out
 
     def _bind(self, params: np.ndarray, stats: np.ndarray) -> None:
@@ -567,32 +565,3 @@ class Network:
             mean, n_out = layer["running"], layer["n_out"]
             self.stats[mean : mean + n_out] = 0
             self.stats[mean + n_out : mean + 2 * n_out] = 1
-
-    def _as_data(
-        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None
-    ) -> tuple[Inputs, np.ndarray, np.ndarray | None]:
-        inputs = as_inputs(X, self.layer_sizes[0], self.dtype)
-        n_rows = count_rows(inputs)
-        Y = np.ascontiguousarray(y, dtype=self.dtype)
-        if Y.shape == (n_rows,):
-            Y = Y.reshape(-1, 1)
-        if Y.shape != (n_rows, self.n_target_columns):
-            raise ValueError(
-                f"y must have shape ({n_rows}, {self.n_target_columns}), "
-                f"got {np.shape(y)}"
-            )
-        if sample_weight is None:
-            return inputs, Y, None
-        weights = np.ascontiguousarray(sample_weight, dtype=self.dtype)
-        if weights.shape != (n_rows,):
-            raise ValueError(
-                f"sample_weight must have shape ({n_rows},), got {weights.shape}"
-            )
-        if not np.isfinite(weights).all() or (weights < 0).any():
-            raise ValueError("sample_weight must be finite and non-negative")
-        return inputs, Y, weights
-
-
-def _block_rows(n_rows: int) -> int:
-    """Rows worked on at a time, of so many."""
-    return min(BLOCK_ROWS, max(1, n_rows))

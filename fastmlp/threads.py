@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import cache
 from itertools import pairwise
 from statistics import median
 from typing import Any
@@ -20,11 +21,13 @@ from fastmlp import _kernels
 # twenty microseconds on one core of a processor of the 2020s.
 LEAST_WORK = 300_000
 # The same for a thread that is yet to be started, which takes longer by far.
-LEAST_WORK_OF_A_NEW_THREAD = 100_000_000
+LEAST_WORK_OF_A_NEW_THREAD = 40_000_000
 # Rows whose products take as long as the update of the weights.
 ROWS_OF_AN_UPDATE = 7
 # Products with each weight in a step, where a prediction has one.
 PRODUCTS_OF_A_STEP = 3
+# And for a product with the Hessian.
+PRODUCTS_OF_CURVATURE = 9
 
 
 def count_threads(layers: np.ndarray, batch_size: int) -> int:
@@ -42,14 +45,13 @@ def count_threads(layers: np.ndarray, batch_size: int) -> int:
     return max(1, min(limits))
 
 
-def count_crew(layers: np.ndarray, batch_size: int, n_steps: int) -> int:
-    """Threads worth starting for that many steps: one where they are over before
-    another has begun.
+def count_crew(layers: np.ndarray, n_rows: int, n_products: int) -> int:
+    """Threads worth starting for that many products with each weight, of so many rows
+    each: one where they are over before another has begun.
     """
-    work = PRODUCTS_OF_A_STEP * n_steps * _work_of_a_step(layers, batch_size)
-    if work < LEAST_WORK_OF_A_NEW_THREAD:
+    if n_products * _work_of_a_step(layers, n_rows) < LEAST_WORK_OF_A_NEW_THREAD:
         return 1
-    return count_threads(layers, batch_size)
+    return count_threads(layers, n_rows)
 
 
 def share_rows(n_rows: int, layers: np.ndarray, block_rows: int) -> list[slice]:
@@ -160,6 +162,28 @@ class Pace:
         if self._tries:
             return mine[-1] > min(others)
         return median(mine) > median(others)
+
+
+@contextmanager
+def spare_cores(n_threads: int) -> Iterator[None]:
+    """Keep BLAS to one thread while that many are at work, if it is more than one.
+
+    Threads of OpenBLAS spin on for a tenth of a second after every product of SciPy's
+    solvers, on the cores that a crew wants.
+    """
+    if n_threads == 1:
+        yield
+        return
+    with _find_pools().limit(limits=1, user_api="blas"):
+        yield
+
+
+@cache
+def _find_pools() -> Any:
+    """Thread pools of the libraries that are loaded; to look for them takes long."""
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
 
 
 @contextmanager

@@ -47,6 +47,11 @@ _ALIGNMENT = 64
 _WORTH_ALIGNING = 1000
 
 
+def block_rows(n_rows: int) -> int:
+    """Rows worked on at a time, of so many."""
+    return min(BLOCK_ROWS, max(1, n_rows))
+
+
 def aligned_empty(shape: int | tuple[int, ...], dtype: np.dtype) -> np.ndarray:
     """An uninitialised vector or matrix whose rows begin on 64-byte boundaries."""
     *n_rows, size = (shape,) if isinstance(shape, int) else shape

@@ -16,6 +16,7 @@ from builders import draw_targets
 from rich.progress import track
 
 from fastmlp import Network, _kernels
+from fastmlp.evaluation import Evaluator
 from fastmlp.inputs import as_inputs
 from fastmlp.optimizers import Optimizer
 from fastmlp.threads import gather_crew
@@ -81,7 +82,7 @@ def draw_problem(seed: int) -> Problem:
 
 
 def train(problem: Problem, n_threads: int) -> list[np.ndarray]:
-    """Everything that training leaves behind."""
+    """Everything that training leaves behind, and derivatives of J after it."""
     network = Network(**problem.network)
     optimizer = Optimizer(
         problem.optimizer,
@@ -102,7 +103,13 @@ def train(problem: Problem, n_threads: int) -> list[np.ndarray]:
             crew=crew,
         )
         losses = [trainer.run_epoch(problem.order) for _ in range(N_EPOCHS)]
-    return [np.array(losses), network.params, network.stats, optimizer.slots]
+        found = [np.array(losses), network.params, network.stats, optimizer.slots]
+        data = network.as_data(problem.X, problem.Y, problem.sample_weight)
+        evaluator = Evaluator(network, data, crew)
+        found += evaluator.loss_and_grad()
+        if not network.batch_norm:
+            found.append(evaluator.hessian_vector_product(network.params))
+    return found
 
 
 def find_differences(problem: Problem) -> list[int]:

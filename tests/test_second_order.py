@@ -10,10 +10,11 @@ import scipy.sparse
 from fits import iris
 from numpy.testing import assert_allclose, assert_array_equal
 
-import fastmlp.network
+import fastmlp.inputs
 from fastmlp import full_batch, second_order
 from fastmlp._kernels import HEADS, HIDDEN_ACTIVATIONS
 from fastmlp.descent import Descent, Point
+from fastmlp.evaluation import Evaluator
 from fastmlp.full_batch import SOLVERS, FullBatchRun, fit_full_batch
 from fastmlp.network import Network
 from fastmlp.optimizers import Optimizer
@@ -32,13 +33,13 @@ def fit(network, X, y, sample_weight=None, **changes):
 @pytest.fixture
 def count_evaluations(monkeypatch):
     """A list that grows by one at every evaluation of J with its gradient."""
-    calls, original = [], Network.loss_and_grad
+    calls, original = [], Evaluator.loss_and_grad
 
-    def count(self, *data):
+    def count(self):
         calls.append(None)
-        return original(self, *data)
+        return original(self)
 
-    monkeypatch.setattr(Network, "loss_and_grad", count)
+    monkeypatch.setattr(Evaluator, "loss_and_grad", count)
     return calls
 
 
@@ -82,7 +83,8 @@ def gradients_of(network, X, y):
 
 
 def descent_of(network, X, y):
-    return Descent(network, (X, y, None), 9, 9, 0, 0, (), None, {})
+    evaluator = Evaluator(network, network.as_data(X, y, None))
+    return Descent(network, evaluator, 9, 9, 0, 0, (), None, {})
 
 
 # -- least squares
@@ -829,16 +831,16 @@ def test_ctrl_c_goes_back_to_the_best():
 def test_ctrl_c_in_the_midst_of_an_evaluation(monkeypatch):
     X, y = curved_data()
     network = Network([2, 5, 1], activation="tanh", random_state=0)
-    original, calls = Network.loss_and_grad, []
+    original, calls = Evaluator.loss_and_grad, []
 
-    def count(self, *data):
-        calls.append(data)
+    def count(self):
+        calls.append(None)
         if len(calls) == 9:
-            self.params[:] = np.nan
+            self.network.params[:] = np.nan
             raise KeyboardInterrupt
-        return original(self, *data)
+        return original(self)
 
-    monkeypatch.setattr(Network, "loss_and_grad", count)
+    monkeypatch.setattr(Evaluator, "loss_and_grad", count)
     run = fit(network, X, y, solver="lbfgs")
     assert run.stop_reason == "interrupted"
     assert run.loss == run.history["loss"][-1] == network.loss(X, y)
@@ -940,16 +942,16 @@ def test_sparse_rows_are_converted_once(solver, monkeypatch):
     sparse = scipy.sparse.csc_matrix(X)
     networks = [Network([3, 4, 1], activation="tanh", random_state=0) for _ in "ab"]
     fit(networks[0], X, y, solver=solver, max_iter=5)
-    kinds = set()
-    original = fastmlp.network.as_inputs
+    converted = []
+    original = fastmlp.inputs.as_inputs
 
     def watch(inputs, *rest):
-        kinds.add(type(inputs))
+        converted.append(inputs)
         return original(inputs, *rest)
 
-    monkeypatch.setattr(fastmlp.network, "as_inputs", watch)
+    monkeypatch.setattr(fastmlp.inputs, "as_inputs", watch)
     fit(networks[1], sparse, y, solver=solver, max_iter=5)
-    assert kinds == {tuple}
+    assert converted == [sparse]
     assert_allclose(networks[1].params, networks[0].params, atol=1e-9)
 
 

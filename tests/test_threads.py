@@ -5,12 +5,15 @@ import threading
 import numpy as np
 import pytest
 import scipy.sparse
+import threadpoolctl
 from fits import unconverged
 
 from fastmlp import MLPRegressor, Network, _kernels
+from fastmlp import network as network_module
 from fastmlp import threads as threads_module
 from fastmlp.estimators import _first_order as first_order
-from fastmlp.threads import Pace, count_crew, count_threads, gather_crew
+from fastmlp.evaluation import Evaluator
+from fastmlp.threads import Pace, count_crew, count_threads, gather_crew, spare_cores
 from fastmlp.workspace import BLOCK_ROWS, build_layers
 
 
@@ -50,13 +53,15 @@ def test_a_short_fit_starts_no_thread(monkeypatch):
     pretend_processors(monkeypatch, 2)
     layers = build_layers([64, 100, 10], ["relu"] * 2, 1)
     assert count_threads(layers, 200) == 2
-    assert count_crew(layers, 200, n_steps=10) == 1
-    assert count_crew(layers, 200, n_steps=100) == 2
+    assert count_crew(layers, 200, n_products=20) == 1
+    assert count_crew(layers, 200, n_products=300) == 2
 
 
 @pytest.mark.skipif(not _kernels.THREADS, reason="this engine runs on one thread")
 def test_a_fit_may_have_all_its_epochs_steps(monkeypatch):
-    """What is asked for is counted: rows in whole batches, in every epoch."""
+    """What is asked for is counted: rows in whole batches, in every epoch, three
+    products with each weight.
+    """
     asked = []
     monkeypatch.setattr(
         first_order,
@@ -67,7 +72,8 @@ def test_a_fit_may_have_all_its_epochs_steps(monkeypatch):
     model = MLPRegressor(batch_size=5, max_iter=7, tol=0)
     with unconverged():
         model.fit(X, X[:, 0]).partial_fit(X, X[:, 0])
-    assert asked == [(5, 35), (5, 5)]
+        model.set_params(solver="lbfgs").fit(X, X[:, 0])
+    assert asked == [(5, 3 * 35), (5, 3 * 5), (21, 3 * 7)]
 
 
 @pytest.mark.parametrize(("crew_seconds", "alone_seconds"), [(1.0, 2.0), (2.0, 1.0)])
@@ -208,6 +214,110 @@ def test_predictions_do_not_depend_on_the_threads(make, dtype, monkeypatch):
     shares = threads_module.share_rows(X.shape[0], network.layers, BLOCK_ROWS)
     assert len(shares) == (4 if _kernels.THREADS else 1)
     assert np.array_equal(network.predict(X), expected)
+
+
+# Gradients in halves, in several blocks, of columns that threads share.
+MANY_ROWS = {
+    "halves": ([30, 20, 4], 300),
+    "blocks": ([8, 300, 3], 2 * BLOCK_ROWS + 5),
+    "columns": ([300, 2100, 2], 5),
+    "one row": ([3, 4, 2], 1),
+}
+
+
+def evaluate_all(network, data, n_threads):
+    """J, its gradient and, of a network that has it, a product with the Hessian."""
+    with gather_crew(n_threads) as crew:
+        evaluator = Evaluator(network, data, crew)
+        found = [evaluator.loss(network.objective), *evaluator.loss_and_grad()]
+        if not network.batch_norm:
+            found.append(evaluator.hessian_vector_product(network.params))
+    return found
+
+
+@pytest.mark.skipif(not _kernels.THREADS, reason="this engine runs on one thread")
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("make", [np.asarray, scipy.sparse.csr_array])
+@pytest.mark.parametrize("batch_norm", [False, True])
+@pytest.mark.parametrize("case", MANY_ROWS)
+def test_evaluations_do_not_depend_on_the_threads(case, batch_norm, make, dtype):
+    sizes, n_rows = MANY_ROWS[case]
+    settings = {"activation": "gelu", "alpha": 0.1, "l1_ratio": 0.3, "dtype": dtype}
+    network = Network(sizes, batch_norm=batch_norm, **settings, random_state=0)
+    rng = np.random.default_rng(0)
+    network.stats[...] = rng.uniform(0.5, 2, network.stats.shape)
+    X = rng.standard_normal((n_rows, sizes[0]))
+    Y = rng.standard_normal((n_rows, sizes[-1]))
+    data = network.as_data(make(X * (X > 0)), Y, rng.random(n_rows) + 0.1)
+    expected = evaluate_all(network, data, 1)
+    for n_threads in (2, 3, 4):
+        found = evaluate_all(network, data, n_threads)
+        assert all(map(np.array_equal, found, expected)), n_threads
+
+
+@pytest.mark.parametrize("solver", ["lbfgs", "gd", "steepest", "newton-cg"])
+def test_a_full_batch_fit_does_not_depend_on_the_threads(solver):
+    X = np.random.default_rng(0).standard_normal((400, 6))
+    settings = {"hidden_layer_sizes": 20, "activation": "tanh", "random_state": 0}
+    with unconverged():
+        alone, crew = (
+            MLPRegressor(**settings, solver=solver, max_iter=5, n_threads=n).fit(
+                X, X[:, 0] * X[:, 1]
+            )
+            for n in (1, 3)
+        )
+    assert alone.loss_ == crew.loss_
+    assert all(map(np.array_equal, alone.coefs_, crew.coefs_))
+
+
+def test_evaluations_are_work_too(monkeypatch):
+    """One product with each weight for J, three with its gradient, nine for a product
+    with its Hessian."""
+    asked = []
+    monkeypatch.setattr(
+        network_module,
+        "count_crew",
+        lambda layers, *sizes: asked.append(sizes) or 1,
+    )
+    network = Network([3, 2], random_state=0)
+    X, Y = np.ones((7, 3)), np.ones((7, 2))
+    network.loss(X, Y)
+    network.data_loss(X, Y)
+    network.loss_and_grad(X, Y)
+    network.hessian_vector_product(X, Y, network.params)
+    network.hessian(X, Y)
+    assert asked == [(7, n) for n in (1, 1, 3, 9, 9 * network.params.size)]
+
+
+def test_input_gradients_do_not_depend_on_the_threads(monkeypatch):
+    network = Network([30, 20, 4], activation="gelu", random_state=0)
+    X = np.random.RandomState(0).standard_normal((3 * BLOCK_ROWS + 1, 30))
+    expected = network.input_gradients(X)
+    monkeypatch.setattr(threads_module, "LEAST_WORK_OF_A_NEW_THREAD", 1)
+    pretend_processors(monkeypatch, 3)
+    assert np.array_equal(network.input_gradients(X), expected)
+
+
+def count_threads_of_blas():
+    pools = threadpoolctl.ThreadpoolController().select(user_api="blas")
+    return [pool["num_threads"] for pool in pools.info()]
+
+
+def test_blas_leaves_the_cores_to_a_crew():
+    """And has its threads back afterwards, also after an error."""
+
+    def fail():
+        with spare_cores(2):
+            assert set(count_threads_of_blas()) == {1}
+            raise KeyboardInterrupt
+
+    with threadpoolctl.threadpool_limits(2):
+        before = count_threads_of_blas()
+        with spare_cores(1):
+            assert count_threads_of_blas() == before
+        with pytest.raises(KeyboardInterrupt):
+            fail()
+        assert count_threads_of_blas() == before
 
 
 def test_a_fault_in_another_thread_is_raised():

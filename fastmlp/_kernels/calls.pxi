@@ -294,43 +294,59 @@ def input_gradient(
             differentiate_inputs(&out[0, 0], &V[0, 0], &arena[0], &job)
 
 
+cdef int place_halves(Job* job, Py_ssize_t n_gathered, Py_ssize_t arena_size) except -1:
+    """Behind what is gathered: the gradient of second halves."""
+    cdef Py_ssize_t n_behind = job.inputs + n_gathered * job.capacity
+    cdef Share halves = halved_range(job)
+    job.halves = n_behind - halves.begin
+    if arena_size < n_behind + halves.end - halves.begin:
+        raise ValueError("the arena is too small")
+    return 0
+
+
+cdef double do_in_threads(real* arena, Job* job, Crew crew) except? -1:
+    """What the job results in, all threads of the crew, if there is one, having worked."""
+    if crew is not None:
+        crew.share(job, sizeof(real) == sizeof(double))
+    with nogil:
+        do_job(arena, job, 0)
+    return job.result
+
+
 def compute_loss(
     real[::1] arena, X, const real[:, ::1] Y, const real[::1] sample_weight,
     const real[::1] params, const real[::1] stats, layers,
     const Objective[::1] objective, const real[::1] numbers, Py_ssize_t capacity,
+    Crew crew=None,
 ):
-    """J over all rows of X."""
+    """J over all rows of X. A crew shares the work, here and below."""
     cdef Job job = describe_supervised(
         params, stats, arena, X, Y, sample_weight, layers, objective, numbers, capacity)
-    cdef double result
-    with nogil:
-        result = compute_objective(&arena[0], &job)
-    return result
+    return do_in_threads(&arena[0], &job, crew)
 
 
 def compute_loss_and_gradient(
     real[::1] grads, real[::1] arena, X, const real[:, ::1] Y,
     const real[::1] sample_weight, const real[::1] params, const real[::1] stats,
     layers, const Objective[::1] objective, const real[::1] numbers,
-    Py_ssize_t capacity,
+    Py_ssize_t capacity, Crew crew=None,
 ):
     """J over all rows of X, and ∂J/∂params into grads."""
     cdef Job job = describe_supervised(
         params, stats, arena, X, Y, sample_weight, layers, objective, numbers, capacity)
-    cdef double result
     if grads.shape[0] != params.shape[0]:
         raise ValueError("grads and params have different sizes")
+    place_halves(&job, 0, arena.shape[0])
     job.grads = &grads[0]
-    with nogil:
-        result = compute_objective(&arena[0], &job)
-    return result
+    job.batch_size = job.n_rows
+    return do_in_threads(&arena[0], &job, crew)
 
 
 def multiply_hessian(
     real[::1] out, real[::1] arena, real[::1] r_arena, X, const real[:, ::1] Y,
     const real[::1] sample_weight, const real[::1] params, const real[::1] direction,
     layers, const Objective[::1] objective, const real[::1] numbers,
-    Py_ssize_t capacity,
+    Py_ssize_t capacity, Crew crew=None,
 ):
     """out = H direction, H the Hessian of J over all rows of X."""
     cdef Py_ssize_t l
@@ -343,8 +359,10 @@ def multiply_hessian(
     for l in range(job.n_layers - 1):
         if job.layers[l].z == job.layers[l].a:
             raise ValueError("every hidden layer must keep z and a apart")
-    with nogil:
-        hessian_product(&out[0], &arena[0], &r_arena[0], &job, &direction[0])
+    job.grads = &out[0]
+    job.direction = &direction[0]
+    job.r_arena = &r_arena[0]
+    do_in_threads(&arena[0], &job, crew)
 
 
 def train(
@@ -359,8 +377,7 @@ def train(
     work."""
     cdef Job job = describe_supervised(
         params, stats, arena, X, Y, sample_weight, layers, objective, numbers, capacity)
-    cdef Py_ssize_t l, n_behind, n_gathered = 0 if job.X.indptr != NULL else job.layers[0].n_in
-    cdef Share halves
+    cdef Py_ssize_t l
     check_optimizer(rule, slots, params.shape[0], grads.shape[0])
     check_order(order, job.n_rows)
     if batch_size < 1:
@@ -368,11 +385,8 @@ def train(
     for l in range(job.n_layers):
         if job.layers[l].normalized >= 0 and batch_size > capacity:
             raise ValueError("a normalised layer needs the whole batch in the arena")
-    n_behind = job.inputs + n_gathered * capacity
-    halves = halved_range(&job)
-    job.halves = n_behind - halves.begin
-    if arena.shape[0] < n_behind + halves.end - halves.begin:
-        raise ValueError("the arena is too small")
+    place_halves(
+        &job, 0 if job.X.indptr != NULL else job.layers[0].n_in, arena.shape[0])
     if order.shape[0] == 0:
         return total
     job.grads = &grads[0]
@@ -383,15 +397,11 @@ def train(
     job.n_rows = order.shape[0]
     job.batch_size = batch_size
     job.result = total
-    if crew is not None:
-        crew.share(&job, sizeof(real) == sizeof(double))
-    with nogil:
-        run_epoch(&arena[0], &job, 0)
-    return job.result
+    return do_in_threads(&arena[0], &job, crew)
 
 
 cdef class Crew:
-    """Threads that share the steps of ``train``.
+    """Threads that share what is done over many rows.
 
     The caller's thread is number 0. The others call :meth:`assist`, which returns
     after :meth:`dismiss`.
@@ -432,9 +442,9 @@ cdef class Crew:
                 if self.dismissed:
                     break
                 if self.is_double:
-                    run_epoch(<double*>self.job.arena, self.job, thread)
+                    do_job(<double*>self.job.arena, self.job, thread)
                 else:
-                    run_epoch(<float*>self.job.arena, self.job, thread)
+                    do_job(<float*>self.job.arena, self.job, thread)
 
     def dismiss(self):
         """Let the other threads return."""

@@ -78,7 +78,7 @@ cdef inline void multiply_inputs(
             out, span.X, <const real*>span.X.data, span.first, span.rows, w, layer.n_out)
     else:
         multiply_weights(
-            out, inputs_of(arena, span.X, job, l, span.first, span.step != NULL), w,
+            out, inputs_of(arena, span.X, job, l, span.first, learns(span.step)), w,
             layer.n_out, layer.n_in, False, job, span)
 
 
@@ -90,17 +90,18 @@ cdef void find_moments(
     cdef Py_ssize_t n = layer.n_out
     cdef real* moments = moments_of(arena, job, l)
     cdef real* running = <real*>job.stats + layer.running
-    cdef Share mine
-    if span.step == NULL:
-        memcpy(moments, running, 2 * n * sizeof(real))
-        return
-    mine = share_out(n, LINE, span.step.thread, job.n_threads)
+    cdef Share mine = share_out(n, LINE, span.step.thread, job.n_threads)
+    cdef Py_ssize_t size = (mine.end - mine.begin) * sizeof(real)
     barrier_wait(job.barrier, job.n_threads)
-    batch_norm.compute_moments(
-        moments, moments + n, normalized_of(arena, job, l, 0), scales_of(arena, job, 0),
-        span.block, n, mine.begin, mine.end)
-    batch_norm.update_running(running, moments, mine.begin, mine.end)
-    batch_norm.update_running(running + n, moments + n, mine.begin, mine.end)
+    if learns(span.step):
+        batch_norm.compute_moments(
+            moments, moments + n, normalized_of(arena, job, l, 0), scales_of(arena, job, 0),
+            span.block, n, mine.begin, mine.end)
+        batch_norm.update_running(running, moments, mine.begin, mine.end)
+        batch_norm.update_running(running + n, moments + n, mine.begin, mine.end)
+    else:
+        memcpy(moments + mine.begin, running + mine.begin, size)
+        memcpy(moments + n + mine.begin, running + n + mine.begin, size)
     barrier_wait(job.barrier, job.n_threads)
 
 
@@ -159,7 +160,7 @@ cdef void forward_hidden(
         forward_layer(z, arena, job, span, l, activations.IDENTITY)
         memcpy(a, z, n * sizeof(real))
         activations.activate(a, span.rows, layer.n_out, layer.activation)
-    if span.step != NULL and layer.dropout > 0:
+    if layer.dropout > 0 and learns(span.step):
         memcpy(outputs_of(arena, job, l, span.first), a, n * sizeof(real))
         drop_units(outputs_of(arena, job, l, span.first), job, span, l)
 
@@ -194,8 +195,7 @@ cdef void backward_normalized(
     cdef real* grads = <real*>job.grads
     cdef const real* gammas = <const real*>job.params + layer.gammas
     cdef const real* variance = moments_of(arena, job, l) + n
-    cdef bint training = span.step != NULL
-    cdef Share mine = share_out(n, LINE, span.step.thread if training else 0, job.n_threads)
+    cdef Share mine = share_out(n, LINE, span.step.thread, job.n_threads)
     barrier_wait(job.barrier, job.n_threads)
     if grads != NULL:
         batch_norm.sum_gradients(
@@ -203,7 +203,7 @@ cdef void backward_normalized(
             normalized_of(arena, job, l, 0), span.block, n, mine.begin, mine.end,
             span.accumulate)
     barrier_wait(job.barrier, job.n_threads)
-    if training:
+    if learns(span.step):
         batch_norm.multiply_slope_of_batch(
             delta, grads + layer.biases, grads + layer.gammas,
             normalized_of(arena, job, l, span.first), scales_of(arena, job, span.first),
@@ -224,7 +224,7 @@ cdef void backward(real* arena, const Job* job, const Span* span) noexcept nogil
             delta, deltas_of(arena, job, l + 1, first),
             weights_of(<const real*>job.params, job, l + 1), layer.n_out,
             job.layers[l + 1].n_out, True, job, span)
-        if span.step != NULL and layer.dropout > 0:
+        if layer.dropout > 0 and learns(span.step):
             drop_units(delta, job, span, l)
         activations.multiply_slope(
             delta, a_of(arena, job, l, first), z_of(arena, job, l, first),
@@ -273,7 +273,7 @@ cdef inline void weight_gradient(
             out, span.X, <const real*>span.X.data, span.first, span.rows, delta,
             layer.n_out, begin, end, span.accumulate)
     else:
-        inputs = inputs_of(arena, span.X, job, l, span.first, span.step != NULL)
+        inputs = inputs_of(arena, span.X, job, l, span.first, learns(span.step))
         products.multiply(
             out, layer.n_out, inputs + begin, delta, end - begin, layer.n_out, span.rows, 1,
             layer.n_in, layer.n_out, 1, span.accumulate,
@@ -456,22 +456,24 @@ cdef void complete_layer(
 cdef void process_parameters(
     real* arena, const Job* job, const Span* span, Step* step, bint finish
 ) noexcept nogil:
-    """Gradient of this thread's parameters over the block, and their step to finish."""
+    """Gradient of this thread's parameters over the block; to finish, all of it, and where
+    something is learnt the step along it."""
     cdef Py_ssize_t l
-    cdef bint clips = step.rule.clip_norm < INFINITY, waits = False
+    cdef bint clips = learns(step) and step.rule.clip_norm < INFINITY
+    cdef bint updates = learns(step) and not clips, waits = False
     for l in range(job.n_layers):
         find_gradient(arena, job, span, l)
         if is_in_two_hands(job, l):
             waits = True
         elif finish:
-            complete_layer(arena, job, step, l, not clips)
+            complete_layer(arena, job, step, l, updates)
     if not finish:
         return
     if waits:
         barrier_wait(job.barrier, job.n_threads)
         for l in range(job.n_layers):
             if is_in_two_hands(job, l):
-                complete_layer(arena, job, step, l, not clips)
+                complete_layer(arena, job, step, l, updates)
     if clips:
         clip_gradient(arena, job, step)
         for l in range(job.n_layers):
@@ -548,7 +550,6 @@ cdef double take_step(
 ) noexcept nogil:
     """One batch, in blocks of the arena's capacity; thread 0 returns J before the step."""
     cdef double total = 0
-    cdef Share mine
     cdef Rows X = job.X
     cdef Span span
     X.dense = gathered_inputs(arena, job, 0)
@@ -556,11 +557,8 @@ cdef double take_step(
     step.position = 0
     while step.position < size:
         X.order = order + step.position
-        span.block = min(job.capacity, size - step.position)
         span.accumulate = step.position > 0
-        mine = share_out(
-            span.block, row_unit(job, span.block), step.thread, job.n_threads)
-        span.first, span.rows = mine.begin, mine.end - mine.begin
+        share_block(&span, job, size - step.position)
         process_rows(arena, job, &span, weight)
         barrier_wait(job.barrier, job.n_threads)
         if step.thread == 0:
@@ -612,54 +610,66 @@ cdef void run_epoch(real* arena, Job* job, int thread) noexcept nogil:
 # --- All rows in place: prediction, objective and gradient. Nothing is learnt.
 
 
+cdef inline Step look(int thread) noexcept nogil:
+    """A step in which nothing is learnt."""
+    cdef Step step
+    memset(&step, 0, sizeof(Step))
+    step.thread = thread
+    return step
+
+
 cdef inline Span span_from(
-    const real* arena, const Job* job, Rows* X, Py_ssize_t begin
+    const real* arena, const Job* job, const Step* step, Rows* X, Py_ssize_t begin
 ) noexcept nogil:
-    """The block of X's rows from begin on. The arena only says of which type they are."""
+    """The thread's part of the block of X's rows from begin on. The arena only says of
+    which type they are."""
     cdef Span span
     X[0] = job.X
     X.begin = begin
     X.dense = <const real*>job.X.dense + begin * job.layers[0].n_in
-    span.X, span.step, span.first, span.accumulate = X, NULL, 0, begin > 0
-    span.rows = span.block = min(job.capacity, job.n_rows - begin)
+    span.X, span.step, span.accumulate = X, step, begin > 0
+    share_block(&span, job, job.n_rows - begin)
     return span
 
 
 cdef void evaluate_in_place(
     real* arena, const Job* job, const Span* span, Py_ssize_t begin, double weight
 ) noexcept nogil:
-    """Forward and head of the block of rows that begins at row begin of X."""
+    """Forward and head of the span, whose block begins at row begin of X."""
+    cdef Py_ssize_t row = begin + span.first
     cdef const real* weights = <const real*>job.sample_weight
     set_scales(
-        scales_of(arena, job, 0), weights + begin if weights != NULL else NULL, span.rows,
-        weight)
-    evaluate(arena, <const real*>job.Y + begin * job.n_targets, job, span)
+        scales_of(arena, job, span.first), weights + row if weights != NULL else NULL,
+        span.rows, weight)
+    evaluate(arena, <const real*>job.Y + row * job.n_targets, job, span)
 
 
-cdef double compute_objective(real* arena, const Job* job) noexcept nogil:
-    """J over all rows; where the job has grads also ∂J/∂params."""
-    cdef Py_ssize_t begin = 0, l
+cdef void compute_objective(real* arena, Job* job, int thread) noexcept nogil:
+    """J over all rows into job.result; where the job has grads also ∂J/∂params."""
+    cdef Py_ssize_t begin = 0
     cdef Rows X
     cdef Span span
+    cdef Step step = look(thread)
     cdef real* grads = <real*>job.grads
     cdef double total = 0, weight = sum_weights(<const real*>job.sample_weight, NULL, job.n_rows)
-    if weight == 0:
-        if grads != NULL:
-            memset(grads, 0, job.n_params * sizeof(real))
-        return 0
-    while begin < job.n_rows:
-        span = span_from(arena, job, &X, begin)
+    while begin < job.n_rows and weight != 0:
+        span = span_from(arena, job, &step, &X, begin)
         evaluate_in_place(arena, job, &span, begin, weight)
-        total += sum_losses(arena, job, span.rows, INFINITY)
         if grads != NULL:
             backward(arena, job, &span)
-            for l in range(job.n_layers):
-                weight_gradient(
-                    grads, arena, job, &span, l, deltas_of(arena, job, l, 0), 0,
-                    job.layers[l].n_in)
-                bias_gradient(grads, arena, job, &span, l)
-        begin += span.rows
-    return total + penalty(grads, <const real*>job.params, job, weight)
+        barrier_wait(job.barrier, job.n_threads)
+        if thread == 0:
+            total += sum_losses(arena, job, span.block, INFINITY)
+        if grads != NULL:
+            process_parameters(arena, job, &span, &step, begin + span.block == job.n_rows)
+        barrier_wait(job.barrier, job.n_threads)
+        begin += span.block
+    # The job lives until every thread has read it for the last time.
+    barrier_wait(job.barrier, job.n_threads)
+    if thread == 0 and weight != 0:
+        job.result = total + penalty(grads, <const real*>job.params, job, weight)
+    elif thread == 0 and grads != NULL:
+        memset(grads, 0, job.n_params * sizeof(real))
 
 
 cdef double penalty(
@@ -680,8 +690,9 @@ cdef void predict_rows(real* out, real* arena, const Job* job) noexcept nogil:
     cdef const Layer* last = last_layer(job)
     cdef Rows X
     cdef Span span
+    cdef Step step = look(0)
     while begin < job.n_rows:
-        span = span_from(arena, job, &X, begin)
+        span = span_from(arena, job, &step, &X, begin)
         forward(out + begin * last.n_out, arena, job, &span)
         activations.activate(
             out + begin * last.n_out, span.rows, last.n_out, last.activation)
@@ -699,8 +710,9 @@ cdef void differentiate_inputs(
     cdef real* delta = deltas_of(arena, job, last, 0)
     cdef Rows X
     cdef Span span
+    cdef Step step = look(0)
     while begin < job.n_rows:
-        span = span_from(arena, job, &X, begin)
+        span = span_from(arena, job, &step, &X, begin)
         n = span.rows * layer.n_out
         forward(z, arena, job, &span)
         memcpy(a, z, n * sizeof(real))
@@ -717,5 +729,17 @@ cdef void differentiate_inputs(
 
 
 include "hessian.pxi"
+
+
+cdef void do_job(real* arena, Job* job, int thread) noexcept nogil:
+    """This thread's part of a job that threads share."""
+    if job.rule != NULL:
+        run_epoch(arena, job, thread)
+    elif job.direction != NULL:
+        multiply_direction(arena, job, thread)
+    else:
+        compute_objective(arena, job, thread)
+
+
 include "calls.pxi"
 include "rooms.pxi"

@@ -13,7 +13,7 @@ cdef void multiply_inputs_r(
     multiply_inputs(rz, arena, job, span, l, weights_of(direction, job, l))
     if l > 0:
         products.multiply_nn(
-            rz, a_of(r_arena, job, l - 1, 0), weights_of(<const real*>job.params, job, l),
+            rz, a_of(r_arena, job, l - 1, span.first), weights_of(<const real*>job.params, job, l),
             span.rows, layer.n_out, layer.n_in, True)
     activations.add_bias_and_activate(
         rz, direction + layer.biases, span.rows, layer.n_out, activations.IDENTITY)
@@ -23,25 +23,25 @@ cdef void forward_r(
     real* arena, real* r_arena, const Job* job, const Span* span, const real* direction
 ) noexcept nogil:
     """R{z} and R{σ(z)} of every layer, R{δ} of the last."""
-    cdef Py_ssize_t l, n, last = job.n_layers - 1
+    cdef Py_ssize_t l, n, first = span.first, last = job.n_layers - 1
     cdef const Layer* layer
     for l in range(last):
         layer = &job.layers[l]
         n = span.rows * layer.n_out
-        multiply_inputs_r(z_of(r_arena, job, l, 0), arena, r_arena, job, span, direction, l)
-        memcpy(a_of(r_arena, job, l, 0), z_of(r_arena, job, l, 0), n * sizeof(real))
+        multiply_inputs_r(z_of(r_arena, job, l, first), arena, r_arena, job, span, direction, l)
+        memcpy(a_of(r_arena, job, l, first), z_of(r_arena, job, l, first), n * sizeof(real))
         activations.multiply_slope(
-            a_of(r_arena, job, l, 0), a_of(arena, job, l, 0), z_of(arena, job, l, 0), n,
+            a_of(r_arena, job, l, first), a_of(arena, job, l, first), z_of(arena, job, l, first), n,
             layer.activation)
     multiply_inputs_r(
-        z_of(r_arena, job, last, 0), arena, r_arena, job, span, direction, last)
+        z_of(r_arena, job, last, first), arena, r_arena, job, span, direction, last)
 
 
 cdef void backward_r(
     real* arena, real* r_arena, const Job* job, const Span* span, const real* direction
 ) noexcept nogil:
     """δ and R{δ} of every hidden layer from those of the last."""
-    cdef Py_ssize_t l, n
+    cdef Py_ssize_t l, n, first = span.first
     cdef const Layer* layer
     cdef const Layer* above
     cdef const real* params = <const real*>job.params
@@ -50,65 +50,84 @@ cdef void backward_r(
     for l in range(job.n_layers - 2, -1, -1):
         layer, above = &job.layers[l], &job.layers[l + 1]
         n = span.rows * layer.n_out
-        delta, rdelta = deltas_of(arena, job, l, 0), deltas_of(r_arena, job, l, 0)
+        delta, rdelta = deltas_of(arena, job, l, first), deltas_of(r_arena, job, l, first)
         products.multiply_nt(
-            delta, deltas_of(arena, job, l + 1, 0), weights_of(params, job, l + 1),
+            delta, deltas_of(arena, job, l + 1, first), weights_of(params, job, l + 1),
             span.rows, layer.n_out, above.n_out, False)
         products.multiply_nt(
-            rdelta, deltas_of(r_arena, job, l + 1, 0), weights_of(params, job, l + 1),
+            rdelta, deltas_of(r_arena, job, l + 1, first), weights_of(params, job, l + 1),
             span.rows, layer.n_out, above.n_out, False)
         products.multiply_nt(
-            rdelta, deltas_of(arena, job, l + 1, 0), weights_of(direction, job, l + 1),
+            rdelta, deltas_of(arena, job, l + 1, first), weights_of(direction, job, l + 1),
             span.rows, layer.n_out, above.n_out, True)
         activations.differentiate_slope(
-            rdelta, delta, z_of(r_arena, job, l, 0), a_of(arena, job, l, 0),
-            z_of(arena, job, l, 0), n, layer.activation)
+            rdelta, delta, z_of(r_arena, job, l, first), a_of(arena, job, l, first),
+            z_of(arena, job, l, first), n, layer.activation)
         activations.multiply_slope(
-            delta, a_of(arena, job, l, 0), z_of(arena, job, l, 0), n, layer.activation)
+            delta, a_of(arena, job, l, first), z_of(arena, job, l, first), n, layer.activation)
 
 
 cdef void gradient_r(
     real* out, real* arena, real* r_arena, const Job* job, const Span* span
 ) noexcept nogil:
-    """R{∂J/∂W} = Aᵀ R{δ} + R{A}ᵀ δ, R{∂J/∂b} = Σ R{δ}, added up over blocks."""
-    cdef Py_ssize_t l
+    """R{∂J/∂W} = Aᵀ R{δ} + R{A}ᵀ δ, R{∂J/∂b} = Σ R{δ}, added up over blocks: this thread's
+    units of them, over the whole block."""
+    cdef Py_ssize_t l, begin, end
     cdef const Layer* layer
+    cdef Share units
+    cdef Span whole = span[0]
+    whole.first, whole.rows = 0, span.block
     for l in range(job.n_layers):
         layer = &job.layers[l]
+        units = share_units(job, span.step, l)
+        begin = units.begin * unit_rows(layer)
+        end = min(units.end * unit_rows(layer), layer.n_in)
+        if begin >= end:
+            continue
         weight_gradient(
-            out, arena, job, span, l, deltas_of(r_arena, job, l, 0), 0, layer.n_in)
+            out, arena, job, &whole, l, deltas_of(r_arena, job, l, 0), begin, end)
         if l > 0:
-            products.multiply_tn(
-                out + layer.weights, a_of(r_arena, job, l - 1, 0), deltas_of(arena, job, l, 0),
-                layer.n_in, layer.n_out, span.rows, True)
-        products.sum_columns(
-            out + layer.biases, deltas_of(r_arena, job, l, 0), span.rows, layer.n_out,
-            span.accumulate)
+            products.multiply(
+                out + layer.weights + begin * layer.n_out, layer.n_out,
+                a_of(r_arena, job, l - 1, 0) + begin, deltas_of(arena, job, l, 0),
+                end - begin, layer.n_out, span.block, 1, layer.n_in, layer.n_out, 1, True,
+                products.in_pieces(sizeof(real), layer.n_in, layer.n_out, span.block))
+        if owns_biases(job, l, units):
+            products.sum_columns(
+                out + layer.biases, deltas_of(r_arena, job, l, 0), span.block, layer.n_out,
+                span.accumulate)
 
 
-cdef void hessian_product(
-    real* out, real* arena, real* r_arena, const Job* job, const real* direction
-) noexcept nogil:
-    """out = H direction over all rows, the penalty's l2 direction included."""
-    cdef Py_ssize_t begin = 0, last = job.n_layers - 1
+cdef void multiply_direction(real* arena, Job* job, int thread) noexcept nogil:
+    """H direction over all rows into job.grads, the penalty's l2 direction included."""
+    cdef Py_ssize_t begin = 0, row, last = job.n_layers - 1
     cdef Rows X
     cdef Span span
+    cdef Step step = look(thread)
+    cdef real* r_arena = <real*>job.r_arena
+    cdef real* out = <real*>job.grads
+    cdef const real* direction = <const real*>job.direction
     cdef double weight = sum_weights(<const real*>job.sample_weight, NULL, job.n_rows)
-    memset(out, 0, job.n_params * sizeof(real))
-    if weight == 0:
-        return
-    while begin < job.n_rows:
-        span = span_from(arena, job, &X, begin)
+    while begin < job.n_rows and weight != 0:
+        span = span_from(arena, job, &step, &X, begin)
+        row = begin + span.first
         evaluate_in_place(arena, job, &span, begin, weight)
         forward_r(arena, r_arena, job, &span, direction)
         heads.differentiate_head(
-            deltas_of(r_arena, job, last, 0), z_of(r_arena, job, last, 0),
-            z_of(arena, job, last, 0), <const real*>job.Y + begin * job.n_targets,
-            scales_of(arena, job, 0), <const real*>job.numbers, span.rows,
+            deltas_of(r_arena, job, last, span.first), z_of(r_arena, job, last, span.first),
+            z_of(arena, job, last, span.first), <const real*>job.Y + row * job.n_targets,
+            scales_of(arena, job, span.first), <const real*>job.numbers, span.rows,
             job.layers[last].n_out, job.objective.loss, job.layers[last].activation)
         backward_r(arena, r_arena, job, &span, direction)
+        barrier_wait(job.barrier, job.n_threads)
         gradient_r(out, arena, r_arena, job, &span)
-        begin += span.rows
-    regularizers.add_penalty_gradient(
-        out, direction, count_weights(job), <real>0,
-        <real>(job.objective.alpha / weight * (1 - job.objective.l1_ratio)))
+        barrier_wait(job.barrier, job.n_threads)
+        begin += span.block
+    # The job lives until every thread has read it for the last time.
+    barrier_wait(job.barrier, job.n_threads)
+    if thread == 0 and weight == 0:
+        memset(out, 0, job.n_params * sizeof(real))
+    elif thread == 0:
+        regularizers.add_penalty_gradient(
+            out, direction, count_weights(job), <real>0,
+            <real>(job.objective.alpha / weight * (1 - job.objective.l1_ratio)))

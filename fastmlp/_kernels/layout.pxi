@@ -32,7 +32,9 @@ cdef struct Job:
     const void* numbers
     const Py_ssize_t* order
     const Layer* layers
-    Rule* rule
+    Rule* rule  # NULL: nothing is learnt
+    const void* direction  # what the Hessian is multiplied with
+    void* r_arena
     Objective objective
     Py_ssize_t item_size  # bytes of a number
     Py_ssize_t n_layers
@@ -52,7 +54,7 @@ cdef struct Job:
 
 cdef struct Step:
     # One step of training, as one thread sees it.
-    const Rule* rule
+    const Rule* rule  # NULL: nothing is learnt
     Coefficients weights
     Coefficients others
     Py_ssize_t position  # of the block's first row in its batch
@@ -62,7 +64,7 @@ cdef struct Step:
 cdef struct Span:
     # Rows of the block in the arena, to be worked on by one thread.
     const Rows* X
-    const Step* step  # NULL: nothing is learnt
+    const Step* step
     Py_ssize_t first
     Py_ssize_t rows
     Py_ssize_t block  # rows of all threads' spans together
@@ -89,6 +91,10 @@ cdef inline Share share_out(Py_ssize_t n, Py_ssize_t unit, int thread, int n_thr
     return share
 
 
+cdef inline bint learns(const Step* step) noexcept nogil:
+    return step.rule != NULL
+
+
 cdef inline Py_ssize_t row_unit(const Job* job, Py_ssize_t block) noexcept nogil:
     """Rows that threads are given whole multiples of: what products work on at a time."""
     cdef Py_ssize_t l
@@ -97,6 +103,14 @@ cdef inline Py_ssize_t row_unit(const Job* job, Py_ssize_t block) noexcept nogil
                 job.item_size, block, job.layers[l].n_out, job.layers[l].n_in):
             return products.PIECES_BLOCK
     return products.TILE_ROWS
+
+
+cdef inline void share_block(Span* span, const Job* job, Py_ssize_t rows_left) noexcept nogil:
+    """The next block of so many rows, and of it the thread's part."""
+    cdef Share mine
+    span.block = min(job.capacity, rows_left)
+    mine = share_out(span.block, row_unit(job, span.block), span.step.thread, job.n_threads)
+    span.first, span.rows = mine.begin, mine.end - mine.begin
 
 
 cdef inline bint is_halved_layer(const Layer* layer, Py_ssize_t capacity) noexcept nogil:
@@ -130,7 +144,7 @@ cdef inline bint shares_columns(
 ) noexcept nogil:
     """Whether threads share the n columns of a product with n k weights, not its rows:
     each then reads its part of weights that fill a cache, and all of the few rows."""
-    if job.n_threads == 1 or span.step == NULL:
+    if job.n_threads == 1:
         return False
     if pieces:
         return n >= MANY_COLUMNS_IN_PIECES * span.block and n * k >= MANY_WEIGHTS_IN_PIECES

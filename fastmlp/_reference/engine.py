@@ -60,9 +60,19 @@ def input_gradient(out, arena, X, V, params, stats, layers, capacity):
 
 
 def compute_loss(
-    arena, X, Y, sample_weight, params, stats, layers, objective, numbers, capacity
+    arena,
+    X,
+    Y,
+    sample_weight,
+    params,
+    stats,
+    layers,
+    objective,
+    numbers,
+    capacity,
+    crew=None,
 ):
-    """J over all rows of X; 0 if they weigh nothing."""
+    """J over all rows of X; 0 if they weigh nothing. There is no crew here."""
     return compute_loss_and_gradient(
         None,
         arena,
@@ -90,6 +100,7 @@ def compute_loss_and_gradient(
     objective,
     numbers,
     capacity,
+    crew=None,
 ):
     """J over all rows of X, and grads, unless None, = ∂J/∂params; both 0 if the rows
     weigh nothing.

@@ -276,6 +276,7 @@ class BaseMLP(
             max_fun=self.max_fun,
             gtol=self.tol,
             learning_rate=self.learning_rate_init,
+            n_threads=self._count_threads(network, len(data.Y), self.max_iter),
             callbacks=self._callbacks(),
             report=print if self.verbose else None,
         )

@@ -112,8 +112,8 @@ callbacks : list of callable, default=None
 dtype : {{'float32', 'float64'}}, default=None
     Type of parameters and computation; None: that of X.
 n_threads : int, default=None
-    Threads of a first-order solver; None: as many as pay for steps of this size. The
-    numbers do not depend on it.
+    Threads that fit; None: as many as pay for steps of this size. The numbers do not
+    depend on it.
 """
 
 ATTRIBUTES = """

@@ -24,7 +24,7 @@ from fastmlp.network import Network
 from fastmlp.optimizers import Optimizer
 from fastmlp.schedules import Schedule, make_schedule
 from fastmlp.stopping import Overfitting, Plateau
-from fastmlp.threads import count_crew, gather_crew
+from fastmlp.threads import PRODUCTS_OF_A_STEP, count_crew, gather_crew
 from fastmlp.training import Loop, Run, Trainer, Validation, fit_first_order
 
 
@@ -178,9 +178,10 @@ class FirstOrderFit(Parameters):
             seed=model.dropout_seed,
         )
 
-    def _count_threads(self, network: Network, batch_size: int, n_steps: int) -> int:
+    def _count_threads(self, network: Network, n_rows: int, n_steps: int) -> int:
+        """Threads for so many steps of so many rows each."""
         if self.n_threads is None:
-            return count_crew(network.layers, batch_size, n_steps)
+            return count_crew(network.layers, n_rows, PRODUCTS_OF_A_STEP * n_steps)
         return self.n_threads if _kernels.THREADS else 1
 
     def _batch_rows(self, n_samples: int) -> int:
