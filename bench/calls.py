@@ -265,12 +265,13 @@ def measure_bulk(units: list[int], repeats: int) -> list[dict]:
 
 def measure_bulk_memory(units: list[int], repeats: int) -> list[dict]:
     """Measure what predictions of many rows take beside their result."""
-    from fastmlp.workspace import BLOCK_ROWS, build_arena
+    from fastmlp.workspace import build_arena, predicted_rows
 
     network, X = prepare_bulk(tuple(units))
     added = added_mib(lambda: network.predict(X))
     out_mib = N_BULK_ROWS * units[-1] * X.itemsize / MIB
-    arena = build_arena(network.arena_entries, BLOCK_ROWS, network.dtype)
+    capacity = predicted_rows(N_BULK_ROWS)
+    arena = build_arena(network.arena_entries, capacity, network.dtype)
     name = f"Network.predict, {N_BULK_ROWS} × {'-'.join(map(str, units))}: memory"
     bar = arena.nbytes / MIB + ALLOWANCE_MIB
     return [at_most(name, "MiB", added - out_mib, bar)]

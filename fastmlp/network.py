@@ -31,16 +31,15 @@ from fastmlp.threads import (
     share_rows,
 )
 from fastmlp.workspace import (
-    BLOCK_ROWS,
     OBJECTIVE,
     aligned_copy,
     aligned_empty,
-    block_rows,
     build_arena,
     build_layers,
     count_entries,
     count_params,
     count_stats,
+    predicted_rows,
 )
 
 
@@ -496,14 +495,16 @@ class Network:
         inputs = as_inputs(X, sizes[0], self.dtype)
         n_rows = count_rows(inputs)
         out = np.empty((n_rows, sizes[-1]), dtype=self.dtype)
-        if n_rows <= BLOCK_ROWS:
-            self._evaluate_into(out, layers, entries, inputs)
+        capacity = predicted_rows(n_rows)
+        if n_rows <= capacity:
+            self._evaluate_into(out, layers, entries, inputs, capacity)
             return out
 
         def evaluate(rows: slice) -> None:
-            self._evaluate_into(out[rows], layers, entries, take_rows(inputs, rows))
+            some = take_rows(inputs, rows)
+            self._evaluate_into(out[rows], layers, entries, some, capacity)
 
-        run_in_threads(evaluate, share_rows(n_rows, layers, BLOCK_ROWS))
+        run_in_threads(evaluate, share_rows(n_rows, layers, capacity))
         return out
 
     def _evaluate_into(
@@ -512,29 +513,24 @@ class Network:
         layers: np.ndarray,
         entries: tuple[int, int],
         inputs: Inputs,
+        capacity: int,
     ) -> None:
-        capacity = block_rows(len(out))
         arena = build_arena(entries, capacity, self.dtype)
         _kernels.predict(out, arena, inputs, self.params, self.stats, layers, capacity)
 
     def _pull_back(self, inputs: Inputs, cotangents: np.ndarray) -> np.ndarray:
         n_rows = count_rows(inputs)
         out = np.empty((n_rows, self.layer_sizes[0]), dtype=self.dtype)
+        capacity = predicted_rows(n_rows)
 
         def pull_back(rows: slice) -> None:
-            capacity = block_rows(rows.stop - rows.start)
+            arena = build_arena(self.arena_entries, capacity, self.dtype)
             _kernels.input_gradient(
-                out[rows],
-                build_arena(self.arena_entries, capacity, self.dtype),
-                take_rows(inputs, rows),
-                cotangents[rows],
-                self.params,
-                self.stats,
-                self.layers,
-                capacity,
+                *(out[rows], arena, take_rows(inputs, rows), cotangents[rows]),
+                *(self.params, self.stats, self.layers, capacity),
             )
 
-        run_in_threads(pull_back, share_rows(n_rows, self.layers, BLOCK_ROWS))
+        run_in_threads(pull_back, share_rows(n_rows, self.layers, capacity))
         return out
 
     def _bind(self, params: np.ndarray, stats: np.ndarray) -> None:

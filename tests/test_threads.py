@@ -14,7 +14,12 @@ from fastmlp import threads as threads_module
 from fastmlp.estimators import _first_order as first_order
 from fastmlp.evaluation import Evaluator
 from fastmlp.threads import Pace, count_crew, count_threads, gather_crew, spare_cores
-from fastmlp.workspace import BLOCK_ROWS, build_layers
+from fastmlp.workspace import (
+    BLOCK_ROWS,
+    PREDICTED_ROWS,
+    build_layers,
+    predicted_rows,
+)
 
 
 def pretend_processors(monkeypatch, n):
@@ -204,16 +209,34 @@ def test_one_thread_needs_no_crew():
 def test_predictions_do_not_depend_on_the_threads(make, dtype, monkeypatch):
     """Also of a last block of one row, which is worked on in another way."""
     network = Network([30, 20, 4], dtype=dtype, random_state=0)
-    X = np.random.RandomState(0).standard_normal((5 * BLOCK_ROWS + 1, 30))
+    X = np.random.RandomState(0).standard_normal((19 * PREDICTED_ROWS + 1, 30))
     X = make((X * (X > 1)).astype(dtype))
     expected = network.predict(X)
     monkeypatch.setattr(threads_module, "LEAST_WORK_OF_A_NEW_THREAD", 1)
     monkeypatch.setattr(threads_module, "_count_processors", lambda: 4)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
-    shares = threads_module.share_rows(X.shape[0], network.layers, BLOCK_ROWS)
+    capacity = predicted_rows(X.shape[0])
+    assert X.shape[0] % capacity == 1
+    shares = threads_module.share_rows(X.shape[0], network.layers, capacity)
     assert len(shares) == (4 if _kernels.THREADS else 1)
     assert np.array_equal(network.predict(X), expected)
+
+
+def test_blocks_of_predictions_are_even():
+    """No larger than they need be for so many of them, but for whole vectors."""
+    for n_rows in (1, 2, PREDICTED_ROWS):
+        assert predicted_rows(n_rows) == n_rows
+    for n_rows in range(PREDICTED_ROWS + 1, 9 * PREDICTED_ROWS):
+        capacity, n_blocks = predicted_rows(n_rows), -(-n_rows // PREDICTED_ROWS)
+        assert capacity % 16 == 0
+        assert n_rows / n_blocks <= capacity < n_rows / n_blocks + 16
+
+
+def test_no_rows_are_predicted():
+    network = Network([3, 2], random_state=0)
+    assert network.predict(np.empty((0, 3))).shape == (0, 2)
+    assert network.input_gradients(np.empty((0, 3))).shape == (0, 2, 3)
 
 
 # Gradients in halves, in several blocks, of columns that threads share.
@@ -291,7 +314,7 @@ def test_evaluations_are_work_too(monkeypatch):
 
 def test_input_gradients_do_not_depend_on_the_threads(monkeypatch):
     network = Network([30, 20, 4], activation="gelu", random_state=0)
-    X = np.random.RandomState(0).standard_normal((3 * BLOCK_ROWS + 1, 30))
+    X = np.random.RandomState(0).standard_normal((3 * PREDICTED_ROWS + 1, 30))
     expected = network.input_gradients(X)
     monkeypatch.setattr(threads_module, "LEAST_WORK_OF_A_NEW_THREAD", 1)
     pretend_processors(monkeypatch, 3)
