@@ -6,7 +6,7 @@
     python -m bench growth     training steps by width, batch and depth
     python -m bench picture    docs/growth.png from bench/results
     python -m bench kernels    native kernels against their NumPy reference
-    python -m bench fit        a whole fit of digits against scikit-learn
+    python -m bench fit        whole fits against scikit-learn
     python -m bench calls      what a call costs around the engine
     python -m bench memory     the memory that a fit needs
     python -m bench crowd      threads beside busy processes

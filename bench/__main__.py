@@ -51,7 +51,7 @@ def parse_arguments() -> argparse.Namespace:
     growth = add_measuring(commands, "growth", "steps by width, batch and depth")
     for command in steps, growth:
         command.add_argument("--peers", nargs="+", choices=PEERS, default=list(PEERS))
-    fit = add_measuring(commands, "fit", "fits of digits, against scikit-learn")
+    fit = add_measuring(commands, "fit", "whole fits, against scikit-learn")
     sparse = add_measuring(commands, "sparse", "fits of sparse rows, likewise")
     for command in steps, growth, fit, sparse:
         command.add_argument(

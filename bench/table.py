@@ -6,6 +6,7 @@ import difflib
 import json
 from pathlib import Path
 
+from bench.fit import CASES
 from bench.peers import PEERS
 from bench.report import format_cell
 
@@ -36,14 +37,14 @@ def steps_table(steps: dict) -> list[str]:
 
 
 def fit_sentences(fit: dict) -> list[str]:
-    """Return a sentence on the fit of the digits in each dtype."""
-    rows = {(row["dtype"], row["peer"]): row for row in fit["rows"]}
+    """Return a sentence on each fit in each dtype."""
+    rows = {(row["case"], row["dtype"], row["peer"]): row for row in fit["rows"]}
     return [
-        f"A whole fit of scikit-learn's digits in {dtype} ({own['epochs']} epochs) "
+        f"A whole fit of {CASES[case].title} in {dtype} ({own['n_iter']} iterations) "
         f"takes {format_cell(own['ms']['median'])} ms; scikit-learn's takes "
-        f"{format_cell(rows[dtype, 'sklearn']['ratio'])} times as long and predicts "
-        "the same."
-        for (dtype, peer), own in rows.items()
+        f"{format_cell(rows[case, dtype, 'sklearn']['ratio'])} times as long and "
+        f"{CASES[case].agreement}."
+        for (case, dtype, peer), own in rows.items()
         if peer == "fastmlp"
     ]
 
