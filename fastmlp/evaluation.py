@@ -10,7 +10,6 @@ import numpy as np
 from fastmlp import _kernels
 from fastmlp.inputs import Data
 from fastmlp.workspace import (
-    aligned_empty,
     block_rows,
     build_arena,
     count_entries,
@@ -36,10 +35,16 @@ class Evaluator:
     crew : Crew, default=None
         Threads that share the rows (:func:`fastmlp.threads.gather_crew`); the bits do
         not depend on them.
+
+    Attributes
+    ----------
+    objective : ndarray
+        The record of loss and penalty: the network's, but it may be changed.
     """
 
     def __init__(self, network: Network, data: Data, crew: Any = None) -> None:
         self.network = network
+        self.objective = network.objective
         self._data = data
         self._crew = crew
         self._capacity = block_rows(len(data[1]))
@@ -50,25 +55,25 @@ class Evaluator:
             count_training_entries(network.layers, self._capacity, gathers=False),
         )
 
-    def loss(self, objective: np.ndarray) -> float:
-        """J of that objective."""
+    def loss(self) -> float:
+        """J."""
         network = self.network
         return _kernels.compute_loss(
             self._arena,
             *self._data,
             *(network.params, network.stats, network.layers),
-            *(objective, network.numbers, self._capacity, self._crew),
+            *(self.objective, network.numbers, self._capacity, self._crew),
         )
 
     def loss_and_grad(self) -> tuple[float, np.ndarray]:
         """J, and ∂J/∂params in a new array."""
         network = self.network
-        grads = aligned_empty(network.params.size, network.dtype)
+        grads = np.empty_like(network.params)
         value = _kernels.compute_loss_and_gradient(
             *(grads, self._arena),
             *self._data,
             *(network.params, network.stats, network.layers),
-            *(network.objective, network.numbers, self._capacity, self._crew),
+            *(self.objective, network.numbers, self._capacity, self._crew),
         )
         return value, grads
 
@@ -89,7 +94,7 @@ class Evaluator:
             *(product, arena, r_arena),
             *self._data,
             *(network.params, direction, layers),
-            *(network.objective, network.numbers, self._capacity, self._crew),
+            *(self.objective, network.numbers, self._capacity, self._crew),
         )
         return product
 

@@ -325,7 +325,7 @@ class Network:
             Non-negative weights of the rows; None weighs all alike.
         """
         with self._evaluator(X, y, sample_weight, 1) as evaluator:
-            return evaluator.loss(self.objective)
+            return evaluator.loss()
 
     def data_loss(
         self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
@@ -337,10 +337,9 @@ class Network:
         X, y, sample_weight
             As in :meth:`loss`.
         """
-        objective = self.objective
-        objective["alpha"] = 0
         with self._evaluator(X, y, sample_weight, 1) as evaluator:
-            return evaluator.loss(objective)
+            evaluator.objective["alpha"] = 0
+            return evaluator.loss()
 
     def loss_and_grad(
         self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None

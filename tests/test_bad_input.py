@@ -457,7 +457,6 @@ PLACES = {
     "Network.predict": (Network, "predict", 1, {"early_stopping": True}),
     "arena": (fastmlp.training, "build_arena", 1, {}),
     "arena of lbfgs": (fastmlp.evaluation, "build_arena", 1, {"solver": "lbfgs"}),
-    "gradient": (fastmlp.evaluation, "aligned_empty", 2, {"solver": "lbfgs"}),
     "gradients": (fastmlp.training, "aligned_empty", 1, {}),
     "parameters": (fastmlp.network, "aligned_empty", 1, {}),
     "slots": (fastmlp.optimizers, "aligned_empty", 1, {}),

@@ -252,7 +252,7 @@ def evaluate_all(network, data, n_threads):
     """J, its gradient and, of a network that has it, a product with the Hessian."""
     with gather_crew(n_threads) as crew:
         evaluator = Evaluator(network, data, crew)
-        found = [evaluator.loss(network.objective), *evaluator.loss_and_grad()]
+        found = [evaluator.loss(), *evaluator.loss_and_grad()]
         if not network.batch_norm:
             found.append(evaluator.hessian_vector_product(network.params))
     return found
