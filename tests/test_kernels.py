@@ -119,15 +119,17 @@ def assert_same_in_pieces(function, sizes, *arrays):
 def test_bits_of_activations_do_not_depend_on_the_place(activation, dtype):
     """A number is given the same bits in a vector as behind the last one."""
     code = ACTIVATIONS[activation]
-    z, delta = (4 * draw((1, 5000), dtype, seed)[0] for seed in (0, 2))
+    arrays = [4 * draw((1, 5000), dtype, seed)[0] for seed in (0, 2, 3, 4)]
 
-    def apply(z, delta):
-        a = z[np.newaxis].copy()
+    def apply(*arrays):
+        z, delta, rdelta, rz = (x[np.newaxis] for x in arrays)
+        a = z.copy()
         _kernels.activate(a, code)
-        _kernels.multiply_slope(delta[np.newaxis], a, z[np.newaxis], code)
-        return a[0], delta
+        _kernels.differentiate_slope(rdelta, delta.copy(), rz, a, z, code)
+        _kernels.multiply_slope(delta, a, z, code)
+        return a[0], delta[0], rdelta[0]
 
-    assert_same_in_pieces(apply, (1, 7, 9, 31), z, delta)
+    assert_same_in_pieces(apply, (1, 7, 9, 31), *arrays)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -137,15 +139,17 @@ def test_bits_of_heads_do_not_depend_on_the_place(head, n_outputs, dtype):
     loss, output = head
     rows, numbers = 1000, build_numbers(loss, n_outputs, dtype)
     y = draw_targets(rows, n_outputs, loss, output, dtype)
-    z, scales = 4 * draw((rows, n_outputs), dtype, 2), np.abs(draw(rows, dtype, 3))
+    z, rz = (4 * draw((rows, n_outputs), dtype, seed) for seed in (2, 4))
+    scales = np.abs(draw(rows, dtype, 3))
 
-    def evaluate(z, y, scales):
-        delta, losses = np.empty_like(z), np.empty_like(z)
-        codes = LOSSES[loss], ACTIVATIONS[output]
-        _kernels.evaluate_head(delta, losses, z, y, scales, numbers, *codes)
-        return delta, losses
+    def evaluate(z, rz, y, scales):
+        delta, losses, rdelta = (np.empty_like(z) for _ in range(3))
+        rest = y, scales, numbers, LOSSES[loss], ACTIVATIONS[output]
+        _kernels.evaluate_head(delta, losses, z, *rest)
+        _kernels.differentiate_head(rdelta, rz, z, *rest)
+        return delta, losses, rdelta
 
-    assert_same_in_pieces(evaluate, (1, 3, 7, 70), z, y, scales)
+    assert_same_in_pieces(evaluate, (1, 3, 7, 70), z, rz, y, scales)
 
 
 @pytest.mark.parametrize("module", [_kernels, _reference])

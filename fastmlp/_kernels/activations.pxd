@@ -290,6 +290,34 @@ cdef inline void map_curvature(
                      + delta[i] * curvature(a[i], z[i], activation) * rz[i])
 
 
+cdef inline void map_curvatures(
+    real* rdelta, const real* delta, const real* rz, const real* a, const real* z,
+    Py_ssize_t n, Py_ssize_t activation,
+) noexcept nogil:
+    if activation == LOGISTIC:
+        map_curvature(rdelta, delta, rz, a, z, n, LOGISTIC)
+    elif activation == TANH:
+        map_curvature(rdelta, delta, rz, a, z, n, TANH)
+    elif activation == ELU:
+        map_curvature(rdelta, delta, rz, a, z, n, ELU)
+    elif activation == SELU:
+        map_curvature(rdelta, delta, rz, a, z, n, SELU)
+    elif activation == SOFTPLUS:
+        map_curvature(rdelta, delta, rz, a, z, n, SOFTPLUS)
+    elif activation == SILU:
+        map_curvature(rdelta, delta, rz, a, z, n, SILU)
+    elif activation == GELU:
+        map_curvature(rdelta, delta, rz, a, z, n, GELU)
+    elif activation == GELU_TANH:
+        map_curvature(rdelta, delta, rz, a, z, n, GELU_TANH)
+    elif activation == MISH:
+        map_curvature(rdelta, delta, rz, a, z, n, MISH)
+    elif activation == EXP:
+        map_curvature(rdelta, delta, rz, a, z, n, EXP)
+    else:
+        map_slopes(rdelta, a, z, n, activation)
+
+
 # A compiler makes vectors of most numbers of a loop and does the rest one by one, where it
 # may fuse other products into sums: the last bits would depend on where a thread's rows
 # end. So the rest is filled up to LANES, and goes through the same loop after the others.
@@ -399,28 +427,24 @@ cdef inline void differentiate_slope(
     Py_ssize_t n, Py_ssize_t activation,
 ) noexcept nogil:
     """rdelta becomes rdelta ⊙ σ'(z) + delta ⊙ σ''(z) ⊙ rz, with a = σ(z)."""
-    if activation == LOGISTIC:
-        map_curvature(rdelta, delta, rz, a, z, n, LOGISTIC)
-    elif activation == TANH:
-        map_curvature(rdelta, delta, rz, a, z, n, TANH)
-    elif activation == ELU:
-        map_curvature(rdelta, delta, rz, a, z, n, ELU)
-    elif activation == SELU:
-        map_curvature(rdelta, delta, rz, a, z, n, SELU)
-    elif activation == SOFTPLUS:
-        map_curvature(rdelta, delta, rz, a, z, n, SOFTPLUS)
-    elif activation == SILU:
-        map_curvature(rdelta, delta, rz, a, z, n, SILU)
-    elif activation == GELU:
-        map_curvature(rdelta, delta, rz, a, z, n, GELU)
-    elif activation == GELU_TANH:
-        map_curvature(rdelta, delta, rz, a, z, n, GELU_TANH)
-    elif activation == MISH:
-        map_curvature(rdelta, delta, rz, a, z, n, MISH)
-    elif activation == EXP:
-        map_curvature(rdelta, delta, rz, a, z, n, EXP)
-    else:
-        multiply_slope(rdelta, a, z, n, activation)
+    cdef Py_ssize_t rest = n % LANES, size = n - rest
+    cdef real* rd = rdelta
+    cdef real filled_rd[LANES]
+    cdef real filled_d[LANES]
+    cdef real filled_rz[LANES]
+    cdef real filled_a[LANES]
+    cdef real filled_z[LANES]
+    while True:
+        map_curvatures(rd, delta, rz, a, z, size, activation)
+        if rest == 0 or rd != rdelta:
+            break
+        fill(filled_rd, rdelta + size, rest)
+        fill(filled_d, delta + size, rest)
+        fill(filled_rz, rz + size, rest)
+        fill(filled_a, a + size, rest)
+        fill(filled_z, z + size, rest)
+        rd, delta, rz, a, z, size = filled_rd, filled_d, filled_rz, filled_a, filled_z, LANES
+    memcpy(rdelta + n - rest, filled_rd, rest * sizeof(real))
 
 
 cdef inline void multiply_softmax_jacobian(
