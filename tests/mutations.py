@@ -1392,14 +1392,14 @@ TABLE = """
 - X.begin = begin
 + X.begin = 0
 * objective_reads_first_targets
-- <const real*>job.Y + begin * job.n_targets
-+ <const real*>job.Y
+- <const real*>job.Y + row * job.n_targets
++ <const real*>job.Y + span.first * job.n_targets
 * objective_reads_first_weights
-- weights + begin if weights != NULL else NULL
+- weights + row if weights != NULL else NULL
 + weights
 * objective_capped
-- sum_losses(arena, job, span.rows, INFINITY)
-+ sum_losses(arena, job, span.rows, 1.0)
+- sum_losses(arena, job, span.block, INFINITY)
++ sum_losses(arena, job, span.block, 1.0)
 * objective_penalises_biases
 - cdef Py_ssize_t n = count_weights(job)
 + cdef Py_ssize_t n = job.n_params
@@ -1407,13 +1407,15 @@ TABLE = """
 - memset(grads, 0, job.n_params * sizeof(real))
 + pass
 * batch_moments_in_prediction
-- memcpy(moments, running, 2 * n * sizeof(real))
-+ batch_norm.compute_moments(
-+             moments, moments + n, normalized_of(arena, job, l, 0),
-+             scales_of(arena, job, 0), span.block, n, 0, n)
-* running_moments_in_training
-- if span.step == NULL:
+- if learns(span.step):
+-         batch_norm.compute_moments(
 + if True:
++         batch_norm.compute_moments(
+* running_moments_in_training
+- if learns(span.step):
+-         batch_norm.compute_moments(
++ if False:
++         batch_norm.compute_moments(
 * running_means_stand_still
 - batch_norm.update_running(running, moments, mine.begin, mine.end)
 + pass
@@ -1460,8 +1462,10 @@ TABLE = """
 - backward_normalized(delta, arena, job, span, l)
 + pass
 * running_slope_in_training
-- if training:
+- if learns(span.step):
+-         batch_norm.multiply_slope_of_batch(
 + if False:
++         batch_norm.multiply_slope_of_batch(
 * bias_gradient_twice
 - if job.layers[l].normalized < 0:
 + if True:
@@ -1499,7 +1503,7 @@ TABLE = """
 - step.weights.scale = step.others.scale =
 + step.others.scale =
 * never_clipped
-- clips = step.rule.clip_norm < INFINITY
+- clips = learns(step) and step.rule.clip_norm < INFINITY
 + clips = False
 * l2_not_divided_by_m
 - step.weights.l2 = strength * (
@@ -1520,8 +1524,8 @@ TABLE = """
 - step.weights.shrink = 1
 + step.weights.shrink = step.others.shrink = 1
 * objective_gradient_of_last_block_only
-- X, NULL, 0, begin > 0
-+ X, NULL, 0, False
+- X, step, begin > 0
++ X, step, False
 * objective_l2_in_full
 - l2 = strength - l1
 + l2 = strength
@@ -1605,11 +1609,9 @@ TABLE = """
 +             total +=
 * moments_of_first_columns
 - mine = share_out(n, LINE, span.step.thread, job.n_threads)
--     barrier_wait(job.barrier, job.n_threads)
--     batch_norm
+-     cdef Py_ssize_t size
 + mine = share_out(n, LINE, 0, job.n_threads)
-+     barrier_wait(job.barrier, job.n_threads)
-+     batch_norm
++     cdef Py_ssize_t size
 * shared_columns_of_first_weights
 - a - span.first * k, w + mine.begin * w_column,
 + a - span.first * k, w,
@@ -1655,45 +1657,49 @@ TABLE = """
 -         rz, direction + layer.biases, span.rows, layer.n_out, activations.IDENTITY)
 * r_forward_without_slope
 - activations.multiply_slope(
--             a_of(r_arena, job, l, 0), a_of(arena, job, l, 0), z_of(arena, job, l, 0), n,
--             layer.activation)
+-             ra, a_of(arena, job, l, first), z_of(arena, job, l, first), n, layer.activation)
 * r_backward_without_r_deltas
 - products.multiply_nt(
--             rdelta, deltas_of(r_arena, job, l + 1, 0), weights_of(params, job, l + 1),
+-             rdelta, deltas_of(r_arena, job, l + 1, first), weights_of(params, job, l + 1),
 -             span.rows, layer.n_out, above.n_out, False)
 + memset(rdelta, 0, n * sizeof(real))
 * r_backward_without_direction
 - products.multiply_nt(
--             rdelta, deltas_of(arena, job, l + 1, 0), weights_of(direction, job, l + 1),
--             span.rows, layer.n_out, above.n_out, True)
+-             rdelta, delta_above, weights_of(direction, job, l + 1), span.rows, layer.n_out,
+-             above.n_out, True)
 * r_backward_by_updated_direction
-- rdelta, deltas_of(arena, job, l + 1, 0), weights_of(direction, job, l + 1)
-+ rdelta, deltas_of(r_arena, job, l + 1, 0), weights_of(direction, job, l + 1)
+- rdelta, delta_above, weights_of(direction, job, l + 1)
++ rdelta, deltas_of(r_arena, job, l + 1, first), weights_of(direction, job, l + 1)
 * r_backward_of_z_for_rz
-- rdelta, delta, z_of(r_arena, job, l, 0), a_of
-+ rdelta, delta, a_of(r_arena, job, l, 0), a_of
+- rdelta, delta, z_of(r_arena, job, l, first), a, z
++ rdelta, delta, a_of(r_arena, job, l, first), a, z
 * r_backward_leaves_delta_without_slope
-- activations.multiply_slope(
--             delta, a_of(arena, job, l, 0), z_of(arena, job, l, 0), n, layer.activation)
+- activations.multiply_slope(delta, a, z, n, layer.activation)
 * r_gradient_of_deltas
-- deltas_of(r_arena, job, l, 0), 0, layer.n_in)
-+ deltas_of(arena, job, l, 0), 0, layer.n_in)
+- deltas_of(r_arena, job, l, 0), begin, end)
++ deltas_of(arena, job, l, 0), begin, end)
 * r_gradient_without_r_inputs
 - if l > 0:
--             products.multiply_tn
+-             products.multiply(
 + if False:
-+             products.multiply_tn
++             products.multiply(
+* r_gradient_of_own_rows
+- span.first, span.rows = 0, span.block
++ pass
+* r_gradient_of_first_r_inputs
+- a_of(r_arena, job, l - 1, 0) + begin, deltas_of
++ a_of(r_arena, job, l - 1, 0), deltas_of
 * r_gradient_of_biases_by_deltas
 - out + layer.biases, deltas_of(r_arena
 + out + layer.biases, deltas_of(arena
 * r_gradient_of_biases_of_last_block_only
 - span.rows, layer.n_out,
--             span.accumulate)
+-                 span.accumulate)
 + span.rows, layer.n_out,
-+             False)
++                 False)
 * hessian_of_first_targets
-- <const real*>job.Y + begin * job.n_targets
-+ <const real*>job.Y
+- <const real*>job.Y + (begin + first) * job.n_targets
++ <const real*>job.Y + first * job.n_targets
 * hessian_penalty_not_divided_by_m
 - job.objective.alpha / weight * (1
 + job.objective.alpha * (1
@@ -1701,8 +1707,8 @@ TABLE = """
 - weight * (1 - job.objective.l1_ratio)
 + weight
 * hessian_penalises_biases
-- out, direction, count_weights(job)
-+ out, direction, job.n_params
+- out, <const real*>job.direction, count_weights(job)
++ out, <const real*>job.direction, job.n_params
 * weightless_hessian_unwritten
 - memset(out, 0, job.n_params * sizeof(real))
 + pass
@@ -1725,14 +1731,14 @@ TABLE = """
 - inside &= 0 <= Y[i, 0] < last.n_out
 + inside &= 0 <= Y[i, 0] <= last.n_out
 * arena_checked_without_units
-- if arena.shape[0] < n_behind + halves.end - halves.begin:
-+ if arena.shape[0] < (count_columns(&job) + n_gathered) * capacity:
+- if arena_size < n_behind + halves.end - halves.begin:
++ if arena_size < (count_columns(job) + n_gathered) * job.capacity:
 * arena_checked_without_gathered_inputs
-- if arena.shape[0] < n_behind + halves.end - halves.begin:
+- if arena_size < n_behind + halves.end - halves.begin:
 + if False:
 * arena_checked_without_halves
-- if arena.shape[0] < n_behind + halves.end - halves.begin:
-+ if arena.shape[0] < n_behind:
+- if arena_size < n_behind + halves.end - halves.begin:
++ if arena_size < n_behind:
 * sparse_columns_checked_off_by_one
 - inside &= 0 <= indices[i] < n_in
 + inside &= 0 <= indices[i] <= n_in
@@ -1855,6 +1861,9 @@ TABLE = """
 * arena_without_room_for_halves
 - return n_gathered + _kernels.count_halves(layers, capacity)
 + return n_gathered
+* blocks_of_predictions_uneven
+- return -(-n_rows // (n_blocks * _WHOLE_ROWS)) * _WHOLE_ROWS
++ return PREDICTED_ROWS
 
 === fastmlp/inputs.py
 
@@ -1867,6 +1876,9 @@ TABLE = """
 * width_unchecked
 - matrix.ndim != 2 or matrix.shape[1] != n_inputs
 + matrix.ndim != 2
+* negative_weights_accepted
+- not np.isfinite(weights).all() or (weights < 0).any()
++ not np.isfinite(weights).all()
 
 === fastmlp/settings.py
 
@@ -1894,9 +1906,6 @@ TABLE = """
 * weights_not_initialised_by_seed
 - random_state = np.random.RandomState(random_state)
 + random_state = np.random.RandomState(0)
-* negative_weights_accepted
-- not np.isfinite(weights).all() or (weights < 0).any()
-+ not np.isfinite(weights).all()
 * copy_shares_stats
 - twin._bind(aligned_copy(self.params), aligned_copy(self.stats))
 + twin._bind(aligned_copy(self.params), self.stats)
@@ -1904,7 +1913,7 @@ TABLE = """
 - twin._configure(**settings)
 + pass
 * data_loss_penalised
-- objective["alpha"] = 0
+- evaluator.objective["alpha"] = 0
 + pass
 * l1_ratio_forgotten
 - record["alpha"], record["l1_ratio"] = self.alpha, self.l1_ratio
@@ -1930,6 +1939,18 @@ TABLE = """
 * hidden_layer_is_quadratic
 - len(self.layer_sizes) == 2
 + True
+
+=== fastmlp/evaluation.py
+
+* arena_without_halves
+- count_training_entries(network.layers, self._capacity, gathers=False)
++ 0
+* hessian_of_a_normalised_network
+- if network.batch_norm:
++ if False:
+* hessian_by_shared_blocks
+- build_layers(spread=True)
++ build_layers()
 
 === fastmlp/optimizers.py
 
@@ -2066,8 +2087,8 @@ TABLE = """
 - other.result()
 + pass
 * threads_for_short_fits
-- if work < LEAST_WORK_OF_A_NEW_THREAD:
-+ if work < LEAST_WORK:
+- _work_of_a_step(layers, n_rows) < LEAST_WORK_OF_A_NEW_THREAD
++ False
 * threads_for_any_work
 - _work_of_a_step(layers, batch_size) < LEAST_WORK
 + False
@@ -2111,6 +2132,9 @@ TABLE = """
 * limits_ignored
 - for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
 + for name in ():
+* blas_keeps_its_threads
+- limits=1, user_api
++ limits=2, user_api
 
 === fastmlp/training.py
 
@@ -2261,12 +2285,6 @@ TABLE = """
 
 === fastmlp/descent.py
 
-* full_batch_ignores_weights
-- self.network.loss_and_grad(*self.data)
-+ self.network.loss_and_grad(*self.data[:2])
-* hessian_ignores_weights
-- self.network.hessian_vector_product(X, Y, vector, sample_weight)
-+ self.network.hessian_vector_product(X, Y, vector)
 * full_batch_callbacks_cannot_stop
 - self.stopped = any(asks_to_stop(answer) for answer in answers)
 + pass

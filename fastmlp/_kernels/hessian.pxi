@@ -13,8 +13,9 @@ cdef void multiply_inputs_r(
     multiply_inputs(rz, arena, job, span, l, weights_of(direction, job, l))
     if l > 0:
         products.multiply_nn(
-            rz, a_of(r_arena, job, l - 1, span.first), weights_of(<const real*>job.params, job, l),
-            span.rows, layer.n_out, layer.n_in, True)
+            rz, a_of(r_arena, job, l - 1, span.first),
+            weights_of(<const real*>job.params, job, l), span.rows, layer.n_out, layer.n_in,
+            True)
     activations.add_bias_and_activate(
         rz, direction + layer.biases, span.rows, layer.n_out, activations.IDENTITY)
 
@@ -25,14 +26,16 @@ cdef void forward_r(
     """R{z} and R{σ(z)} of every layer, R{δ} of the last."""
     cdef Py_ssize_t l, n, first = span.first, last = job.n_layers - 1
     cdef const Layer* layer
+    cdef real* rz
+    cdef real* ra
     for l in range(last):
         layer = &job.layers[l]
         n = span.rows * layer.n_out
-        multiply_inputs_r(z_of(r_arena, job, l, first), arena, r_arena, job, span, direction, l)
-        memcpy(a_of(r_arena, job, l, first), z_of(r_arena, job, l, first), n * sizeof(real))
+        rz, ra = z_of(r_arena, job, l, first), a_of(r_arena, job, l, first)
+        multiply_inputs_r(rz, arena, r_arena, job, span, direction, l)
+        memcpy(ra, rz, n * sizeof(real))
         activations.multiply_slope(
-            a_of(r_arena, job, l, first), a_of(arena, job, l, first), z_of(arena, job, l, first), n,
-            layer.activation)
+            ra, a_of(arena, job, l, first), z_of(arena, job, l, first), n, layer.activation)
     multiply_inputs_r(
         z_of(r_arena, job, last, first), arena, r_arena, job, span, direction, last)
 
@@ -45,38 +48,39 @@ cdef void backward_r(
     cdef const Layer* layer
     cdef const Layer* above
     cdef const real* params = <const real*>job.params
+    cdef const real* a
+    cdef const real* z
+    cdef const real* delta_above
     cdef real* delta
     cdef real* rdelta
     for l in range(job.n_layers - 2, -1, -1):
         layer, above = &job.layers[l], &job.layers[l + 1]
         n = span.rows * layer.n_out
+        a, z = a_of(arena, job, l, first), z_of(arena, job, l, first)
         delta, rdelta = deltas_of(arena, job, l, first), deltas_of(r_arena, job, l, first)
+        delta_above = deltas_of(arena, job, l + 1, first)
         products.multiply_nt(
-            delta, deltas_of(arena, job, l + 1, first), weights_of(params, job, l + 1),
-            span.rows, layer.n_out, above.n_out, False)
+            delta, delta_above, weights_of(params, job, l + 1), span.rows, layer.n_out,
+            above.n_out, False)
         products.multiply_nt(
             rdelta, deltas_of(r_arena, job, l + 1, first), weights_of(params, job, l + 1),
             span.rows, layer.n_out, above.n_out, False)
         products.multiply_nt(
-            rdelta, deltas_of(arena, job, l + 1, first), weights_of(direction, job, l + 1),
-            span.rows, layer.n_out, above.n_out, True)
+            rdelta, delta_above, weights_of(direction, job, l + 1), span.rows, layer.n_out,
+            above.n_out, True)
         activations.differentiate_slope(
-            rdelta, delta, z_of(r_arena, job, l, first), a_of(arena, job, l, first),
-            z_of(arena, job, l, first), n, layer.activation)
-        activations.multiply_slope(
-            delta, a_of(arena, job, l, first), z_of(arena, job, l, first), n, layer.activation)
+            rdelta, delta, z_of(r_arena, job, l, first), a, z, n, layer.activation)
+        activations.multiply_slope(delta, a, z, n, layer.activation)
 
 
 cdef void gradient_r(
     real* out, real* arena, real* r_arena, const Job* job, const Span* span
 ) noexcept nogil:
-    """R{∂J/∂W} = Aᵀ R{δ} + R{A}ᵀ δ, R{∂J/∂b} = Σ R{δ}, added up over blocks: this thread's
-    units of them, over the whole block."""
+    """R{∂J/∂W} = Aᵀ R{δ} + R{A}ᵀ δ, R{∂J/∂b} = Σ R{δ} of this thread's units, added up over
+    blocks; of the span all rows."""
     cdef Py_ssize_t l, begin, end
     cdef const Layer* layer
     cdef Share units
-    cdef Span whole = span[0]
-    whole.first, whole.rows = 0, span.block
     for l in range(job.n_layers):
         layer = &job.layers[l]
         units = share_units(job, span.step, l)
@@ -85,41 +89,52 @@ cdef void gradient_r(
         if begin >= end:
             continue
         weight_gradient(
-            out, arena, job, &whole, l, deltas_of(r_arena, job, l, 0), begin, end)
+            out, arena, job, span, l, deltas_of(r_arena, job, l, 0), begin, end)
         if l > 0:
             products.multiply(
                 out + layer.weights + begin * layer.n_out, layer.n_out,
                 a_of(r_arena, job, l - 1, 0) + begin, deltas_of(arena, job, l, 0),
-                end - begin, layer.n_out, span.block, 1, layer.n_in, layer.n_out, 1, True,
-                products.in_pieces(sizeof(real), layer.n_in, layer.n_out, span.block))
+                end - begin, layer.n_out, span.rows, 1, layer.n_in, layer.n_out, 1, True,
+                products.in_pieces(job.item_size, layer.n_in, layer.n_out, span.rows))
         if owns_biases(job, l, units):
             products.sum_columns(
-                out + layer.biases, deltas_of(r_arena, job, l, 0), span.block, layer.n_out,
+                out + layer.biases, deltas_of(r_arena, job, l, 0), span.rows, layer.n_out,
                 span.accumulate)
 
 
-cdef void multiply_direction(real* arena, Job* job, int thread) noexcept nogil:
+cdef void evaluate_r(
+    real* arena, real* r_arena, const Job* job, const Span* span, Py_ssize_t begin,
+    double weight,
+) noexcept nogil:
+    """Everything that rows of the span need of themselves; its block begins at row begin
+    of X."""
+    cdef Py_ssize_t first = span.first, last = job.n_layers - 1
+    cdef const real* direction = <const real*>job.direction
+    evaluate_in_place(arena, job, span, begin, weight)
+    forward_r(arena, r_arena, job, span, direction)
+    heads.differentiate_head(
+        deltas_of(r_arena, job, last, first), z_of(r_arena, job, last, first),
+        z_of(arena, job, last, first),
+        <const real*>job.Y + (begin + first) * job.n_targets, scales_of(arena, job, first),
+        <const real*>job.numbers, span.rows, job.layers[last].n_out, job.objective.loss,
+        job.layers[last].activation)
+    backward_r(arena, r_arena, job, span, direction)
+
+
+cdef void multiply_direction(real* arena, const Job* job, int thread) noexcept nogil:
     """H direction over all rows into job.grads, the penalty's l2 direction included."""
-    cdef Py_ssize_t begin = 0, row, last = job.n_layers - 1
+    cdef Py_ssize_t begin = 0
     cdef Rows X
     cdef Span span
     cdef Step step = look(thread)
-    cdef real* r_arena = <real*>job.r_arena
     cdef real* out = <real*>job.grads
-    cdef const real* direction = <const real*>job.direction
+    cdef real* r_arena = <real*>job.r_arena
     cdef double weight = sum_weights(<const real*>job.sample_weight, NULL, job.n_rows)
     while begin < job.n_rows and weight != 0:
         span = span_from(arena, job, &step, &X, begin)
-        row = begin + span.first
-        evaluate_in_place(arena, job, &span, begin, weight)
-        forward_r(arena, r_arena, job, &span, direction)
-        heads.differentiate_head(
-            deltas_of(r_arena, job, last, span.first), z_of(r_arena, job, last, span.first),
-            z_of(arena, job, last, span.first), <const real*>job.Y + row * job.n_targets,
-            scales_of(arena, job, span.first), <const real*>job.numbers, span.rows,
-            job.layers[last].n_out, job.objective.loss, job.layers[last].activation)
-        backward_r(arena, r_arena, job, &span, direction)
+        evaluate_r(arena, r_arena, job, &span, begin, weight)
         barrier_wait(job.barrier, job.n_threads)
+        span.first, span.rows = 0, span.block
         gradient_r(out, arena, r_arena, job, &span)
         barrier_wait(job.barrier, job.n_threads)
         begin += span.block
@@ -129,5 +144,5 @@ cdef void multiply_direction(real* arena, Job* job, int thread) noexcept nogil:
         memset(out, 0, job.n_params * sizeof(real))
     elif thread == 0:
         regularizers.add_penalty_gradient(
-            out, direction, count_weights(job), <real>0,
+            out, <const real*>job.direction, count_weights(job), <real>0,
             <real>(job.objective.alpha / weight * (1 - job.objective.l1_ratio)))
