@@ -450,7 +450,19 @@ class Network:
     def as_data(
         self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None
     ) -> Data:
-        """Rows, targets and weights as the kernels read them, checked."""
+        """Rows, targets and weights, as an Evaluator takes them.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As in :meth:`loss`.
+
+        Returns
+        -------
+        tuple
+            Of the network's dtype; see :func:`fastmlp.inputs.as_data`, also for the
+            errors raised.
+        """
         return as_data(
             *(X, y, sample_weight, self.layer_sizes[0], self.n_target_columns),
             self.dtype,
@@ -473,7 +485,17 @@ class Network:
             yield Evaluator(self, data, crew)
 
     def build_layers(self, spread: bool = False) -> np.ndarray:
-        """The layer table (:func:`fastmlp.workspace.build_layers`)."""
+        """The layer table, see :func:`fastmlp.workspace.build_layers`.
+
+        Parameters
+        ----------
+        spread : bool, default=False
+            Whether every hidden layer keeps z and σ(z) apart, as Hessian products need.
+
+        Returns
+        -------
+        ndarray of LAYER, one record a layer
+        """
         return build_layers(
             self.layer_sizes,
             [*self.activations, self.output_activation],
