@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -16,64 +17,73 @@ from fastmlp.workspace import (
     count_training_entries,
 )
 
-if TYPE_CHECKING:
-    from fastmlp.network import Network
-
 
 class Evaluator:
     """J of a network and its derivatives over the same rows, as often as asked.
 
-    Arenas and threads are kept from one evaluation to the next. The network's
-    parameters may change in between.
+    Arenas and threads are kept from one evaluation to the next. What the parameters are
+    may change in between, where they lie may not. ``Network.evaluator`` makes one.
 
     Parameters
     ----------
-    network : Network
-        What is evaluated.
+    params, stats : ndarray
+        Parameters and running moments (docs/contracts.md).
+    layers : ndarray of LAYER
+        The layer table.
+    spread : callable
+        Returns the layer table whose hidden layers keep z and σ(z) apart.
+    objective : ndarray of OBJECTIVE, one record
+        Loss and penalty.
+    numbers : ndarray of shape (n_outputs,)
+        The loss's number of each output.
     data : tuple
         Rows, targets and weights, as :func:`fastmlp.inputs.as_data` makes them.
     crew : Crew, default=None
         Threads that share the rows (:func:`fastmlp.threads.gather_crew`); the bits do
         not depend on them.
-
-    Attributes
-    ----------
-    objective : ndarray
-        The record of loss and penalty: the network's, but it may be changed.
     """
 
-    def __init__(self, network: Network, data: Data, crew: Any = None) -> None:
-        self.network = network
-        self.objective = network.objective
+    def __init__(
+        self,
+        params: np.ndarray,
+        stats: np.ndarray,
+        layers: np.ndarray,
+        spread: Callable[[], np.ndarray],
+        objective: np.ndarray,
+        numbers: np.ndarray,
+        data: Data,
+        crew: Any = None,
+    ) -> None:
+        self._params = params
+        self._model = params, stats, layers
+        self._spread = spread
+        self._objective = objective
         self._data = data
-        self._crew = crew
         self._capacity = block_rows(len(data[1]))
+        self._rest = numbers, self._capacity, crew
         self._arena = build_arena(
-            network.arena_entries,
+            count_entries(layers),
             self._capacity,
-            network.dtype,
-            count_training_entries(network.layers, self._capacity, gathers=False),
+            params.dtype,
+            count_training_entries(layers, self._capacity, gathers=False),
         )
 
     def loss(self) -> float:
         """J."""
-        network = self.network
-        return _kernels.compute_loss(
-            self._arena,
-            *self._data,
-            *(network.params, network.stats, network.layers),
-            *(self.objective, network.numbers, self._capacity, self._crew),
-        )
+        return self._compute_loss(self._objective)
+
+    def data_loss(self) -> float:
+        """J without its penalty."""
+        objective = self._objective.copy()
+        objective["alpha"] = 0
+        return self._compute_loss(objective)
 
     def loss_and_grad(self) -> tuple[float, np.ndarray]:
         """J, and ∂J/∂params in a new array."""
-        network = self.network
-        grads = np.empty_like(network.params)
+        grads = np.empty_like(self._params)
         value = _kernels.compute_loss_and_gradient(
-            *(grads, self._arena),
-            *self._data,
-            *(network.params, network.stats, network.layers),
-            *(self.objective, network.numbers, self._capacity, self._crew),
+            *(grads, self._arena, *self._data, *self._model),
+            *(self._objective, *self._rest),
         )
         return value, grads
 
@@ -85,23 +95,24 @@ class Evaluator:
         ValueError
             If a layer is normalised.
         """
-        network = self.network
-        if network.batch_norm:
+        if (self._model[-1]["normalized"] >= 0).any():
             raise ValueError("the Hessian of a network with batch_norm is not computed")
-        layers, arena, r_arena = self._spread
-        product = np.empty_like(network.params)
+        product = np.empty_like(self._params)
+        layers, *arenas = self._spread_layers_and_arenas
         _kernels.multiply_hessian(
-            *(product, arena, r_arena),
-            *self._data,
-            *(network.params, direction, layers),
-            *(self.objective, network.numbers, self._capacity, self._crew),
+            *(product, *arenas, *self._data, self._params, direction, layers),
+            *(self._objective, *self._rest),
         )
         return product
 
+    def _compute_loss(self, objective: np.ndarray) -> float:
+        return _kernels.compute_loss(
+            self._arena, *self._data, *self._model, objective, *self._rest
+        )
+
     @cached_property
-    def _spread(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Layers that keep z and σ(z) apart, and two arenas for them."""
-        layers = self.network.build_layers(spread=True)
-        entries, dtype = count_entries(layers), self.network.dtype
+    def _spread_layers_and_arenas(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        layers = self._spread()
+        entries, dtype = count_entries(layers), self._params.dtype
         arena, r_arena = (build_arena(entries, self._capacity, dtype) for _ in range(2))
         return layers, arena, r_arena

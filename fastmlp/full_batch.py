@@ -15,7 +15,6 @@ import scipy.optimize
 from numpy.typing import ArrayLike
 
 from fastmlp.descent import MESSAGES, Descent
-from fastmlp.evaluation import Evaluator
 from fastmlp.network import Network
 from fastmlp.second_order import run_newton_cg
 from fastmlp.stopping import raise_if_diverged
@@ -119,7 +118,7 @@ def fit_full_batch(
     with spare_cores(n_threads), gather_crew(n_threads) as crew:
         run = Descent(
             network,
-            Evaluator(network, data, crew),
+            network.evaluator(data, crew),
             max_iter,
             max_fun,
             gtol,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -193,7 +194,7 @@ class Network:
             for rate in one_a_layer("dropout", dropout, n_hidden)
         ]
         self.batch_norm = bool(batch_norm)
-        self.layers = self.build_layers()
+        self.layers = self._build_layers()
         self.arena_entries = count_entries(self.layers)
 
     @property
@@ -324,7 +325,7 @@ class Network:
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights of the rows; None weighs all alike.
         """
-        with self._evaluator(X, y, sample_weight, 1) as evaluator:
+        with self._evaluating(X, y, sample_weight, 1) as evaluator:
             return evaluator.loss()
 
     def data_loss(
@@ -337,9 +338,8 @@ class Network:
         X, y, sample_weight
             As in :meth:`loss`.
         """
-        with self._evaluator(X, y, sample_weight, 1) as evaluator:
-            evaluator.objective["alpha"] = 0
-            return evaluator.loss()
+        with self._evaluating(X, y, sample_weight, 1) as evaluator:
+            return evaluator.data_loss()
 
     def loss_and_grad(
         self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
@@ -362,7 +362,7 @@ class Network:
         D. E. Rumelhart, G. E. Hinton, R. J. Williams, "Learning representations by
         back-propagating errors", Nature 323, 1986.
         """
-        with self._evaluator(X, y, sample_weight, PRODUCTS_OF_A_STEP) as evaluator:
+        with self._evaluating(X, y, sample_weight, PRODUCTS_OF_A_STEP) as evaluator:
             return evaluator.loss_and_grad()
 
     def hessian_vector_product(
@@ -401,7 +401,7 @@ class Network:
             raise ValueError(
                 f"vector must have shape {self.params.shape}, got {direction.shape}"
             )
-        with self._evaluator(X, y, sample_weight, PRODUCTS_OF_CURVATURE) as evaluator:
+        with self._evaluating(X, y, sample_weight, PRODUCTS_OF_CURVATURE) as evaluator:
             return evaluator.hessian_vector_product(direction)
 
     def hessian(
@@ -421,7 +421,7 @@ class Network:
         """
         units = np.eye(self.params.size, dtype=self.dtype)
         n_products = PRODUCTS_OF_CURVATURE * len(units)
-        with self._evaluator(X, y, sample_weight, n_products) as evaluator:
+        with self._evaluating(X, y, sample_weight, n_products) as evaluator:
             columns = [evaluator.hessian_vector_product(unit) for unit in units]
         matrix = np.stack(columns)
         return (matrix + matrix.T) / 2
@@ -468,34 +468,38 @@ class Network:
             self.dtype,
         )
 
+    def evaluator(self, data: Data, crew: Any = None) -> Evaluator:
+        """What evaluates J and its derivatives over the same rows, as often as asked.
+
+        Parameters
+        ----------
+        data : tuple
+            What :meth:`as_data` has made of the rows.
+        crew : Crew, default=None
+            Threads that share them (:func:`fastmlp.threads.gather_crew`); the bits do
+            not depend on them.
+        """
+        spread = partial(self._build_layers, spread=True)
+        model = self.params, self.stats, self.layers, spread
+        return Evaluator(*model, self.objective, self.numbers, data, crew)
+
     @contextmanager
-    def _evaluator(
+    def _evaluating(
         self,
         X: ArrayLike,
         y: ArrayLike,
         sample_weight: ArrayLike | None,
         n_products: int,
     ) -> Iterator[Evaluator]:
-        """What evaluates J over these rows, with as many threads as pay for so many
-        products with each weight.
+        """An evaluator with as many threads as pay for so many products with each
+        weight.
         """
         data = self.as_data(X, y, sample_weight)
         n_threads = count_crew(self.layers, len(data[1]), n_products)
         with gather_crew(n_threads) as crew:
-            yield Evaluator(self, data, crew)
+            yield self.evaluator(data, crew)
 
-    def build_layers(self, spread: bool = False) -> np.ndarray:
-        """The layer table, see :func:`fastmlp.workspace.build_layers`.
-
-        Parameters
-        ----------
-        spread : bool, default=False
-            Whether every hidden layer keeps z and σ(z) apart, as Hessian products need.
-
-        Returns
-        -------
-        ndarray of LAYER, one record a layer
-        """
+    def _build_layers(self, spread: bool = False) -> np.ndarray:
         return build_layers(
             self.layer_sizes,
             [*self.activations, self.output_activation],

@@ -1912,9 +1912,6 @@ TABLE = """
 * copy_keeps_settings
 - twin._configure(**settings)
 + pass
-* data_loss_penalised
-- evaluator.objective["alpha"] = 0
-+ pass
 * l1_ratio_forgotten
 - record["alpha"], record["l1_ratio"] = self.alpha, self.l1_ratio
 + record["alpha"] = self.alpha
@@ -1942,15 +1939,18 @@ TABLE = """
 
 === fastmlp/evaluation.py
 
+* data_loss_penalised
+- objective["alpha"] = 0
++ pass
 * arena_without_halves
-- count_training_entries(network.layers, self._capacity, gathers=False)
+- count_training_entries(layers, self._capacity, gathers=False)
 + 0
 * hessian_of_a_normalised_network
-- if network.batch_norm:
+- if (self._model[-1]["normalized"] >= 0).any():
 + if False:
 * hessian_by_shared_blocks
-- build_layers(spread=True)
-+ build_layers()
+- layers = self._spread()
++ layers = self._model[-1]
 
 === fastmlp/optimizers.py
 

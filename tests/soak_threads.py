@@ -17,7 +17,6 @@ from builders import draw_targets
 from rich.progress import track
 
 from fastmlp import Network, _kernels
-from fastmlp.evaluation import Evaluator
 from fastmlp.inputs import as_inputs
 from fastmlp.optimizers import Optimizer
 from fastmlp.threads import gather_crew
@@ -106,7 +105,7 @@ def train(problem: Problem, n_threads: int) -> list[np.ndarray]:
         losses = [trainer.run_epoch(problem.order) for _ in range(N_EPOCHS)]
         found = [np.array(losses), network.params, network.stats, optimizer.slots]
         data = network.as_data(problem.X, problem.Y, problem.sample_weight)
-        evaluator = Evaluator(network, data, crew)
+        evaluator = network.evaluator(data, crew)
         found += evaluator.loss_and_grad()
         if not network.batch_norm:
             found.append(evaluator.hessian_vector_product(network.params))

@@ -353,7 +353,7 @@ def count_trainings(dtype):
 def count_row_blocks(dtype):
     """Allocations of the calls that walk all rows, for few blocks and for many."""
     network = make_network(dtype)
-    layers = network.build_layers(spread=True)
+    layers = network._build_layers(spread=True)
     entries = count_entries(layers)
     arena, r_arena = (build_arena(entries, BLOCK, network.dtype) for _ in range(2))
     grads = np.empty_like(network.params)

@@ -83,7 +83,7 @@ def gradients_of(network, X, y):
 
 
 def descent_of(network, X, y):
-    evaluator = Evaluator(network, network.as_data(X, y, None))
+    evaluator = network.evaluator(network.as_data(X, y, None))
     return Descent(network, evaluator, 9, 9, 0, 0, (), None, {})
 
 
@@ -836,7 +836,7 @@ def test_ctrl_c_in_the_midst_of_an_evaluation(monkeypatch):
     def count(self):
         calls.append(None)
         if len(calls) == 9:
-            self.network.params[:] = np.nan
+            network.params[:] = np.nan
             raise KeyboardInterrupt
         return original(self)
 

@@ -12,7 +12,6 @@ from fastmlp import MLPRegressor, Network, _kernels
 from fastmlp import network as network_module
 from fastmlp import threads as threads_module
 from fastmlp.estimators import _first_order as first_order
-from fastmlp.evaluation import Evaluator
 from fastmlp.threads import Pace, count_crew, count_threads, gather_crew, spare_cores
 from fastmlp.workspace import (
     BLOCK_ROWS,
@@ -251,7 +250,7 @@ MANY_ROWS = {
 def evaluate_all(network, data, n_threads):
     """J, its gradient and, of a network that has it, a product with the Hessian."""
     with gather_crew(n_threads) as crew:
-        evaluator = Evaluator(network, data, crew)
+        evaluator = network.evaluator(data, crew)
         found = [evaluator.loss(), *evaluator.loss_and_grad()]
         if not network.batch_norm:
             found.append(evaluator.hessian_vector_product(network.params))
