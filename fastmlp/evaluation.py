@@ -55,8 +55,8 @@ class Evaluator:
         crew: Any = None,
     ) -> None:
         self._params = params
+        self._layers, self._spread = layers, spread
         self._model = params, stats, layers
-        self._spread = spread
         self._objective = objective
         self._data = data
         self._capacity = block_rows(len(data[1]))
@@ -95,7 +95,7 @@ class Evaluator:
         ValueError
             If a layer is normalised.
         """
-        if (self._model[-1]["normalized"] >= 0).any():
+        if (self._layers["normalized"] >= 0).any():
             raise ValueError("the Hessian of a network with batch_norm is not computed")
         product = np.empty_like(self._params)
         layers, *arenas = self._spread_layers_and_arenas

@@ -1946,11 +1946,11 @@ TABLE = """
 - count_training_entries(layers, self._capacity, gathers=False)
 + 0
 * hessian_of_a_normalised_network
-- if (self._model[-1]["normalized"] >= 0).any():
+- if (self._layers["normalized"] >= 0).any():
 + if False:
 * hessian_by_shared_blocks
 - layers = self._spread()
-+ layers = self._model[-1]
++ layers = self._layers
 
 === fastmlp/optimizers.py
 
