@@ -1683,12 +1683,6 @@ TABLE = """
 -             products.multiply(
 + if False:
 +             products.multiply(
-* r_gradient_of_own_rows
-- span.first, span.rows = 0, span.block
-+ pass
-* r_gradient_of_first_r_inputs
-- a_of(r_arena, job, l - 1, 0) + begin, deltas_of
-+ a_of(r_arena, job, l - 1, 0), deltas_of
 * r_gradient_of_biases_by_deltas
 - out + layer.biases, deltas_of(r_arena
 + out + layer.biases, deltas_of(arena
@@ -1712,6 +1706,15 @@ TABLE = """
 * weightless_hessian_unwritten
 - memset(out, 0, job.n_params * sizeof(real))
 + pass
+
+=== fastmlp/_kernels/hessian.pxi v3
+
+* r_gradient_of_own_rows
+- span.first, span.rows = 0, span.block
++ pass
+* r_gradient_of_first_r_inputs
+- a_of(r_arena, job, l - 1, 0) + begin, deltas_of
++ a_of(r_arena, job, l - 1, 0), deltas_of
 
 === fastmlp/_kernels/calls.pxi
 
