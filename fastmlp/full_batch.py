@@ -18,7 +18,7 @@ from fastmlp.descent import MESSAGES, Descent
 from fastmlp.network import Network
 from fastmlp.second_order import run_newton_cg
 from fastmlp.stopping import raise_if_diverged
-from fastmlp.threads import gather_crew, spare_cores
+from fastmlp.threads import gather_crew, one_thread_for_blas
 
 # Sufficient decrease of a line search, as a share of what the slope promises.
 SUFFICIENT_DECREASE = 1e-4
@@ -115,7 +115,7 @@ def fit_full_batch(
     if solver not in SOLVERS:
         raise ValueError(f"solver must be one of {SOLVERS}, got {solver!r}")
     data = network.as_data(X, Y, sample_weight)
-    with spare_cores(n_threads), gather_crew(n_threads) as crew:
+    with one_thread_for_blas(), gather_crew(n_threads) as crew:
         run = Descent(
             network,
             network.evaluator(data, crew),

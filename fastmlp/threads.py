@@ -21,7 +21,7 @@ from fastmlp import _kernels
 # twenty microseconds on one core of a processor of the 2020s.
 LEAST_WORK = 300_000
 # The same for a thread that is yet to be started, which takes longer by far.
-LEAST_WORK_OF_A_NEW_THREAD = 40_000_000
+LEAST_WORK_OF_A_NEW_THREAD = 20_000_000
 # Rows whose products take as long as the update of the weights.
 ROWS_OF_AN_UPDATE = 7
 # Products with each weight in a step, where a prediction has one.
@@ -49,7 +49,8 @@ def count_crew(layers: np.ndarray, n_rows: int, n_products: int) -> int:
     """Threads worth starting for that many products with each weight, of so many rows
     each: one where they are over before another has begun.
     """
-    if n_products * _work_of_a_step(layers, n_rows) < LEAST_WORK_OF_A_NEW_THREAD:
+    work = n_products * _work_of_a_step(layers, n_rows)
+    if work < 2 * LEAST_WORK_OF_A_NEW_THREAD:
         return 1
     return count_threads(layers, n_rows)
 
@@ -165,15 +166,12 @@ class Pace:
 
 
 @contextmanager
-def spare_cores(n_threads: int) -> Iterator[None]:
-    """Keep BLAS to one thread while that many are at work, if it is more than one.
+def one_thread_for_blas() -> Iterator[None]:
+    """Keep the BLAS of NumPy and SciPy to one thread.
 
-    Threads of OpenBLAS spin on for a tenth of a second after every product of SciPy's
-    solvers, on the cores that a crew wants.
+    SciPy's solvers call it for short vectors: more threads would take longer than one,
+    and spin on for a tenth of a second on the cores that a crew wants.
     """
-    if n_threads == 1:
-        yield
-        return
     with _find_pools().limit(limits=1, user_api="blas"):
         yield
 

@@ -2090,7 +2090,7 @@ TABLE = """
 - other.result()
 + pass
 * threads_for_short_fits
-- _work_of_a_step(layers, n_rows) < LEAST_WORK_OF_A_NEW_THREAD
+- work < 2 * LEAST_WORK_OF_A_NEW_THREAD
 + False
 * threads_for_any_work
 - _work_of_a_step(layers, batch_size) < LEAST_WORK
@@ -2135,6 +2135,9 @@ TABLE = """
 * limits_ignored
 - for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
 + for name in ():
+* new_thread_for_little_work
+- work < 2 * LEAST_WORK_OF_A_NEW_THREAD
++ work < 9 * LEAST_WORK_OF_A_NEW_THREAD
 * blas_keeps_its_threads
 - limits=1, user_api
 + limits=2, user_api
@@ -2264,6 +2267,9 @@ TABLE = """
 
 === fastmlp/full_batch.py
 
+* blas_has_all_threads
+- with one_thread_for_blas(), gather_crew
++ with gather_crew
 * gtol_not_handed_on
 - "gtol": run.gtol
 + "gtol": 1e-12

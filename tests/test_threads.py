@@ -12,7 +12,13 @@ from fastmlp import MLPRegressor, Network, _kernels
 from fastmlp import network as network_module
 from fastmlp import threads as threads_module
 from fastmlp.estimators import _first_order as first_order
-from fastmlp.threads import Pace, count_crew, count_threads, gather_crew, spare_cores
+from fastmlp.threads import (
+    Pace,
+    count_crew,
+    count_threads,
+    gather_crew,
+    one_thread_for_blas,
+)
 from fastmlp.workspace import (
     BLOCK_ROWS,
     PREDICTED_ROWS,
@@ -77,7 +83,7 @@ def test_a_fit_may_have_all_its_epochs_steps(monkeypatch):
     with unconverged():
         model.fit(X, X[:, 0]).partial_fit(X, X[:, 0])
         model.set_params(solver="lbfgs").fit(X, X[:, 0])
-    assert asked == [(5, 3 * 35), (5, 3 * 5), (21, 3 * 7)]
+    assert asked == [(5, 3 * 35), (5, 3 * 5), (21, 3)]
 
 
 @pytest.mark.parametrize(("crew_seconds", "alone_seconds"), [(1.0, 2.0), (2.0, 1.0)])
@@ -325,21 +331,34 @@ def count_threads_of_blas():
     return [pool["num_threads"] for pool in pools.info()]
 
 
-def test_blas_leaves_the_cores_to_a_crew():
+def test_blas_keeps_to_one_thread():
     """And has its threads back afterwards, also after an error."""
 
     def fail():
-        with spare_cores(2):
+        with one_thread_for_blas():
             assert set(count_threads_of_blas()) == {1}
             raise KeyboardInterrupt
 
     with threadpoolctl.threadpool_limits(2):
         before = count_threads_of_blas()
-        with spare_cores(1):
-            assert count_threads_of_blas() == before
         with pytest.raises(KeyboardInterrupt):
             fail()
         assert count_threads_of_blas() == before
+
+
+@pytest.mark.parametrize("solver", ["lbfgs", "gd", "steepest", "newton-cg"])
+def test_full_batch_fits_keep_blas_to_one_thread(solver):
+    seen = []
+
+    def look(iteration, logs):
+        seen.extend(count_threads_of_blas())
+
+    X = np.random.default_rng(0).standard_normal((20, 3))
+    model = MLPRegressor(solver=solver, max_iter=2, callbacks=[look])
+    with threadpoolctl.threadpool_limits(2), unconverged():
+        model.fit(X, X[:, 0])
+        assert set(seen) == {1}
+        assert set(count_threads_of_blas()) != {1}
 
 
 def test_a_fault_in_another_thread_is_raised():

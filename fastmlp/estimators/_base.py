@@ -276,7 +276,8 @@ class BaseMLP(
             max_fun=self.max_fun,
             gtol=self.tol,
             learning_rate=self.learning_rate_init,
-            n_threads=self._count_threads(network, len(data.Y), self.max_iter),
+            # Threads sleep from one evaluation to the next.
+            n_threads=self._count_threads(network, len(data.Y), 1),
             callbacks=self._callbacks(),
             report=print if self.verbose else None,
         )

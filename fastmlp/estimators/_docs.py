@@ -113,8 +113,8 @@ dtype : {{'float32', 'float64'}}, default=None
     Type of parameters and computation; None: that of X.
 n_threads : int, default=None
     Threads that fit; None: as many as pay for steps of this size. The numbers do not
-    depend on it. While a full-batch solver has several, NumPy's and SciPy's BLAS keep
-    to one.
+    depend on it. A full-batch solver keeps NumPy's and SciPy's BLAS to one while it
+    runs.
 """
 
 ATTRIBUTES = """
