@@ -64,7 +64,7 @@ def test_a_short_fit_starts_no_thread(monkeypatch):
     layers = build_layers([64, 100, 10], ["relu"] * 2, 1)
     assert count_threads(layers, 200) == 2
     assert count_crew(layers, 200, n_products=20) == 1
-    assert count_crew(layers, 200, n_products=300) == 2
+    assert count_crew(layers, 200, n_products=30) == 2
 
 
 @pytest.mark.skipif(not _kernels.THREADS, reason="this engine runs on one thread")
