@@ -420,8 +420,7 @@ class Network:
             Made symmetric, which it is but for rounding.
         """
         units = np.eye(self.params.size, dtype=self.dtype)
-        n_products = PRODUCTS_OF_CURVATURE * len(units)
-        with self._evaluating(X, y, sample_weight, n_products) as evaluator:
+        with self._evaluating(X, y, sample_weight, PRODUCTS_OF_CURVATURE) as evaluator:
             columns = [evaluator.hessian_vector_product(unit) for unit in units]
         matrix = np.stack(columns)
         return (matrix + matrix.T) / 2
@@ -491,8 +490,8 @@ class Network:
         sample_weight: ArrayLike | None,
         n_products: int,
     ) -> Iterator[Evaluator]:
-        """An evaluator with as many threads as pay for so many products with each
-        weight.
+        """An evaluator with as many threads as pay for a call of it, of so many products
+        with each weight.
         """
         data = self.as_data(X, y, sample_weight)
         n_threads = count_crew(self.layers, len(data[1]), n_products)
