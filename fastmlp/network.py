@@ -490,7 +490,7 @@ class Network:
         sample_weight: ArrayLike | None,
         n_products: int,
     ) -> Iterator[Evaluator]:
-        """An evaluator with as many threads as pay for a call of it, of so many products
+        """An evaluator, with as many threads as pay for a call of so many products
         with each weight.
         """
         data = self.as_data(X, y, sample_weight)
