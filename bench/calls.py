@@ -265,12 +265,13 @@ def measure_bulk(units: list[int], repeats: int) -> list[dict]:
 
 def measure_bulk_memory(units: list[int], repeats: int) -> list[dict]:
     """Measure what predictions of many rows take beside their result."""
-    from fastmlp.workspace import build_arena, predicted_rows
+    from fastmlp.threads import predicted_rows
+    from fastmlp.workspace import build_arena
 
     network, X = prepare_bulk(tuple(units))
     added = added_mib(lambda: network.predict(X))
     out_mib = N_BULK_ROWS * units[-1] * X.itemsize / MIB
-    capacity = predicted_rows(N_BULK_ROWS)
+    capacity = predicted_rows(N_BULK_ROWS, network.params.size)
     arena = build_arena(network.arena_entries, capacity, network.dtype)
     name = f"Network.predict, {N_BULK_ROWS} × {'-'.join(map(str, units))}: memory"
     bar = arena.nbytes / MIB + ALLOWANCE_MIB

@@ -28,6 +28,7 @@ from fastmlp.threads import (
     PRODUCTS_OF_CURVATURE,
     count_crew,
     gather_crew,
+    predicted_rows,
     run_in_threads,
     share_rows,
 )
@@ -40,7 +41,6 @@ from fastmlp.workspace import (
     count_entries,
     count_params,
     count_stats,
-    predicted_rows,
 )
 
 
@@ -519,7 +519,7 @@ class Network:
         inputs = as_inputs(X, sizes[0], self.dtype)
         n_rows = count_rows(inputs)
         out = np.empty((n_rows, sizes[-1]), dtype=self.dtype)
-        capacity = predicted_rows(n_rows)
+        capacity = predicted_rows(n_rows, self.params.size)
         if n_rows <= capacity:
             self._evaluate_into(out, layers, entries, inputs, capacity)
             return out
@@ -545,7 +545,7 @@ class Network:
     def _pull_back(self, inputs: Inputs, cotangents: np.ndarray) -> np.ndarray:
         n_rows = count_rows(inputs)
         out = np.empty((n_rows, self.layer_sizes[0]), dtype=self.dtype)
-        capacity = predicted_rows(n_rows)
+        capacity = predicted_rows(n_rows, self.params.size)
 
         def pull_back(rows: slice) -> None:
             arena = build_arena(self.arena_entries, capacity, self.dtype)

@@ -26,6 +26,10 @@ LEAST_WORK_OF_A_NEW_THREAD = 20_000_000
 ROWS_OF_AN_UPDATE = 7
 # Products with each weight in a step, where a prediction has one.
 PRODUCTS_OF_A_STEP = 3
+# Rows predicted at a time: products are as fast as of more, and there is a block for
+# every thread of fewer rows. Blocks are of whole vectors of rows.
+PREDICTED_ROWS = 256
+WHOLE_ROWS = 16
 # And for a product with the Hessian.
 PRODUCTS_OF_CURVATURE = 9
 
@@ -53,6 +57,18 @@ def count_crew(layers: np.ndarray, n_rows: int, n_products: int) -> int:
     if work < 2 * LEAST_WORK_OF_A_NEW_THREAD:
         return 1
     return count_threads(layers, n_rows)
+
+
+def predicted_rows(n_rows: int, n_params: int) -> int:
+    """Rows predicted at a time, of so many, by so many parameters: blocks as even as
+    whole vectors allow, and where there is work for two threads two at least.
+    """
+    n_blocks = -(-n_rows // PREDICTED_ROWS)
+    if n_rows >= PREDICTED_ROWS // 2 and n_blocks == 1:
+        n_blocks += n_rows * n_params >= 2 * LEAST_WORK_OF_A_NEW_THREAD
+    if n_blocks <= 1:
+        return max(1, n_rows)
+    return -(-n_rows // (n_blocks * WHOLE_ROWS)) * WHOLE_ROWS
 
 
 def share_rows(n_rows: int, layers: np.ndarray, block_rows: int) -> list[slice]:

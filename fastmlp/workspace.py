@@ -40,11 +40,6 @@ OBJECTIVE = np.dtype(
 # Rows worked on at a time. More would leave the second-level cache, fewer would
 # starve the matrix products.
 BLOCK_ROWS = 1024
-# Rows predicted at a time: products are as fast as of more, and there is a block for
-# every thread of fewer rows.
-PREDICTED_ROWS = 256
-# Blocks of predictions are of whole vectors of rows.
-_WHOLE_ROWS = 16
 
 _ALIGNMENT = 64
 # Numbers from which on an arena is aligned: to find the boundary takes a microsecond,
@@ -55,14 +50,6 @@ _WORTH_ALIGNING = 1000
 def block_rows(n_rows: int) -> int:
     """Rows worked on at a time, of so many."""
     return min(BLOCK_ROWS, max(1, n_rows))
-
-
-def predicted_rows(n_rows: int) -> int:
-    """Rows predicted at a time, of so many: blocks as even as whole vectors allow."""
-    if n_rows <= PREDICTED_ROWS:
-        return max(1, n_rows)
-    n_blocks = -(-n_rows // PREDICTED_ROWS)
-    return -(-n_rows // (n_blocks * _WHOLE_ROWS)) * _WHOLE_ROWS
 
 
 def aligned_empty(shape: int | tuple[int, ...], dtype: np.dtype) -> np.ndarray:

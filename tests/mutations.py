@@ -1864,9 +1864,6 @@ TABLE = """
 * arena_without_room_for_halves
 - return n_gathered + _kernels.count_halves(layers, capacity)
 + return n_gathered
-* blocks_of_predictions_uneven
-- return -(-n_rows // (n_blocks * _WHOLE_ROWS)) * _WHOLE_ROWS
-+ return PREDICTED_ROWS
 
 === fastmlp/inputs.py
 
@@ -2138,6 +2135,12 @@ TABLE = """
 * new_thread_for_little_work
 - work < 2 * LEAST_WORK_OF_A_NEW_THREAD
 + work < 9 * LEAST_WORK_OF_A_NEW_THREAD
+* blocks_of_predictions_uneven
+- return -(-n_rows // (n_blocks * WHOLE_ROWS)) * WHOLE_ROWS
++ return PREDICTED_ROWS
+* few_rows_in_one_block
+- n_blocks += n_rows * n_params
++ n_blocks += 0 * n_params
 * blas_keeps_its_threads
 - limits=1, user_api
 + limits=2, user_api

@@ -13,18 +13,15 @@ from fastmlp import network as network_module
 from fastmlp import threads as threads_module
 from fastmlp.estimators import _first_order as first_order
 from fastmlp.threads import (
+    PREDICTED_ROWS,
     Pace,
     count_crew,
     count_threads,
     gather_crew,
     one_thread_for_blas,
-)
-from fastmlp.workspace import (
-    BLOCK_ROWS,
-    PREDICTED_ROWS,
-    build_layers,
     predicted_rows,
 )
+from fastmlp.workspace import BLOCK_ROWS, build_layers
 
 
 def pretend_processors(monkeypatch, n):
@@ -221,7 +218,7 @@ def test_predictions_do_not_depend_on_the_threads(make, dtype, monkeypatch):
     monkeypatch.setattr(threads_module, "_count_processors", lambda: 4)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
-    capacity = predicted_rows(X.shape[0])
+    capacity = predicted_rows(X.shape[0], network.params.size)
     assert X.shape[0] % capacity == 1
     shares = threads_module.share_rows(X.shape[0], network.layers, capacity)
     assert len(shares) == (4 if _kernels.THREADS else 1)
@@ -231,11 +228,20 @@ def test_predictions_do_not_depend_on_the_threads(make, dtype, monkeypatch):
 def test_blocks_of_predictions_are_even():
     """No larger than they need be for so many of them, but for whole vectors."""
     for n_rows in (1, 2, PREDICTED_ROWS):
-        assert predicted_rows(n_rows) == n_rows
+        assert predicted_rows(n_rows, 1000) == n_rows
     for n_rows in range(PREDICTED_ROWS + 1, 9 * PREDICTED_ROWS):
-        capacity, n_blocks = predicted_rows(n_rows), -(-n_rows // PREDICTED_ROWS)
+        capacity, n_blocks = predicted_rows(n_rows, 9), -(-n_rows // PREDICTED_ROWS)
         assert capacity % 16 == 0
         assert n_rows / n_blocks <= capacity < n_rows / n_blocks + 16
+
+
+def test_few_rows_of_much_work_are_two_blocks():
+    """Forty million products of weight and row."""
+    assert predicted_rows(128, 312_499) == 128
+    assert predicted_rows(128, 312_500) == 64
+    assert predicted_rows(256, 1_000_000) == 128
+    assert predicted_rows(127, 1_000_000) == 127
+    assert predicted_rows(300, 1_000_000) == 160
 
 
 def test_no_rows_are_predicted():
