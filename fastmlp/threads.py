@@ -64,8 +64,9 @@ def predicted_rows(n_rows: int, n_params: int) -> int:
     whole vectors allow, and where there is work for two threads two at least.
     """
     n_blocks = -(-n_rows // PREDICTED_ROWS)
-    if n_rows >= PREDICTED_ROWS // 2 and n_blocks == 1:
-        n_blocks += n_rows * n_params >= 2 * LEAST_WORK_OF_A_NEW_THREAD
+    is_much_work = n_rows * n_params >= 2 * LEAST_WORK_OF_A_NEW_THREAD
+    if n_rows >= PREDICTED_ROWS // 2 and is_much_work:
+        n_blocks = max(2, n_blocks)
     if n_blocks <= 1:
         return max(1, n_rows)
     return -(-n_rows // (n_blocks * WHOLE_ROWS)) * WHOLE_ROWS

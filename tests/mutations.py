@@ -2139,8 +2139,8 @@ TABLE = """
 - return -(-n_rows // (n_blocks * WHOLE_ROWS)) * WHOLE_ROWS
 + return PREDICTED_ROWS
 * few_rows_in_one_block
-- n_blocks += n_rows * n_params
-+ n_blocks += 0 * n_params
+- n_blocks = max(2, n_blocks)
++ pass
 * blas_keeps_its_threads
 - limits=1, user_api
 + limits=2, user_api
