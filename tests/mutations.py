@@ -597,8 +597,8 @@ TABLE = """
 - products.in_pieces(job.item_size, span.block, n, k)
 + products.in_pieces(job.item_size, span.rows, n, k)
 * pieces_by_share_of_weights
-- products.in_pieces(job.item_size, layer.n_in, layer.n_out, span.rows))
-+ products.in_pieces(job.item_size, end - begin, layer.n_out, span.rows))
+- products.in_pieces(job.item_size, layer.n_in, layer.n_out, rows))
++ products.in_pieces(job.item_size, end - begin, layer.n_out, rows))
 
 === fastmlp/_kernels/layout.pxi amx
 
@@ -1281,14 +1281,14 @@ TABLE = """
 - job.layers[l].n_out, span.accumulate)
 + job.layers[l].n_out, True)
 * weight_gradient_of_last_block_only
-- layer.n_in, layer.n_out, 1, span.accumulate,
-+ layer.n_in, layer.n_out, 1, False,
+- delta, span.rows, begin, end, span.accumulate)
++ delta, span.rows, begin, end, False)
 * sparse_weight_gradient_of_last_block_only
 - layer.n_out, begin, end, span.accumulate)
 + layer.n_out, begin, end, False)
 * weight_gradient_keeps_last_batch
-- layer.n_in, layer.n_out, 1, span.accumulate,
-+ layer.n_in, layer.n_out, 1, True,
+- delta, span.rows, begin, end, span.accumulate)
++ delta, span.rows, begin, end, True)
 * second_slot_on_the_first
 - slots + job.second_slot
 + slots
@@ -1597,8 +1597,8 @@ TABLE = """
 - out, layer.n_out, inputs + begin, delta
 + out, layer.n_out, inputs, delta
 * other_thread_writes_first_gradient
-- out = grads + layer.weights + begin * layer.n_out
-+ out = grads + layer.weights
+- grads + layer.weights + begin * layer.n_out, layer.n_out
++ grads + layer.weights, layer.n_out
 * every_thread_updates_biases
 - return units.begin < units.end == units_of(&job.layers[l])
 + return True
@@ -1680,9 +1680,9 @@ TABLE = """
 + deltas_of(arena, job, l, 0), begin, end)
 * r_gradient_without_r_inputs
 - if l > 0:
--             products.multiply(
+-             multiply_deltas(
 + if False:
-+             products.multiply(
++             multiply_deltas(
 * r_gradient_of_biases_by_deltas
 - out + layer.biases, deltas_of(r_arena
 + out + layer.biases, deltas_of(arena
@@ -1713,8 +1713,8 @@ TABLE = """
 - span.first, span.rows = 0, span.block
 + pass
 * r_gradient_of_first_r_inputs
-- a_of(r_arena, job, l - 1, 0) + begin, deltas_of
-+ a_of(r_arena, job, l - 1, 0), deltas_of
+- span.rows, begin, end, True)
++ span.rows, 0, end - begin, True)
 
 === fastmlp/_kernels/calls.pxi
 

@@ -215,9 +215,7 @@ def test_predictions_do_not_depend_on_the_threads(make, dtype, monkeypatch):
     X = make((X * (X > 1)).astype(dtype))
     expected = network.predict(X)
     monkeypatch.setattr(threads_module, "LEAST_WORK_OF_A_NEW_THREAD", 1)
-    monkeypatch.setattr(threads_module, "_count_processors", lambda: 4)
-    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
+    pretend_processors(monkeypatch, 4)
     capacity = predicted_rows(X.shape[0], network.params.size)
     assert X.shape[0] % capacity == 1
     shares = threads_module.share_rows(X.shape[0], network.layers, capacity)

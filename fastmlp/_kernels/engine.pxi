@@ -259,25 +259,33 @@ cdef double sum_losses(real* arena, const Job* job, Py_ssize_t rows, double cap)
 # --- Parameters: gradient and update.
 
 
+cdef inline void multiply_deltas(
+    real* grads, const Job* job, Py_ssize_t l, const real* inputs, const real* delta,
+    Py_ssize_t rows, Py_ssize_t begin, Py_ssize_t end, bint accumulate,
+) noexcept nogil:
+    """Rows begin … end of layer l's W in grads: of Aᵀ δ (+ grads), A and δ of so many rows."""
+    cdef const Layer* layer = &job.layers[l]
+    products.multiply(
+        grads + layer.weights + begin * layer.n_out, layer.n_out, inputs + begin, delta,
+        end - begin, layer.n_out, rows, 1, layer.n_in, layer.n_out, 1, accumulate,
+        products.in_pieces(job.item_size, layer.n_in, layer.n_out, rows))
+
+
 cdef inline void weight_gradient(
     real* grads, real* arena, const Job* job, const Span* span, Py_ssize_t l,
     const real* deltas, Py_ssize_t begin, Py_ssize_t end,
 ) noexcept nogil:
     """∂J/∂W = Aᵀ δ of the span, rows begin … end of layer l's W; deltas are the block's."""
     cdef const Layer* layer = &job.layers[l]
-    cdef real* out = grads + layer.weights + begin * layer.n_out
     cdef const real* delta = deltas + span.first * layer.n_out
-    cdef const real* inputs
     if l == 0 and span.X.indptr != NULL:
         sparse.multiply_transposed(
-            out, span.X, <const real*>span.X.data, span.first, span.rows, delta,
+            grads + layer.weights + begin * layer.n_out, span.X, <const real*>span.X.data, span.first, span.rows, delta,
             layer.n_out, begin, end, span.accumulate)
     else:
-        inputs = inputs_of(arena, span.X, job, l, span.first, learns(span.step))
-        products.multiply(
-            out, layer.n_out, inputs + begin, delta, end - begin, layer.n_out, span.rows, 1,
-            layer.n_in, layer.n_out, 1, span.accumulate,
-            products.in_pieces(job.item_size, layer.n_in, layer.n_out, span.rows))
+        multiply_deltas(
+            grads, job, l, inputs_of(arena, span.X, job, l, span.first, learns(span.step)),
+            delta, span.rows, begin, end, span.accumulate)
 
 
 cdef inline void bias_gradient(

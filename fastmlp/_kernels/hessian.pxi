@@ -91,11 +91,9 @@ cdef void gradient_r(
         weight_gradient(
             out, arena, job, span, l, deltas_of(r_arena, job, l, 0), begin, end)
         if l > 0:
-            products.multiply(
-                out + layer.weights + begin * layer.n_out, layer.n_out,
-                a_of(r_arena, job, l - 1, 0) + begin, deltas_of(arena, job, l, 0),
-                end - begin, layer.n_out, span.rows, 1, layer.n_in, layer.n_out, 1, True,
-                products.in_pieces(job.item_size, layer.n_in, layer.n_out, span.rows))
+            multiply_deltas(
+                out, job, l, a_of(r_arena, job, l - 1, 0), deltas_of(arena, job, l, 0),
+                span.rows, begin, end, True)
         if owns_biases(job, l, units):
             products.sum_columns(
                 out + layer.biases, deltas_of(r_arena, job, l, 0), span.rows, layer.n_out,
