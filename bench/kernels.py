@@ -124,7 +124,7 @@ def head_cases(kernels: ModuleType, numbers: Numbers) -> Iterator[Case]:
             scales = np.full(ROWS, 1 / ROWS, z.dtype)
             codes = kernels.LOSSES[loss], kernels.ACTIVATIONS[activation]
             levels = np.full(COLUMNS, 0.5, z.dtype)
-            arrays = [np.empty_like(z), np.empty_like(z), z, y, scales, levels]
+            arrays = [np.empty_like(z), np.empty_like(y), z, y, scales, levels]
             yield Case(
                 "evaluate_head", f"{loss} {activation}", [*arrays, *codes], n_outputs=2
             )

@@ -111,7 +111,7 @@ def build_layers(
     _place_parameters(layers, layers[:-1] if batch_norm else [])
     apart = [name in _kernels.SLOPES_OF_Z or spread for name in activations]
     apart[-1] = False
-    _place_blocks(layers, apart, n_targets + 1 + layer_sizes[-1])
+    _place_blocks(layers, apart, 2 * n_targets + 1)
     return np.array([tuple(layer.values()) for layer in layers], dtype=LAYER)
 
 

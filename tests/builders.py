@@ -86,7 +86,7 @@ def build_layers(
     hidden["dropout"] = dropout
     layers["activation"][-1] = ACTIVATIONS[output_activation]
     place_parameters(layers, sizes, batch_norm)
-    column = count_targets(sizes[-1], output_activation) + 1 + sizes[-1]
+    column = 2 * count_targets(sizes[-1], output_activation) + 1
     for layer, name in zip(hidden, names, strict=True):
         z_apart, a_apart = spread or name in SLOPES_OF_Z, layer["dropout"] > 0
         column = place_blocks(layer, column, batch_norm, z_apart, a_apart)
@@ -132,7 +132,7 @@ def arena_columns(layers, n_targets):
     """Targets, scales, losses, then each layer's blocks, a shared one counted once."""
     blocks = layers[["normalized", "z", "a", "outputs", "deltas"]]
     n_own = [len({column for column in layer if column >= 0}) for layer in blocks]
-    return int(n_targets + 1 + layers["n_out"][-1] + n_own @ layers["n_out"])
+    return int(2 * n_targets + 1 + n_own @ layers["n_out"])
 
 
 def build_arena(layers, n_targets, capacity, dtype=float):

@@ -143,7 +143,7 @@ def test_bits_of_heads_do_not_depend_on_the_place(head, n_outputs, dtype):
     scales = np.abs(draw(rows, dtype, 3))
 
     def evaluate(z, rz, y, scales):
-        delta, losses, rdelta = (np.empty_like(z) for _ in range(3))
+        delta, losses, rdelta = (np.empty_like(x) for x in (z, y, z))
         rest = y, scales, numbers, LOSSES[loss], ACTIVATIONS[output]
         _kernels.evaluate_head(delta, losses, z, *rest)
         _kernels.differentiate_head(rdelta, rz, z, *rest)
@@ -171,7 +171,7 @@ def test_heads(head, shape, dtype):
     scales = np.abs(draw(shape[0], dtype, 3))
     codes = LOSSES[loss], ACTIVATIONS[output]
     rest = z, y, scales, build_numbers(loss, shape[1], dtype), *codes
-    assert_same("evaluate_head", [empty, empty], *rest)
+    assert_same("evaluate_head", [empty, np.full_like(y, np.nan)], *rest)
     assert_same("differentiate_head", [empty], draw(shape, dtype, 4), *rest)
 
 
@@ -203,10 +203,10 @@ def test_log_loss_of_saturated_outputs(head, largest, dtype):
     z = np.linspace(-800, 800, 9 * n_out).reshape(9, n_out).astype(dtype)
     z = np.roll(z, largest + 1, axis=1)
     y = draw_targets(9, n_out, loss, output, dtype)
-    empty, scales = np.zeros_like(z), np.ones(9, dtype)
+    scales = np.ones(9, dtype)
     native, reference = both(
         "evaluate_head",
-        [empty, empty],
+        [np.zeros_like(z), np.zeros_like(y)],
         *(z, y, scales, np.zeros(n_out, dtype), LOSSES[loss], ACTIVATIONS[output]),
     )
     assert np.isfinite(native[0]).all()
@@ -412,9 +412,9 @@ class Case:
 def arena_blocks(arena, case, capacity):
     """Every block of the arena by name."""
     layers = case.layers
-    n_out = int(layers["n_out"][-1])
-    columns = {"targets": (0, case.n_targets), "scales": (case.n_targets, 1)}
-    columns["losses"] = (case.n_targets + 1, n_out)
+    n_targets = case.n_targets
+    columns = {"targets": (0, n_targets), "scales": (n_targets, 1)}
+    columns["losses"] = (n_targets + 1, n_targets)
     for number, layer in enumerate(layers):
         for name in ("normalized", "z", "a", "outputs", "deltas"):
             if layer[name] >= 0:
@@ -423,7 +423,7 @@ def arena_blocks(arena, case, capacity):
         name: arena[begin * capacity : (begin + width) * capacity]
         for name, (begin, width) in columns.items()
     }
-    n_columns = int(layers["deltas"][-1]) + n_out
+    n_columns = int(layers["deltas"][-1] + layers["n_out"][-1])
     inputs = arena[n_columns * capacity + _kernels.count_extras(layers) :]
     blocks["inputs"] = inputs[: int(layers["n_in"][0]) * capacity]
     return blocks
@@ -887,18 +887,18 @@ def test_softmax_of_many_rows(n_classes, dtype):
     """Short and long rows, several blocks and a part of one: against SciPy."""
     rng = np.random.default_rng(0)
     z = rng.normal(-3, 2, (150, n_classes)).astype(dtype)
-    y, scales = rng.integers(n_classes, size=150), rng.random(150).astype(dtype)
-    a, delta, losses = z.copy(), np.empty_like(z), np.empty_like(z)
+    classes, scales = rng.integers(n_classes, size=150), rng.random(150).astype(dtype)
+    y = classes[:, None].astype(dtype)
+    a, delta, losses = z.copy(), np.empty_like(z), np.empty_like(y)
     codes = _kernels.LOSSES["log_loss"], ACTIVATIONS["softmax"]
     _kernels.activate(a, codes[1])
-    _kernels.evaluate_head(
-        delta, losses, z, y.astype(dtype)[:, None], scales, z[0], *codes
-    )
-    p, one_hot = scipy.special.softmax(z.astype(float), axis=1), np.eye(n_classes)[y]
+    _kernels.evaluate_head(delta, losses, z, y, scales, z[0], *codes)
+    p = scipy.special.softmax(z.astype(float), axis=1)
+    one_hot = np.eye(n_classes)[classes]
     tolerance = {"rtol": 1e-5, "atol": 1e-6}
     np.testing.assert_allclose(a, p, **tolerance)
     np.testing.assert_allclose(delta, scales[:, None] * (p - one_hot), **tolerance)
-    np.testing.assert_allclose(losses, -np.log(p) * one_hot, **tolerance)
+    np.testing.assert_allclose(losses[:, 0], -np.log(p[one_hot == 1]), **tolerance)
 
 
 @pytest.mark.parametrize("module", [_kernels, _reference])

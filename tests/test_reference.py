@@ -684,7 +684,8 @@ def head_truth(loss, output, z, y, numbers):
         return scipy.special.kl_div(y, np.e**z)
     if output == "softmax":
         one_hot = np.eye(z.shape[1])[y[:, 0].astype(int)]
-        return -one_hot * scipy.special.log_softmax(z, axis=1)
+        shares = -one_hot * scipy.special.log_softmax(z, axis=1)
+        return shares.sum(axis=1, keepdims=True)
     return -scipy.special.xlogy(y, scipy.special.expit(z)) - scipy.special.xlogy(
         1 - y, scipy.special.expit(-z)
     )
@@ -692,7 +693,7 @@ def head_truth(loss, output, z, y, numbers):
 
 def evaluate_head(loss, output, z, y, scales, numbers=None):
     """delta and losses."""
-    delta, losses = np.full_like(z, np.nan), np.full_like(z, np.nan)
+    delta, losses = np.full_like(z, np.nan), np.full_like(y, np.nan)
     numbers = build_numbers(loss, z.shape[1]) if numbers is None else numbers
     codes = LOSSES[loss], ACTIVATIONS[output]
     reference.evaluate_head(delta, losses, z, y, scales, numbers, *codes)
@@ -742,8 +743,8 @@ def test_second_derivatives_of_heads(loss, output):
         ("logistic", [[900.0]], [[0.0]], [[900.0]], [[1.0]]),
         ("logistic", [[-900.0]], [[1.0]], [[900.0]], [[-1.0]]),
         ("logistic", [[900.0]], [[1.0]], [[0.0]], [[0.0]]),
-        ("softmax", [[0.0, 900.0]], [[0.0]], [[900.0, 0.0]], [[-1.0, 1.0]]),
-        ("softmax", [[0.0, 900.0]], [[1.0]], [[0.0, 0.0]], [[0.0, 0.0]]),
+        ("softmax", [[0.0, 900.0]], [[0.0]], [[900.0]], [[-1.0, 1.0]]),
+        ("softmax", [[0.0, 900.0]], [[1.0]], [[0.0]], [[0.0, 0.0]]),
     ],
 )
 def test_log_loss_of_the_surely_wrong_is_finite(output, z, y, losses, delta):

@@ -252,8 +252,7 @@ cdef double weighted_sum(
 cdef double sum_losses(real* arena, const Job* job, Py_ssize_t rows, double cap) noexcept nogil:
     """The data term of J of the rows in the arena."""
     return weighted_sum(
-        losses_of(arena, job, 0), scales_of(arena, job, 0), rows,
-        last_layer(job).n_out, <real>cap)
+        losses_of(arena, job, 0), scales_of(arena, job, 0), rows, job.n_targets, <real>cap)
 
 
 # --- Parameters: gradient and update.
@@ -713,8 +712,8 @@ cdef void differentiate_inputs(
     """out[i] = Σₖ V[i, k] ∂outputₖ/∂xᵢ for every row."""
     cdef Py_ssize_t begin = 0, n, last = job.n_layers - 1
     cdef const Layer* layer = &job.layers[last]
-    cdef real* z = outputs_of(arena, job, last, 0)
-    cdef real* a = losses_of(arena, job, 0)
+    # No output activation needs z for its slope.
+    cdef real* a = outputs_of(arena, job, last, 0)
     cdef real* delta = deltas_of(arena, job, last, 0)
     cdef Rows X
     cdef Span span
@@ -722,12 +721,11 @@ cdef void differentiate_inputs(
     while begin < job.n_rows:
         span = span_from(arena, job, &step, &X, begin)
         n = span.rows * layer.n_out
-        forward(z, arena, job, &span)
-        memcpy(a, z, n * sizeof(real))
+        forward(a, arena, job, &span)
         activations.activate(a, span.rows, layer.n_out, layer.activation)
         memcpy(delta, V + begin * layer.n_out, n * sizeof(real))
         activations.multiply_jacobian(
-            delta, a, z, span.rows, layer.n_out, layer.activation)
+            delta, a, a, span.rows, layer.n_out, layer.activation)
         backward(arena, job, &span)
         products.multiply_nt(
             out + begin * job.layers[0].n_in, deltas_of(arena, job, 0, 0),

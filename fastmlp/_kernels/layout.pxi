@@ -196,7 +196,7 @@ cdef inline real* scales_of(real* arena, const Job* job, Py_ssize_t row) noexcep
 
 
 cdef inline real* losses_of(real* arena, const Job* job, Py_ssize_t row) noexcept nogil:
-    return block(arena, job, job.n_targets + 1, last_layer(job).n_out, row)
+    return block(arena, job, job.n_targets + 1, job.n_targets, row)
 
 
 cdef inline const real* inputs_of(

@@ -1,14 +1,14 @@
 """Heads: a loss with its output activation.
 
-Each reads z and writes ∂ℓ/∂z into delta and output k's share of ℓ into losses;
-evaluate_head then multiplies delta by the rows' scales, wᵢ/m. differentiate_head
+Each reads z and writes ∂ℓ/∂z into delta and the share of ℓ that each target has into
+losses, like y (rows, n) or under softmax (rows, 1); evaluate_head then multiplies delta by the rows' scales, wᵢ/m. differentiate_head
 multiplies by the second derivative, ∂²ℓ/∂z².
 
 Adding a loss: a code, its formula, a line in evaluate_head and in differentiate_head,
 its name and its valid output activations in tables.pxi, and its twin in
 fastmlp/_reference/losses.py.
 """
-from libc.string cimport memcpy, memset
+from libc.string cimport memcpy
 
 from fastmlp._kernels cimport activations, math, reductions
 from fastmlp._kernels.types cimport real
@@ -117,10 +117,9 @@ cdef inline void log_loss_softmax_of_block(
     activations.divide_rows(delta, totals, rows, n)
     for i in range(rows):
         logs[i] = math.log(totals[i])
-    memset(losses, 0, rows * n * sizeof(real))
     for i in range(rows):
         at = i * n + <Py_ssize_t>y[i]
-        losses[at] = logs[i] + (largest[i] - z[at])
+        losses[i] = logs[i] + (largest[i] - z[at])
         delta[at] -= <real>1
 
 
@@ -132,7 +131,7 @@ cdef inline void log_loss_softmax(
     while begin < rows:
         size = min(rows - begin, <Py_ssize_t>reductions.BLOCK)
         log_loss_softmax_of_block(
-            delta + begin * n, losses + begin * n, z + begin * n, y + begin, size, n)
+            delta + begin * n, losses + begin, z + begin * n, y + begin, size, n)
         begin += size
 
 
@@ -150,7 +149,7 @@ cdef inline void evaluate_head(
     const real* numbers, Py_ssize_t rows, Py_ssize_t n, Py_ssize_t loss,
     Py_ssize_t activation,
 ) noexcept nogil:
-    """delta = scales ⊙ ∂ℓ/∂z and the shares of ℓ, both (rows, n)."""
+    """delta (rows, n) = scales ⊙ ∂ℓ/∂z, and the shares of ℓ."""
     if loss == SQUARED_ERROR:
         squared_error(delta, losses, z, y, rows * n, activation)
     elif loss == ABSOLUTE_ERROR:

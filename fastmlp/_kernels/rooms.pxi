@@ -102,7 +102,7 @@ def evaluate_head(
     real[:, ::1] delta, real[:, ::1] losses, const real[:, ::1] z, const real[:, ::1] y,
     const real[::1] scales, const real[::1] numbers, Py_ssize_t loss, Py_ssize_t activation,
 ):
-    """delta = scales ⊙ ∂ℓ/∂z, losses = the shares of ℓ; all (rows, n_out)."""
+    """delta = scales ⊙ ∂ℓ/∂z (rows, n_out), losses = the shares of ℓ, of the shape of y."""
     heads.evaluate_head(
         &delta[0, 0], &losses[0, 0], &z[0, 0], &y[0, 0], &scales[0], &numbers[0],
         z.shape[0], z.shape[1], loss, activation)

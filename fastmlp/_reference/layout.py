@@ -54,7 +54,7 @@ def view_batch(arena, layers, params, moments, n_targets, rows, capacity):
     return Batch(
         targets=_view(arena, 0, rows, n_targets),
         scales=_view(arena, n_targets * capacity, rows),
-        losses=_view(arena, (n_targets + 1) * capacity, rows, n_out),
+        losses=_view(arena, (n_targets + 1) * capacity, rows, n_targets),
         inputs=inputs.reshape(-1, n_in),
         layers=view_layers(arena, layers, params, moments, rows, capacity),
     )

@@ -1,6 +1,6 @@
 """Heads: a loss ℓ on an output activation σ, as functions of z, y and numbers.
 
-Each returns (shares, slopes), both (rows, n_out): ℓᵢ = Σₖ shares[i, k] and
+Each returns (shares, slopes): ℓᵢ = Σₖ shares[i, k], of the shape of y, and
 slopes[i, k] = ∂ℓᵢ/∂z[i, k]. Its curvature, a function of v and the same, returns
 (∂²ℓᵢ/∂z²) vᵢ for each row.
 """
@@ -48,8 +48,8 @@ def softmax_log_loss(z, y, numbers):
     is_target = y == np.arange(z.shape[1])
     z = z - z.max(axis=1, keepdims=True)
     log_sum_exp = np.log(np.exp(z).sum(axis=1, keepdims=True))
-    shares = np.where(is_target, log_sum_exp - z, 0)
-    return shares, softmax(z) - is_target
+    losses = log_sum_exp - np.take_along_axis(z, y.astype(int), axis=1)
+    return losses, softmax(z) - is_target
 
 
 def softmax_log_loss_curvature(v, z, y, numbers):
@@ -125,7 +125,7 @@ _NAMES = {
 
 @np.errstate(all="ignore")
 def evaluate_head(delta, losses, z, y, scales, numbers, loss, activation):
-    """Set delta[i, k] = scales[i] ∂ℓᵢ/∂z[i, k], losses[i, k] = its share of ℓᵢ."""
+    """Set delta[i, k] = scales[i] ∂ℓᵢ/∂z[i, k], losses[i, k] = the share of y[i, k]."""
     head = HEAD_FUNCTIONS[_NAMES[loss, activation]]
     shares, slopes = head(z.astype(float), y.astype(float), numbers.astype(float))
     losses[...] = shares
