@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from functools import cache
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from functools import cache, partial
 from itertools import pairwise
 from statistics import median
 from typing import Any
@@ -42,7 +41,7 @@ def count_threads(layers: np.ndarray, batch_size: int) -> int:
     """
     if not _kernels.THREADS or _work_of_a_step(layers, batch_size) < LEAST_WORK:
         return 1
-    limits = [_count_processors()]
+    limits = [len(_processors())]
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         if os.environ.get(name, "").isdecimal():
             limits.append(int(os.environ[name]))
@@ -86,24 +85,80 @@ def share_rows(n_rows: int, layers: np.ndarray, block_rows: int) -> list[slice]:
 
 def run_in_threads(work: Callable[[slice], None], shares: list[slice]) -> None:
     """Call work with each share, the first in this thread and the others beside it."""
-    if len(shares) == 1:
+    with _beside([partial(work, share) for share in shares[1:]]):
         work(shares[0])
-        return
-    with ThreadPoolExecutor(len(shares) - 1) as threads:
-        others = [threads.submit(work, share) for share in shares[1:]]
-        work(shares[0])
-        for other in others:
-            other.result()
+
+
+@contextmanager
+def _beside(
+    works: Sequence[Callable[[], object]], dismiss: Callable[[], object] = lambda: None
+) -> Iterator[None]:
+    """Do each of the works in a thread of its own meanwhile. In the end they are told
+    that by ``dismiss``, and waited for; what the first has raised is raised here.
+    """
+    helpers: list[_Helper] = []
+    try:
+        for work in works:
+            helper = _Helper(work)
+            helper.start()
+            helpers.append(helper)
+        yield
+    finally:
+        dismiss()
+        for helper in helpers:
+            helper.join()
+    for helper in helpers:
+        if helper.error is not None:
+            raise helper.error
+
+
+class _Helper(threading.Thread):
+    """A thread that begins on another processor than the thread that starts it.
+
+    Schedulers may put it behind that thread, above all on a virtual machine whose
+    processors have been idle, and take ten milliseconds to notice (decision 11).
+    """
+
+    def __init__(self, work: Callable[[], object]) -> None:
+        super().__init__(daemon=True)
+        self.error: BaseException | None = None
+        self._work = work
+        self._processors = _processors()
+        self._placed = threading.Lock()
+
+    def start(self) -> None:
+        with self._placed:
+            super().start()
+            others = self._processors - {_kernels.current_processor()}
+            _restrict(self.native_id, others)
+
+    def run(self) -> None:
+        with self._placed:
+            _restrict(None, self._processors)
+        try:
+            self._work()
+        except BaseException as error:
+            self.error = error
+
+
+def _restrict(thread: int | None, processors: set[int]) -> None:
+    """Let a thread, or the calling one, run on these processors only: if there are any,
+    and if the system lets us.
+    """
+    if hasattr(os, "sched_setaffinity"):
+        with suppress(OSError):
+            os.sched_setaffinity(thread or 0, processors)
 
 
 def _work_of_a_step(layers: np.ndarray, batch_size: int) -> int:
     return (batch_size + ROWS_OF_AN_UPDATE) * int(layers["n_in"] @ layers["n_out"])
 
 
-def _count_processors() -> int:
+def _processors() -> set[int]:
+    """Those that this thread may run on."""
     if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+        return os.sched_getaffinity(0)
+    return set(range(os.cpu_count() or 1))
 
 
 class Pace:
@@ -208,15 +263,6 @@ def gather_crew(n_threads: int) -> Iterator[Any]:
         yield None
         return
     crew = _kernels.Crew(n_threads)
-    threads = [
-        threading.Thread(target=crew.assist, args=(number,), daemon=True)
-        for number in range(1, n_threads)
-    ]
-    for thread in threads:
-        thread.start()
-    try:
+    assistants = [partial(crew.assist, number) for number in range(1, n_threads)]
+    with _beside(assistants, crew.dismiss):
         yield crew
-    finally:
-        crew.dismiss()
-        for thread in threads:
-            thread.join()

@@ -794,8 +794,9 @@ TABLE = """
 * softmax_delta_without_one_hot
 - delta[at] -= <real>1
 + pass
-* softmax_other_shares_unwritten
-- memset(losses, 0, rows * n * sizeof(real))
+* softmax_losses_of_first_block
+- delta + begin * n, losses + begin, z
++ delta + begin * n, losses, z
 * softmax_targets_of_first_block
 - z + begin * n, y + begin, size, n)
 + z + begin * n, y, size, n)
@@ -1158,8 +1159,8 @@ TABLE = """
 === fastmlp/_kernels/layout.pxi
 
 * losses_overwrite_scales
-- job.n_targets + 1, last_layer(job).n_out, row)
-+ job.n_targets, last_layer(job).n_out, row)
+- job.n_targets + 1, job.n_targets, row)
++ job.n_targets, job.n_targets, row)
 * norms_not_counted
 - n += 2 * units_of(&job.layers[l])
 + n += units_of(&job.layers[l])
@@ -2084,8 +2085,21 @@ TABLE = """
 - n_blocks * i // n_threads * block_rows
 + n_rows * i // n_threads
 * faults_of_other_threads_lost
-- other.result()
+- raise helper.error
 + pass
+* thread_behind_its_starter
+- self._processors - {_kernels.current_processor()}
++ self._processors
+* thread_never_let_go
+- _restrict(None, self._processors)
++ pass
+* fault_of_the_system_raised
+- with suppress(OSError):
++ with suppress(KeyError):
+* crew_stays_if_a_thread_cannot_be_started
+- dismiss()
++ if len(helpers) == len(works):
++             dismiss()
 * threads_for_short_fits
 - work < 2 * LEAST_WORK_OF_A_NEW_THREAD
 + False

@@ -1,5 +1,7 @@
 """How many threads, and when the crew works."""
 
+import os
+import sys
 import threading
 
 import numpy as np
@@ -26,7 +28,7 @@ from fastmlp.workspace import BLOCK_ROWS, build_layers
 
 def pretend_processors(monkeypatch, n):
     """So many processors, and no limits set."""
-    monkeypatch.setattr(threads_module, "_count_processors", lambda: n)
+    monkeypatch.setattr(threads_module, "_processors", lambda: set(range(n)))
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
 
@@ -193,6 +195,60 @@ def test_crew_goes_home_after_an_error():
     with pytest.raises(KeyboardInterrupt):
         fail()
     assert threading.active_count() == before
+
+
+@pytest.mark.skipif(not _kernels.THREADS, reason="this engine runs on one thread")
+def test_crew_goes_home_if_a_thread_cannot_be_started(monkeypatch):
+    before, start = threading.active_count(), threading.Thread.start
+
+    def start_one(thread):
+        if threading.active_count() > before:
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start_one)
+    with pytest.raises(RuntimeError, match="start new thread"), gather_crew(3):
+        pass
+    assert threading.active_count() == before
+
+
+def test_threads_begin_on_other_processors(monkeypatch):
+    """And may go where they please as soon as they run."""
+    kept, ran = [], []
+    monkeypatch.setattr(threads_module, "_restrict", lambda *args: kept.append(args))
+    monkeypatch.setattr(threads_module, "_processors", lambda: {0, 1, 2})
+    monkeypatch.setattr(_kernels, "current_processor", lambda: 1)
+    threads_module.run_in_threads(
+        lambda share: ran.append(threading.get_native_id()), [slice(0), slice(1)]
+    )
+    (other,) = {*ran} - {threading.get_native_id()}
+    assert kept == [(other, {0, 2}), (None, {0, 1, 2})]
+
+
+@pytest.mark.skipif(
+    not hasattr(os, "sched_getaffinity"), reason="the system keeps threads nowhere"
+)
+@pytest.mark.parametrize("a_single_one", [False, True])
+def test_threads_keep_the_processors_of_their_starter(a_single_one):
+    """Also where no other is left to begin on."""
+    mine, found = os.sched_getaffinity(0), {}
+
+    def look(share):
+        found[share.start] = os.sched_getaffinity(0)
+
+    try:
+        if a_single_one:
+            os.sched_setaffinity(0, {min(mine)})
+        expected = os.sched_getaffinity(0)
+        threads_module.run_in_threads(look, [slice(0, 1), slice(1, 2), slice(2, 3)])
+    finally:
+        os.sched_setaffinity(0, mine)
+    assert found == dict.fromkeys(range(3), expected)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the system does not say")
+def test_the_processor_is_one_of_those_allowed():
+    assert _kernels.current_processor() in os.sched_getaffinity(0)
 
 
 @pytest.mark.parametrize("n_threads", [0, -1])

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastmlp._kernels.cpu import current_processor as current_processor
 from fastmlp._kernels.cpu import runnable
 
 

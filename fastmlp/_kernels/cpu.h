@@ -1,4 +1,4 @@
-/* What the processor and the system let us run. */
+/* What the processor and the system let us run, and where we run. */
 #ifndef FASTMLP_CPU_H
 #define FASTMLP_CPU_H
 
@@ -28,6 +28,15 @@ static int cpu_runs_v4(void)
 static int cpu_runs_v2(void) { return 0; }
 static int cpu_runs_v3(void) { return 0; }
 static int cpu_runs_v4(void) { return 0; }
+#endif
+
+#ifdef __linux__
+#include <sched.h>
+
+static int cpu_current(void) { return sched_getcpu(); }
+
+#else
+static int cpu_current(void) { return -1; }
 #endif
 
 #if defined(__x86_64__) && defined(__GNUC__) && defined(__linux__)

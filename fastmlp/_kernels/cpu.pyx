@@ -1,10 +1,11 @@
-"""Which of the engine's instruction sets this processor runs."""
+"""Which instruction sets the processor runs, and which processor it is."""
 
 cdef extern from "cpu.h":
     bint cpu_runs_v2()
     bint cpu_runs_v3()
     bint cpu_runs_v4()
     bint cpu_runs_amx()
+    int cpu_current()
 
 
 def runnable():
@@ -17,3 +18,8 @@ def runnable():
         "plain": True,
     }
     return [name for name, runs in found.items() if runs]
+
+
+def current_processor():
+    """Number of the processor that this thread runs on; −1 where nobody says."""
+    return cpu_current()
