@@ -89,6 +89,13 @@ CASES = {
         find_difference_of_epochs,
         "predicts the same",
     ),
+    "digits, briefly": Case(
+        "ten epochs of scikit-learn's digits",
+        load_digits,
+        {"hidden_layer_sizes": (100,), "solver": "adam", "max_iter": 10},
+        find_difference_of_epochs,
+        "predicts the same",
+    ),
     "table": Case(
         "10 000 rows of 32 columns by L-BFGS, two hidden layers of 256 units,",
         load_table,

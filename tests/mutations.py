@@ -1544,7 +1544,7 @@ TABLE = """
 + forward(out, arena, job, &span)
 * input_gradient_without_output_activation
 - activations.multiply_jacobian(
--             delta, a, z, span.rows, layer.n_out, layer.activation)
+-             delta, a, a, span.rows, layer.n_out, layer.activation)
 * input_gradient_of_first_cotangents
 - memcpy(delta, V + begin * layer.n_out, n * sizeof(real))
 + memcpy(delta, V, n * sizeof(real))
