@@ -16,10 +16,10 @@ import numpy as np
 
 from fastmlp import _kernels
 
-# Weights times rows below which a step is over before a second thread has begun: ten to
-# twenty microseconds on one core of a processor of the 2020s.
+# Weights times rows of a step for which one more thread is worth waiting for at its
+# barriers: ten to twenty microseconds on one core of a processor of the 2020s.
 LEAST_WORK = 300_000
-# The same for a thread that is yet to be started, which takes longer by far.
+# The same in all steps for a thread that is yet to be started, which takes far longer.
 LEAST_WORK_OF_A_NEW_THREAD = 20_000_000
 # Rows whose products take as long as the update of the weights.
 ROWS_OF_AN_UPDATE = 7
@@ -34,14 +34,16 @@ PRODUCTS_OF_CURVATURE = 9
 
 
 def count_threads(layers: np.ndarray, batch_size: int) -> int:
-    """Threads worth having for steps of that many rows; never more than may be used.
+    """Threads worth having for steps of that many rows: the first, and one more for
+    every ``LEAST_WORK``; never more than may be used.
 
     ``OMP_NUM_THREADS`` and ``OPENBLAS_NUM_THREADS`` are limits, as they are for BLAS;
     joblib sets them in its workers, so that nested parallelism does not crowd.
     """
-    if not _kernels.THREADS or _work_of_a_step(layers, batch_size) < LEAST_WORK:
+    if not _kernels.THREADS:
         return 1
-    limits = [len(_processors())]
+    worth = 1 + _work_of_a_step(layers, batch_size) // LEAST_WORK
+    limits = [worth, len(_processors())]
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         if os.environ.get(name, "").isdecimal():
             limits.append(int(os.environ[name]))
@@ -53,9 +55,8 @@ def count_crew(layers: np.ndarray, n_rows: int, n_products: int) -> int:
     each: one where they are over before another has begun.
     """
     work = n_products * _work_of_a_step(layers, n_rows)
-    if work < 2 * LEAST_WORK_OF_A_NEW_THREAD:
-        return 1
-    return count_threads(layers, n_rows)
+    worth = max(1, work // LEAST_WORK_OF_A_NEW_THREAD)
+    return min(worth, count_threads(layers, n_rows))
 
 
 def predicted_rows(n_rows: int, n_params: int) -> int:

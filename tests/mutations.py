@@ -2101,11 +2101,17 @@ TABLE = """
 + if len(helpers) == len(works):
 +             dismiss()
 * threads_for_short_fits
-- work < 2 * LEAST_WORK_OF_A_NEW_THREAD
-+ False
+- return min(worth, count_threads(layers, n_rows))
++ return count_threads(layers, n_rows)
+* all_threads_or_none
+- worth = max(1, work // LEAST_WORK_OF_A_NEW_THREAD)
++ worth = 64 if work >= 2 * LEAST_WORK_OF_A_NEW_THREAD else 1
 * threads_for_any_work
-- _work_of_a_step(layers, batch_size) < LEAST_WORK
-+ False
+- limits = [worth, len(_processors())]
++ limits = [len(_processors())]
+* every_processor_for_little_work
+- worth = 1 + _work_of_a_step(layers, batch_size) // LEAST_WORK
++ worth = 64 if _work_of_a_step(layers, batch_size) >= LEAST_WORK else 1
 * one_slow_slice_believed
 - N_REMEMBERED = 3
 + N_REMEMBERED = 1
@@ -2146,9 +2152,9 @@ TABLE = """
 * limits_ignored
 - for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
 + for name in ():
-* new_thread_for_little_work
-- work < 2 * LEAST_WORK_OF_A_NEW_THREAD
-+ work < 9 * LEAST_WORK_OF_A_NEW_THREAD
+* few_threads_for_much_work
+- worth = max(1, work // LEAST_WORK_OF_A_NEW_THREAD)
++ worth = max(1, work // (9 * LEAST_WORK_OF_A_NEW_THREAD))
 * blocks_of_predictions_uneven
 - return -(-n_rows // (n_blocks * WHOLE_ROWS)) * WHOLE_ROWS
 + return PREDICTED_ROWS

@@ -50,6 +50,25 @@ def test_limits_are_kept(monkeypatch):
 
 
 @pytest.mark.skipif(not _kernels.THREADS, reason="this engine runs on one thread")
+def test_work_decides_how_many_of_many_processors_are_used(monkeypatch):
+    """300 000 products of weight and row in a step for each further thread."""
+    pretend_processors(monkeypatch, 64)
+    layers = build_layers([100, 100], ["relu"], 1)
+    rows_of_an_update = 7
+    for n_rows, n_threads in ((29, 1), (30, 2), (59, 2), (60, 3), (10_000, 64)):
+        assert count_threads(layers, n_rows - rows_of_an_update) == n_threads
+
+
+@pytest.mark.skipif(not _kernels.THREADS, reason="this engine runs on one thread")
+def test_a_short_fit_starts_few_threads(monkeypatch):
+    """Twenty million in all steps for each of them."""
+    pretend_processors(monkeypatch, 64)
+    layers = build_layers([1000, 1000], ["relu"], 1)
+    found = [count_crew(layers, 93, n) for n in (0, 1, 2, 5, 1000)]
+    assert found == [1, 5, 10, 25, 64]
+
+
+@pytest.mark.skipif(not _kernels.THREADS, reason="this engine runs on one thread")
 def test_an_update_is_work_too(monkeypatch):
     """A step of one row does little but to update its weights."""
     pretend_processors(monkeypatch, 2)
