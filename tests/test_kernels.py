@@ -152,6 +152,11 @@ def test_bits_of_heads_do_not_depend_on_the_place(head, n_outputs, dtype):
     assert_same_in_pieces(evaluate, (1, 3, 7, 70), z, rz, y, scales)
 
 
+def test_no_output_activation_needs_z_for_its_slope():
+    """Gradients by the inputs keep σ(z) in its place."""
+    assert not {output for _, output in ALL_HEADS} & {*_kernels.SLOPES_OF_Z}
+
+
 @pytest.mark.parametrize("module", [_kernels, _reference])
 def test_softmax_has_no_slope(module):
     a, code = draw((2, 3), "float64"), ACTIVATIONS["softmax"]

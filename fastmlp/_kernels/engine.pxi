@@ -712,7 +712,7 @@ cdef void differentiate_inputs(
     """out[i] = Σₖ V[i, k] ∂outputₖ/∂xᵢ for every row."""
     cdef Py_ssize_t begin = 0, n, last = job.n_layers - 1
     cdef const Layer* layer = &job.layers[last]
-    # No output activation needs z for its slope.
+    # σ(z) takes z's place: no output activation needs z for its slope.
     cdef real* a = outputs_of(arena, job, last, 0)
     cdef real* delta = deltas_of(arena, job, last, 0)
     cdef Rows X

@@ -1,8 +1,8 @@
 """Heads: a loss with its output activation.
 
 Each reads z and writes ∂ℓ/∂z into delta and the share of ℓ that each target has into
-losses, like y (rows, n) or under softmax (rows, 1); evaluate_head then multiplies delta by the rows' scales, wᵢ/m. differentiate_head
-multiplies by the second derivative, ∂²ℓ/∂z².
+losses: (rows, n) like y, under softmax (rows, 1). evaluate_head then multiplies delta by
+the rows' scales, wᵢ/m. differentiate_head multiplies by the second derivative, ∂²ℓ/∂z².
 
 Adding a loss: a code, its formula, a line in evaluate_head and in differentiate_head,
 its name and its valid output activations in tables.pxi, and its twin in
