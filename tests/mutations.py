@@ -2098,6 +2098,8 @@ TABLE = """
 + with suppress(KeyError):
 * crew_stays_if_a_thread_cannot_be_started
 - dismiss()
+-         for helper in helpers:
+-             helper.join()
 + if len(helpers) == len(works):
 +             dismiss()
 * threads_for_short_fits
