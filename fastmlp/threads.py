@@ -55,7 +55,9 @@ def count_crew(layers: np.ndarray, n_rows: int, n_products: int) -> int:
     each: one where they are over before another has begun.
     """
     work = n_products * _work_of_a_step(layers, n_rows)
-    worth = max(1, work // LEAST_WORK_OF_A_NEW_THREAD)
+    worth = work // LEAST_WORK_OF_A_NEW_THREAD
+    if worth <= 1:
+        return 1
     return min(worth, count_threads(layers, n_rows))
 
 

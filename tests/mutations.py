@@ -2103,11 +2103,15 @@ TABLE = """
 + if len(helpers) == len(works):
 +             dismiss()
 * threads_for_short_fits
-- return min(worth, count_threads(layers, n_rows))
+- if worth <= 1:
+-         return 1
+-     return min(worth, count_threads(layers, n_rows))
 + return count_threads(layers, n_rows)
 * all_threads_or_none
-- worth = max(1, work // LEAST_WORK_OF_A_NEW_THREAD)
+- worth = work // LEAST_WORK_OF_A_NEW_THREAD
+-     if
 + worth = 64 if work >= 2 * LEAST_WORK_OF_A_NEW_THREAD else 1
++     if
 * threads_for_any_work
 - limits = [worth, len(_processors())]
 + limits = [len(_processors())]
@@ -2155,8 +2159,10 @@ TABLE = """
 - for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
 + for name in ():
 * few_threads_for_much_work
-- worth = max(1, work // LEAST_WORK_OF_A_NEW_THREAD)
-+ worth = max(1, work // (9 * LEAST_WORK_OF_A_NEW_THREAD))
+- worth = work // LEAST_WORK_OF_A_NEW_THREAD
+-     if
++ worth = work // (9 * LEAST_WORK_OF_A_NEW_THREAD)
++     if
 * blocks_of_predictions_uneven
 - return -(-n_rows // (n_blocks * WHOLE_ROWS)) * WHOLE_ROWS
 + return PREDICTED_ROWS

@@ -418,8 +418,11 @@ def arena_blocks(arena, case, capacity):
     """Every block of the arena by name."""
     layers = case.layers
     n_targets = case.n_targets
-    columns = {"targets": (0, n_targets), "scales": (n_targets, 1)}
-    columns["losses"] = (n_targets + 1, n_targets)
+    columns = {
+        "targets": (0, n_targets),
+        "scales": (n_targets, 1),
+        "losses": (n_targets + 1, n_targets),
+    }
     for number, layer in enumerate(layers):
         for name in ("normalized", "z", "a", "outputs", "deltas"):
             if layer[name] >= 0:

@@ -235,7 +235,7 @@ def test_threads_begin_on_other_processors(monkeypatch):
     """And may go where they please as soon as they run."""
     kept, ran = [], []
     monkeypatch.setattr(threads_module, "_restrict", lambda *args: kept.append(args))
-    monkeypatch.setattr(threads_module, "_processors", lambda: {0, 1, 2})
+    pretend_processors(monkeypatch, 3)
     monkeypatch.setattr(_kernels, "current_processor", lambda: 1)
     threads_module.run_in_threads(
         lambda share: ran.append(threading.get_native_id()), [slice(0), slice(1)]

@@ -279,7 +279,8 @@ cdef inline void weight_gradient(
     cdef const real* delta = deltas + span.first * layer.n_out
     if l == 0 and span.X.indptr != NULL:
         sparse.multiply_transposed(
-            grads + layer.weights + begin * layer.n_out, span.X, <const real*>span.X.data, span.first, span.rows, delta,
+            grads + layer.weights + begin * layer.n_out, span.X,
+            <const real*>span.X.data, span.first, span.rows, delta,
             layer.n_out, begin, end, span.accumulate)
     else:
         multiply_deltas(
