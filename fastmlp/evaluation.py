@@ -41,6 +41,11 @@ class Evaluator:
     crew : Crew, default=None
         Threads that share the rows (:func:`fastmlp.threads.gather_crew`); the bits do
         not depend on them.
+
+    Attributes
+    ----------
+    crew : Crew or None
+        Who shares the next evaluation.
     """
 
     def __init__(
@@ -57,10 +62,10 @@ class Evaluator:
         self._params = params
         self._layers, self._spread = layers, spread
         self._model = params, stats, layers
-        self._objective = objective
+        self._objective, self._numbers = objective, numbers
         self._data = data
         self._capacity = block_rows(len(data[1]))
-        self._rest = numbers, self._capacity, crew
+        self.crew = crew
         self._arena = build_arena(
             count_entries(layers),
             self._capacity,
@@ -74,16 +79,20 @@ class Evaluator:
 
     def data_loss(self) -> float:
         """J without its penalty."""
-        objective = self._objective.copy()
-        objective["alpha"] = 0
-        return self._compute_loss(objective)
+        return self._compute_loss(self._unpenalised)
+
+    def data_loss_and_outputs(self) -> tuple[float, np.ndarray]:
+        """J without its penalty, and in a new array the network's outputs."""
+        rows, n_outputs = len(self._data[1]), int(self._layers["n_out"][-1])
+        outputs = np.empty((rows, n_outputs), self._params.dtype)
+        return self._compute_loss(self._unpenalised, outputs), outputs
 
     def loss_and_grad(self) -> tuple[float, np.ndarray]:
         """J, and ∂J/∂params in a new array."""
         grads = np.empty_like(self._params)
         value = _kernels.compute_loss_and_gradient(
             *(grads, self._arena, *self._data, *self._model),
-            *(self._objective, *self._rest),
+            *self._terms(self._objective),
         )
         return value, grads
 
@@ -101,14 +110,25 @@ class Evaluator:
         layers, *arenas = self._spread_layers_and_arenas
         _kernels.multiply_hessian(
             *(product, *arenas, *self._data, self._params, direction, layers),
-            *(self._objective, *self._rest),
+            *self._terms(self._objective),
         )
         return product
 
-    def _compute_loss(self, objective: np.ndarray) -> float:
+    def _compute_loss(
+        self, objective: np.ndarray, out: np.ndarray | None = None
+    ) -> float:
         return _kernels.compute_loss(
-            self._arena, *self._data, *self._model, objective, *self._rest
+            *(self._arena, out, *self._data, *self._model, *self._terms(objective))
         )
+
+    def _terms(self, objective: np.ndarray) -> tuple[np.ndarray, np.ndarray, int, Any]:
+        return objective, self._numbers, self._capacity, self.crew
+
+    @cached_property
+    def _unpenalised(self) -> np.ndarray:
+        objective = self._objective.copy()
+        objective["alpha"] = 0
+        return objective
 
     @cached_property
     def _spread_layers_and_arenas(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -35,6 +35,8 @@ def accuracy(
         right = outputs.argmax(axis=1) == truth
     else:
         right = ((outputs > 0.5) == Y).all(axis=1)
+    if sample_weight is None:
+        return float(np.count_nonzero(right) / len(right))
     return float(np.average(right, weights=sample_weight))
 
 

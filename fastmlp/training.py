@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from fastmlp import _kernels
+from fastmlp.evaluation import Evaluator
 from fastmlp.inputs import Inputs
 from fastmlp.network import Network
 from fastmlp.optimizers import Optimizer
@@ -93,6 +94,11 @@ class Trainer:
         self._objective["cap"] = _largest_share(network)
 
     @property
+    def crew(self) -> Any:
+        """The threads that do the next slice of work; None for one."""
+        return self._pace.crew
+
+    @property
     def gradient_norm(self) -> float:
         """‖g‖ of the last step's data term, before it was clipped."""
         return math.sqrt(_kernels.sum_squares(self._grads))
@@ -134,7 +140,7 @@ class Trainer:
             self.network.numbers,
             self.batch_size,
             self._capacity,
-            self._pace.crew,
+            self.crew,
             total,
         )
         seconds = time.perf_counter() - started
@@ -163,24 +169,21 @@ class Validation:
 
     Parameters
     ----------
-    X : Inputs
-        Rows as :func:`fastmlp.inputs.as_inputs` makes them.
-    Y : ndarray of shape (n_samples, n_target_columns)
-        Encoded targets.
-    sample_weight : ndarray of shape (n_samples,) or None
-        Weights of the rows.
+    evaluator : Evaluator
+        Of these rows, by the network that is trained.
     score : callable
-        ``score(network) -> float`` on these rows; larger is better.
+        ``score(outputs) -> float`` of the network's outputs for these rows; larger is
+        better.
     """
 
-    X: Inputs
-    Y: np.ndarray
-    sample_weight: np.ndarray | None
-    score: Callable[[Network], float]
+    evaluator: Evaluator
+    score: Callable[[np.ndarray], float]
 
-    def loss(self, network: Network) -> float:
-        """Mean loss of the rows, without penalty."""
-        return network.data_loss(self.X, self.Y, self.sample_weight)
+    def judge(self, crew: Any) -> dict[str, float]:
+        """Score, and mean loss of the rows without penalty, by these threads."""
+        self.evaluator.crew = crew
+        loss, outputs = self.evaluator.data_loss_and_outputs()
+        return {"validation_score": self.score(outputs), "validation_loss": loss}
 
 
 @dataclass
@@ -360,8 +363,7 @@ def _run_epoch(
         "gradient_norm": trainer.gradient_norm,
     }
     if loop.validation is not None:
-        logs["validation_score"] = loop.validation.score(trainer.network)
-        logs["validation_loss"] = loop.validation.loss(trainer.network)
+        logs.update(loop.validation.judge(trainer.crew))
         _say(loop, f"Validation score: {logs['validation_score']:f}")
     logs["seconds"] = time.perf_counter() - started
     return logs

@@ -1573,6 +1573,15 @@ TABLE = """
 * total_begins_anew
 - result = job.result
 + result = 0
+* outputs_without_activation
+- activations.activate(out, span.rows, last.n_out, last.activation)
++ pass
+* outputs_of_the_first_block_again
+- <real*>job.outputs + (begin + span.first) * last.n_out
++ <real*>job.outputs + span.first * last.n_out
+* no_outputs_without_weight
+- (weight != 0 or job.outputs != NULL)
++ weight != 0
 
 === fastmlp/_kernels/engine.pxi v3
 
@@ -1639,6 +1648,9 @@ TABLE = """
 + mine = share_out(n, products.PIECES_BLOCK, 0, job.n_threads)
 +     barrier_wait(job.barrier, job.n_threads)
 +     products
+* other_thread_hands_out_over_the_first
+- <real*>job.outputs + (begin + span.first) * last.n_out
++ <real*>job.outputs + begin * last.n_out
 * other_thread_takes_first_masks
 - (span.step.position + span.first)
 + span.step.position
@@ -1943,6 +1955,9 @@ TABLE = """
 * data_loss_penalised
 - objective["alpha"] = 0
 + pass
+* validation_loss_penalised
+- self._compute_loss(self._unpenalised, outputs), outputs
++ self._compute_loss(self._objective, outputs), outputs
 * arena_without_halves
 - count_training_entries(layers, self._capacity, gathers=False)
 + 0
@@ -2239,12 +2254,9 @@ TABLE = """
 * callbacks_cannot_stop
 - if reason is not None or any(asked):
 + if reason is not None:
-* validation_loss_penalised
-- return network.data_loss(self.X, self.Y, self.sample_weight)
-+ return network.loss(self.X, self.Y, self.sample_weight)
-* validation_loss_unweighted
-- return network.data_loss(self.X, self.Y, self.sample_weight)
-+ return network.data_loss(self.X, self.Y)
+* validation_by_one_thread
+- self.evaluator.crew = crew
++ pass
 * one_still_parameter_is_enough
 - np.abs(network.params - before).max()
 + np.abs(network.params - before).min()
@@ -2272,6 +2284,9 @@ TABLE = """
 * accuracy_of_any_label
 - ((outputs > 0.5) == Y).all(axis=1)
 + ((outputs > 0.5) == Y).any(axis=1)
+* accuracy_of_the_wrong
+- np.count_nonzero(right)
++ np.count_nonzero(~right)
 * accuracy_unweighted
 - np.average(right, weights=sample_weight)
 + np.average(right)
@@ -2394,9 +2409,12 @@ TABLE = """
 * schedule_of_a_new_fit_goes_on
 - model.n_epochs_seen if incremental else 0
 + model.n_epochs_seen
+* validation_loss_unweighted
+- network.as_data(data.X, data.Y, data.sample_weight)
++ network.as_data(data.X, data.Y, None)
 * validation_weights_of_other_rows
-- self._validation_score(outputs, data.Y, data.sample_weight)
-+ self._validation_score(outputs, data.Y, None)
+- outputs, data.Y, data.sample_weight
++ outputs, data.Y, None
 * split_not_stratified
 - stratify=self._stratify_by(data)
 + stratify=None

@@ -368,7 +368,7 @@ def count_row_blocks(dtype):
         for name, arguments in {
             "predict": (out, arena, X, *model),
             "input_gradient": (back, arena, X, out, *model),
-            "compute_loss": (arena, *data, *model, *terms),
+            "compute_loss": (arena, out, *data, *model, *terms),
             "compute_loss_and_gradient": (grads, arena, *data, *model, *terms),
             "multiply_hessian": (grads, arena, r_arena, *product),
         }.items():

@@ -16,7 +16,6 @@ from sklearn.utils._param_validation import validate_parameter_constraints
 import fastmlp
 import fastmlp.training
 from fastmlp import _kernels
-from fastmlp.network import Network
 
 pytestmark = pytest.mark.usefixtures("one_blas_thread")
 
@@ -453,8 +452,11 @@ PLACES = {
     "first epoch": (_kernels, "train", 1, {}),
     "third epoch": (_kernels, "train", 3, {}),
     "lbfgs": (_kernels, "compute_loss_and_gradient", 2, {"solver": "lbfgs"}),
-    "validation": (_kernels, "predict", 2, {"early_stopping": True}),
-    "Network.predict": (Network, "predict", 1, {"early_stopping": True}),
+    "validation": (_kernels, "compute_loss", 2, {"early_stopping": True}),
+    "arena of validation": (
+        *(fastmlp.evaluation, "build_arena", 1),
+        {"early_stopping": True},
+    ),
     "arena": (fastmlp.training, "build_arena", 1, {}),
     "arena of lbfgs": (fastmlp.evaluation, "build_arena", 1, {"solver": "lbfgs"}),
     "gradients": (fastmlp.training, "aligned_empty", 1, {}),

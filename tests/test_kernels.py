@@ -544,7 +544,9 @@ def assert_same_objective(sizes, head, dtype, capacity, **settings):
     assert loss == pytest.approx(expected, rel=TOLERANCES[case.X.dtype])
     assert_close(grads, expected_grads)
     assert_same_blocks(arena, expected_arena, case, capacity)
-    assert_same("compute_loss", [], arena, *data, *rest)
+    assert_same("compute_loss", [arena], None, *data, *rest)
+    outputs = np.full((len(case.Y), sizes[-1]), np.nan, dtype)
+    assert_same("compute_loss", [arena, outputs], *data, *rest)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -562,6 +564,30 @@ def test_objective_and_gradient(head, weighted, capacity, dtype):
 def test_objective_and_gradient_of_many_normalised_units(dtype):
     """More than are worked on at a time."""
     assert_same_objective([5, 300, 3], ALL_HEADS[0], dtype, 13, batch_norm=True)
+
+
+@pytest.mark.parametrize("n_threads", [1, 2, 3])
+def test_outputs_beside_a_loss_are_predictions(n_threads):
+    """To the bit, in blocks of which the last is short, also of rows without weight."""
+    case = Case([7, 33, 4, 3], "gelu", ALL_HEADS[0], "sgd", "float32", rows=50)
+    model = case.params, case.stats, case.layers
+    expected, outputs = np.full((2, 50, 3), np.nan, np.float32)
+    _kernels.predict(expected, case.arena(50), case.X, *model, 50)
+    for weights in (None, np.zeros(50, np.float32)):
+        outputs[:] = np.nan
+        rest = case.Y, weights, *model, case.objective, case.numbers, 20
+        with gather_crew(n_threads if _kernels.THREADS else 1) as crew:
+            _kernels.compute_loss(case.arena(20), outputs, case.X, *rest, crew)
+        np.testing.assert_array_equal(outputs, expected)
+
+
+@pytest.mark.parametrize("shape", [(12, 3), (13, 2)])
+def test_the_shape_of_outputs_is_checked(shape):
+    case = Case([7, 4, 3], "relu", ALL_HEADS[0], "sgd", "float64")
+    data = case.X, case.Y, case.weights, case.params, case.stats, case.layers
+    rest = case.objective, case.numbers, 13
+    with pytest.raises(ValueError, match="out has the wrong shape"):
+        _kernels.compute_loss(case.arena(13), np.empty(shape), *data, *rest)
 
 
 @pytest.mark.parametrize("module", [_kernels, _reference])
@@ -1085,8 +1111,8 @@ def test_an_arena_without_its_last_entry_is_too_small(batch_norm):
     data = (case.X, case.Y, case.weights, case.params, case.stats, case.layers)
     rest = (case.objective, case.numbers, 5)
     with pytest.raises(ValueError, match="arena is too small"):
-        _kernels.compute_loss(without_inputs[:-1], *data, *rest)
-    assert np.isfinite(_kernels.compute_loss(without_inputs, *data, *rest))
+        _kernels.compute_loss(without_inputs[:-1], None, *data, *rest)
+    assert np.isfinite(_kernels.compute_loss(without_inputs, None, *data, *rest))
 
 
 def test_a_negative_seed_is_refused():

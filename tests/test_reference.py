@@ -77,9 +77,10 @@ class Problem:
             self.layers, self.Y.shape[1], self.capacity, self.params.dtype
         )
 
-    def compute_loss(self, params=None, arena=None):
+    def compute_loss(self, params=None, arena=None, out=None):
         return reference.compute_loss(
             self.arena() if arena is None else arena,
+            out,
             self.X,
             self.Y,
             self.sample_weight,

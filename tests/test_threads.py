@@ -333,10 +333,13 @@ MANY_ROWS = {
 
 
 def evaluate_all(network, data, n_threads):
-    """J, its gradient and, of a network that has it, a product with the Hessian."""
+    """J, its gradient, the outputs and, of a network that has it, a product with the
+    Hessian.
+    """
     with gather_crew(n_threads) as crew:
         evaluator = network.evaluator(data, crew)
         found = [evaluator.loss(), *evaluator.loss_and_grad()]
+        found += evaluator.data_loss_and_outputs()
         if not network.batch_norm:
             found.append(evaluator.hessian_vector_product(network.params))
     return found
@@ -375,6 +378,28 @@ def test_a_full_batch_fit_does_not_depend_on_the_threads(solver):
         )
     assert alone.loss_ == crew.loss_
     assert all(map(np.array_equal, alone.coefs_, crew.coefs_))
+
+
+@pytest.mark.skipif(not _kernels.THREADS, reason="this engine runs on one thread")
+def test_the_crew_of_the_steps_validates(monkeypatch):
+    crews = []
+
+    def compute_loss(*arguments):
+        crews.append(arguments[-1])
+        return original(*arguments)
+
+    original = _kernels.compute_loss
+    monkeypatch.setattr(_kernels, "compute_loss", compute_loss)
+    X = np.random.default_rng(0).standard_normal((400, 6))
+    settings = {"early_stopping": True, "max_iter": 3, "random_state": 0}
+    with unconverged():
+        alone, crew = (
+            MLPRegressor(**settings, n_threads=n).fit(X, X[:, 0] * X[:, 1])
+            for n in (1, 2)
+        )
+    assert [crew is None for crew in crews] == [True] * 3 + [False] * 3
+    assert alone.validation_loss_curve_ == crew.validation_loss_curve_
+    assert alone.validation_scores_ == crew.validation_scores_
 
 
 def test_evaluations_are_work_too(monkeypatch):

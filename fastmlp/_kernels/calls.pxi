@@ -266,14 +266,19 @@ def count_halves(layers, Py_ssize_t capacity):
     return span.end - span.begin
 
 
+cdef int check_outputs(const real[:, ::1] out, const Job* job) except -1:
+    if out.shape[0] != job.n_rows or out.shape[1] != last_layer(job).n_out:
+        raise ValueError("out has the wrong shape")
+    return 0
+
+
 def predict(
     real[:, ::1] out, real[::1] arena, X, const real[::1] params, const real[::1] stats, layers,
     Py_ssize_t capacity,
 ):
     """Write the network's output for every row of X into out (rows, n_out)."""
     cdef Job job = describe(params, stats, arena, X, layers, capacity)
-    if out.shape[0] != job.n_rows or out.shape[1] != last_layer(&job).n_out:
-        raise ValueError("out has the wrong shape")
+    check_outputs(out, &job)
     if job.n_rows > 0:
         with nogil:
             predict_rows(&out[0, 0], &arena[0], &job)
@@ -314,14 +319,18 @@ cdef double do_in_threads(real* arena, Job* job, Crew crew) except? -1:
 
 
 def compute_loss(
-    real[::1] arena, X, const real[:, ::1] Y, const real[::1] sample_weight,
-    const real[::1] params, const real[::1] stats, layers,
-    const Objective[::1] objective, const real[::1] numbers, Py_ssize_t capacity,
-    Crew crew=None,
+    real[::1] arena, real[:, ::1] out, X, const real[:, ::1] Y,
+    const real[::1] sample_weight, const real[::1] params, const real[::1] stats,
+    layers, const Objective[::1] objective, const real[::1] numbers,
+    Py_ssize_t capacity, Crew crew=None,
 ):
-    """J over all rows of X. A crew shares the work, here and below."""
+    """J over all rows of X, and what predict writes into out, unless that is None.
+    A crew shares the work, here and below."""
     cdef Job job = describe_supervised(
         params, stats, arena, X, Y, sample_weight, layers, objective, numbers, capacity)
+    if out is not None:
+        check_outputs(out, &job)
+        job.outputs = <void*>matrix_pointer(out)
     return do_in_threads(&arena[0], &job, crew)
 
 

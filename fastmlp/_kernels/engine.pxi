@@ -652,17 +652,31 @@ cdef void evaluate_in_place(
     evaluate(arena, <const real*>job.Y + row * job.n_targets, job, span)
 
 
+cdef void hand_out(
+    real* arena, const Job* job, const Span* span, Py_ssize_t begin
+) noexcept nogil:
+    """The network's output for the span, which has been evaluated, into job.outputs."""
+    cdef const Layer* last = last_layer(job)
+    cdef real* out = <real*>job.outputs + (begin + span.first) * last.n_out
+    memcpy(
+        out, outputs_of(arena, job, job.n_layers - 1, span.first),
+        span.rows * last.n_out * sizeof(real))
+    activations.activate(out, span.rows, last.n_out, last.activation)
+
+
 cdef void compute_objective(real* arena, Job* job, int thread) noexcept nogil:
-    """J over all rows into job.result; where the job has grads also ∂J/∂params."""
+    """J over all rows into job.result; where the job has outputs or grads, these too."""
     cdef Py_ssize_t begin = 0
     cdef Rows X
     cdef Span span
     cdef Step step = look(thread)
     cdef real* grads = <real*>job.grads
     cdef double total = 0, weight = sum_weights(<const real*>job.sample_weight, NULL, job.n_rows)
-    while begin < job.n_rows and weight != 0:
+    while begin < job.n_rows and (weight != 0 or job.outputs != NULL):
         span = span_from(arena, job, &step, &X, begin)
         evaluate_in_place(arena, job, &span, begin, weight)
+        if job.outputs != NULL:
+            hand_out(arena, job, &span, begin)
         if grads != NULL:
             backward(arena, job, &span)
         barrier_wait(job.barrier, job.n_threads)

@@ -25,6 +25,7 @@ cdef struct Job:
     void* stats
     void* grads
     void* slots
+    void* outputs  # NULL: nobody asks for them
     void* arena
     Rows X
     const void* Y

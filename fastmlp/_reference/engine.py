@@ -61,6 +61,7 @@ def input_gradient(out, arena, X, V, params, stats, layers, capacity):
 
 def compute_loss(
     arena,
+    out,
     X,
     Y,
     sample_weight,
@@ -72,7 +73,11 @@ def compute_loss(
     capacity,
     crew=None,
 ):
-    """J over all rows of X; 0 if they weigh nothing. There is no crew here."""
+    """J over all rows of X; 0 if they weigh nothing. Unless None, out (n, n_out) is set
+    to what predict gives. There is no crew here.
+    """
+    if out is not None:
+        predict(out, arena, X, params, stats, layers, capacity)
     return compute_loss_and_gradient(
         None,
         arena,

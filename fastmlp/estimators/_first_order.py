@@ -19,7 +19,7 @@ from fastmlp.estimators._callbacks import Epochs
 from fastmlp.estimators._model import Data, Model
 from fastmlp.estimators._parameters import Parameters
 from fastmlp.estimators._stream import copy_stream
-from fastmlp.inputs import Inputs, as_inputs
+from fastmlp.inputs import as_inputs
 from fastmlp.network import Network
 from fastmlp.optimizers import Optimizer
 from fastmlp.schedules import Schedule, make_schedule
@@ -68,7 +68,7 @@ class FirstOrderFit(Parameters):
         if self.stop_on_overfit and held_out is None and not incremental:
             raise ValueError("stop_on_overfit needs X_val, or early_stopping=True")
         if held_out is not None:
-            loop.validation = self._make_validation(held_out)
+            loop.validation = self._make_validation(model.network, held_out)
             loop.overfitting = Overfitting(self.tol, self.n_iter_no_change)
         model.optimizer = self._optimizer_to_go_on_with(model)
         batch_size = self._batch_rows(len(rows))
@@ -229,33 +229,31 @@ class FirstOrderFit(Parameters):
             )
         return rows, data.take(others)
 
-    def _make_validation(self, data: Data) -> Validation:
+    def _make_validation(self, network: Network, data: Data) -> Validation:
         if data.sample_weight is not None and not data.sample_weight.any():
             raise ValueError(
                 "Sample weights of the validation rows must contain at least one "
                 "non-zero number."
             )
-        inputs = as_inputs(data.X, data.X.shape[1], data.Y.dtype)
+        rows = network.as_data(data.X, data.Y, data.sample_weight)
         if self.scoring is None:
-            score = self._own_score(inputs, data)
+            score = self._own_score(data)
         else:
-            score = self._scorer(data)
-        return Validation(inputs, data.Y, data.sample_weight, score)
+            score = self._scorer(network, data)
+        return Validation(network.evaluator(rows), score)
 
-    def _own_score(self, inputs: Inputs, data: Data) -> Callable[[Network], float]:
-        def score(network: Network) -> float:
-            outputs = network.predict(inputs)
-            return self._validation_score(outputs, data.Y, data.sample_weight)
+    def _own_score(self, data: Data) -> Callable[[np.ndarray], float]:
+        return lambda outputs: self._validation_score(
+            outputs, data.Y, data.sample_weight
+        )
 
-        return score
-
-    def _scorer(self, data: Data) -> Callable[[Network], float]:
+    def _scorer(self, network: Network, data: Data) -> Callable[[np.ndarray], float]:
         scorer = check_scoring(self, scoring=self.scoring)
         settings = {}
         if data.sample_weight is not None and _takes_weights(scorer):
             settings["sample_weight"] = data.sample_weight
 
-        def score(network: Network) -> float:
+        def score(outputs: np.ndarray) -> float:
             return float(scorer(self._as_fitted(network), data.X, data.y, **settings))
 
         return score
