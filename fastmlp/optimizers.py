@@ -62,6 +62,9 @@ class Optimizer:
         A larger gradient is scaled down to this Euclidean norm; None: never.
     seed : int, default=0
         Of the dropout masks.
+    earlier : Optimizer, default=None
+        Whose state this one begins with: its slots, which are copied, its steps and,
+        unless η₀ is another, its η. One of another name has nothing to hand over.
 
     Attributes
     ----------
@@ -86,6 +89,7 @@ class Optimizer:
         weight_decay: float = 0.0,
         clip_norm: float | None = None,
         seed: int = 0,
+        earlier: Optimizer | None = None,
     ) -> None:
         if name not in _kernels.OPTIMIZERS:
             raise ValueError(
@@ -104,8 +108,12 @@ class Optimizer:
         self.rule["weight_decay"] = weight_decay
         self.rule["clip_norm"] = np.inf if clip_norm is None else clip_norm
         self.rule["seed"] = seed
-        self.slots = aligned_empty((_kernels.SLOTS[name], n_params), np.dtype(dtype))
-        self.slots[...] = 0
+        if earlier is not None and earlier.name == name:
+            self._go_on_from(earlier)
+        else:
+            shape = _kernels.SLOTS[name], n_params
+            self.slots = aligned_empty(shape, np.dtype(dtype))
+            self.slots[...] = 0
 
     @property
     def learning_rate(self) -> float:
@@ -116,14 +124,8 @@ class Optimizer:
     def learning_rate(self, value: float) -> None:
         self.rule["learning_rate"] = value
 
-    def go_on_from(self, earlier: Optimizer) -> None:
-        """Take over another's slots, steps and, unless η₀ was changed, its η.
-
-        It is left as it is. Another kind of optimizer has nothing to hand over.
-        """
-        if earlier.name != self.name:
-            return
-        self.slots[...] = earlier.slots
+    def _go_on_from(self, earlier: Optimizer) -> None:
+        self.slots = aligned_copy(earlier.slots)
         self.rule["t"] = earlier.rule["t"]
         if earlier.initial_learning_rate == self.initial_learning_rate:
             self.learning_rate = earlier.learning_rate

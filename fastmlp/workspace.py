@@ -5,6 +5,7 @@ The layout is the contract between Python and the kernels; docs/contracts.md dra
 
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import pairwise
 
 import numpy as np
@@ -45,6 +46,22 @@ _ALIGNMENT = 64
 # Numbers from which on an arena is aligned: to find the boundary takes a microsecond,
 # and one row's prediction a few.
 _WORTH_ALIGNING = 1000
+# Just below the largest block that glibc may keep.
+_KEPT_BYTES = (32 << 20) - (64 << 10)
+
+
+def _keep_freed_memory() -> None:
+    """Have the C library keep memory that is freed, for the next call.
+
+    glibc gives large blocks back, and the system zeroes each page anew when it is
+    touched, unless a block as large has been freed before (decision 12). So one is:
+    never touched, it costs nothing.
+    """
+    with suppress(MemoryError):
+        np.empty(_KEPT_BYTES, np.uint8)
+
+
+_keep_freed_memory()
 
 
 def block_rows(n_rows: int) -> int:

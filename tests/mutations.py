@@ -1842,6 +1842,9 @@ TABLE = """
 
 === fastmlp/workspace.py
 
+* freed_memory_given_back
+- np.empty(_KEPT_BYTES, np.uint8)
++ pass
 * deltas_overwrite_outputs
 - layer["deltas"] = column + n_out
 + layer["deltas"] = column
@@ -1977,10 +1980,10 @@ TABLE = """
 - twin.slots = aligned_copy(self.slots)
 + pass
 * other_optimizer_goes_on
-- if earlier.name != self.name:
-+ if len(earlier.slots) != len(self.slots):
+- earlier is not None and earlier.name == name
++ earlier is not None and len(earlier.slots) == _kernels.SLOTS[name]
 * earlier_slots_written_to
-- self.slots[...] = earlier.slots
+- self.slots = aligned_copy(earlier.slots)
 + self.slots = earlier.slots
 * steps_forgotten
 - self.rule["t"] = earlier.rule["t"]
@@ -2422,8 +2425,8 @@ TABLE = """
 - earlier = getattr(self, attribute, None) if goes_on else None
 + earlier = None
 * optimizer_begins_anew
-- optimizer.go_on_from(model.optimizer)
-+ pass
+- self._new_optimizer(model, model.optimizer)
++ self._new_optimizer(model)
 * diverged_optimizer_goes_on
 - model.optimizer = self._new_optimizer(model)
 + pass

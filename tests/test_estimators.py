@@ -779,16 +779,16 @@ def test_a_warm_start_hands_nothing_to_another_solver():
     with unconverged():
         model.set_params(solver="rmsprop").fit(X, y)
     assert model._optimizer.rule["t"] == steps
-    earlier, later = (Optimizer(name, 3, "float64") for name in ("adagrad", "rmsprop"))
+    earlier = Optimizer("adagrad", 3, "float64")
     earlier.slots[:] = 7
-    later.go_on_from(earlier)
+    later = Optimizer("rmsprop", 3, "float64", earlier=earlier)
     assert (later.slots == 0).all()
 
 
 def test_going_on_leaves_the_earlier_optimizer_alone():
-    earlier, later = (Optimizer("adam", 3, "float64") for _ in range(2))
+    earlier = Optimizer("adam", 3, "float64")
     earlier.slots[:] = 7
-    later.go_on_from(earlier)
+    later = Optimizer("adam", 3, "float64", earlier=earlier)
     twin = later.copy()
     later.slots += 1
     assert (earlier.slots == 7).all()

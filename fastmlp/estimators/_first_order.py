@@ -148,15 +148,15 @@ class FirstOrderFit(Parameters):
     def _optimizer_to_go_on_with(self, model: Model) -> Optimizer:
         if any(model.network.dropout) and model.dropout_seed == 0:
             model.dropout_seed = int(model.random_state.randint(1, 2**31 - 1))
-        optimizer = self._new_optimizer(model)
-        if model.optimizer is not None:
-            optimizer.go_on_from(model.optimizer)
+        optimizer = self._new_optimizer(model, model.optimizer)
         if model.learning_rate != self.learning_rate:
             optimizer.learning_rate = self.learning_rate_init
         model.learning_rate = self.learning_rate
         return optimizer
 
-    def _new_optimizer(self, model: Model) -> Optimizer:
+    def _new_optimizer(
+        self, model: Model, earlier: Optimizer | None = None
+    ) -> Optimizer:
         name = self.solver
         if name == "sgd" and self.momentum > 0:
             name = "nesterov" if self.nesterovs_momentum else "momentum"
@@ -176,6 +176,7 @@ class FirstOrderFit(Parameters):
             weight_decay=weight_decay,
             clip_norm=self.grad_clip_norm,
             seed=model.dropout_seed,
+            earlier=earlier,
         )
 
     def _count_threads(self, network: Network, n_rows: int, n_steps: int) -> int:
