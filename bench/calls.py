@@ -29,6 +29,7 @@ ROW_SHARE = 1 / 5
 ROW_US = 5
 BULK_UNITS = ((64, 100, 10), (784, 512, 512, 10))
 N_BULK_ROWS = 20_000
+N_MULTIPLIED_ROWS = 1024
 N_CHECKED_ROWS = 100
 GEMM_SHARE = 0.85
 # How both libraries have X validated.
@@ -248,18 +249,33 @@ def prepare_bulk(units: tuple[int, ...]) -> tuple:
     return network, X
 
 
+def multiply_through(network, X: np.ndarray) -> None:
+    """Form NumPy's products of a network's layers, and nothing else."""
+    for begin in range(0, len(X), N_MULTIPLIED_ROWS):
+        a = X[begin : begin + N_MULTIPLIED_ROWS]
+        for weights in network.weights:
+            a = a @ weights
+
+
 def measure_bulk(units: list[int], repeats: int) -> list[dict]:
-    """Time predictions of many rows against the rate of large products."""
+    """Time predictions of many rows against the rate of products, large and alike."""
     network, X = prepare_bulk(tuple(units))
     gemm = measure_gemm("float32")
-    us = median_us(lambda: network.predict(X), repeats)
     n_weights = sum(n_in * n_out for n_in, n_out in pairwise(units))
-    rate = 2e-3 * N_BULK_ROWS * n_weights / us
+    rate, alike = (
+        2e-3 * N_BULK_ROWS * n_weights / median_us(call, repeats)
+        for call in (
+            lambda: network.predict(X),
+            lambda: multiply_through(network, X),
+        )
+    )
     name = f"Network.predict, {N_BULK_ROWS} × {'-'.join(map(str, units))}"
     return [
         inform(f"{name}: rate", "GFLOP/s", rate),
         inform("  NumPy's product of 1024", "GFLOP/s", gemm),
         at_least("  of that", "×", rate / gemm, GEMM_SHARE),
+        inform("  NumPy's products of the same layers", "GFLOP/s", alike),
+        inform("  of that", "×", rate / alike),
     ]
 
 

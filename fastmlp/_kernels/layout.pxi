@@ -10,13 +10,13 @@ cdef enum:
     # Rows of a block from which on a gradient may be found in halves: products of
     # fewer than half as many would lose what two threads gain.
     WORTH_HALVING = 128
-    # Columns for each row of the block, and weights, from which on threads share a
-    # product's columns in place of its rows.
-    MANY_COLUMNS = 8
-    MANY_WEIGHTS = 1 << 18
-    # The same in pieces, where what is read costs more beside what is multiplied.
+    # Weights from which on threads may share a product's columns in place of its rows:
+    # two barriers cost more than fewer would save.
+    MANY_WEIGHTS = 1 << 16
+    # Columns for each row of the block from which on they do: there are more weights
+    # then than numbers to multiply them with. In pieces both are read otherwise.
+    MANY_COLUMNS = 1
     MANY_COLUMNS_IN_PIECES = 2
-    MANY_WEIGHTS_IN_PIECES = 1 << 16
 
 
 cdef struct Job:
@@ -144,12 +144,9 @@ cdef inline bint shares_columns(
     const Job* job, const Span* span, Py_ssize_t n, Py_ssize_t k, bint pieces
 ) noexcept nogil:
     """Whether threads share the n columns of a product with n k weights, not its rows:
-    each then reads its part of weights that fill a cache, and all of the few rows."""
-    if job.n_threads == 1:
-        return False
-    if pieces:
-        return n >= MANY_COLUMNS_IN_PIECES * span.block and n * k >= MANY_WEIGHTS_IN_PIECES
-    return n >= MANY_COLUMNS * span.block and n * k >= MANY_WEIGHTS
+    each then reads all rows and its part of the weights, in place of the reverse."""
+    cdef Py_ssize_t least = MANY_COLUMNS_IN_PIECES if pieces else MANY_COLUMNS
+    return job.n_threads > 1 and n >= least * span.block and n * k >= MANY_WEIGHTS
 
 
 cdef inline const Layer* last_layer(const Job* job) noexcept nogil:

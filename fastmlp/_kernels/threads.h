@@ -17,16 +17,21 @@ typedef struct {
     atomic_int round;
 } barrier_t;
 
+enum { PAUSES = 2000, YIELDS = 200, SHORTEST_NAP = 20000, LONGEST_NAP = 500000 };
+
+/* Naps grow, in nanoseconds, with the time that has been waited: who is not needed for
+   long should not take a core from those who work. */
 static inline void spin_once(int turn)
 {
-    if (turn < 2000) {
+    if (turn < PAUSES) {
 #if defined(__x86_64__) || defined(__i386__)
         __builtin_ia32_pause();
 #endif
-    } else if (turn < 2200) {
+    } else if (turn < PAUSES + YIELDS) {
         sched_yield();
     } else {
-        const struct timespec nap = {0, 20000};
+        long ns = SHORTEST_NAP + 2500L * (turn - PAUSES - YIELDS);
+        const struct timespec nap = {0, ns < LONGEST_NAP ? ns : LONGEST_NAP};
         nanosleep(&nap, NULL);
     }
 }
