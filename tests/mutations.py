@@ -2257,9 +2257,6 @@ TABLE = """
 * callbacks_cannot_stop
 - if reason is not None or any(asked):
 + if reason is not None:
-* validation_by_one_thread
-- self.evaluator.crew = crew
-+ pass
 * one_still_parameter_is_enough
 - np.abs(network.params - before).max()
 + np.abs(network.params - before).min()
@@ -2281,6 +2278,12 @@ TABLE = """
 * loss_of_last_slice
 - self._run_slice(order[begin:end], total)
 + self._run_slice(order[begin:end], 0.0)
+
+=== fastmlp/training.py v3
+
+* validation_by_one_thread
+- self.evaluator.crew = crew
++ pass
 
 === fastmlp/scores.py
 

@@ -46,6 +46,21 @@ ALLOCATORS = {
     "posix_memalign": (ctypes.byref(ctypes.c_void_p()), 64, 64),
 }
 
+STREAM = """
+import resource
+import numpy as np
+from fastmlp import MLPRegressor
+X, y = np.ones((4, 512)), np.ones(4)
+model = MLPRegressor(hidden_layer_sizes=(400, 400), n_threads=1)
+def count_faults(n):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(n):
+        model.partial_fit(X, y)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+count_faults(3)
+print(count_faults(10) / 10)
+"""
+
 COUNTER = """
 #include <errno.h>
 #include <stdatomic.h>
@@ -230,6 +245,15 @@ def test_train_on_sparse_rows(counts, dtype):
 )
 def test_row_blocks(counts, function, dtype):
     assert_alike(counts[f"{function} {dtype}"])
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="of glibc only")
+def test_freed_memory_is_kept_for_the_next_call():
+    """Of 11 MB that each call allocates next to nothing is touched anew."""
+    done = subprocess.run(
+        [sys.executable, "-c", STREAM], capture_output=True, text=True, check=False
+    )
+    assert float(done.stdout) < 20, done.stderr
 
 
 # What follows runs in the child: python tests/test_allocation.py

@@ -1,7 +1,6 @@
-"""What importing fastmlp needs and does, and how its engine is chosen."""
+"""What importing fastmlp needs, and how its engine is chosen."""
 
 import os
-import platform
 import subprocess
 import sys
 
@@ -23,22 +22,6 @@ try:
     from fastmlp import MLPClassifier
 except ImportError:
     print("fine")
-"""
-
-
-STREAM = """
-import resource
-import numpy as np
-from fastmlp import MLPRegressor
-X, y = np.ones((4, 512)), np.ones(4)
-model = MLPRegressor(hidden_layer_sizes=(400, 400), n_threads=1)
-def count_faults(n):
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    for _ in range(n):
-        model.partial_fit(X, y)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
-count_faults(3)
-print(count_faults(10) / 10)
 """
 
 
@@ -83,10 +66,3 @@ def test_unknown_isa_is_a_clear_error():
 def test_unknown_names_are_attribute_errors():
     with pytest.raises(AttributeError, match="no attribute 'MLPTransformer'"):
         __import__("fastmlp").MLPTransformer  # noqa: B018
-
-
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="of glibc only")
-def test_freed_memory_is_kept_for_the_next_call():
-    """Of 11 MB that each call allocates next to nothing is touched anew."""
-    done = run(STREAM)
-    assert float(done.stdout) < 20, done.stderr

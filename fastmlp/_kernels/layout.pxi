@@ -14,7 +14,7 @@ cdef enum:
     # two barriers cost more than fewer would save.
     MANY_WEIGHTS = 1 << 16
     # Columns for each row of the block from which on they do: there are more weights
-    # then than numbers to multiply them with. In pieces both are read otherwise.
+    # then than numbers to multiply them with. (In pieces, measured on another processor.)
     MANY_COLUMNS = 1
     MANY_COLUMNS_IN_PIECES = 2
 
