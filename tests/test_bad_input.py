@@ -448,15 +448,13 @@ class FailsAt:
         return self.function(*arguments, **keywords)
 
 
+JUDGED = {"early_stopping": True}
 PLACES = {
     "first epoch": (_kernels, "train", 1, {}),
     "third epoch": (_kernels, "train", 3, {}),
     "lbfgs": (_kernels, "compute_loss_and_gradient", 2, {"solver": "lbfgs"}),
-    "validation": (_kernels, "compute_loss", 2, {"early_stopping": True}),
-    "arena of validation": (
-        *(fastmlp.evaluation, "build_arena", 1),
-        {"early_stopping": True},
-    ),
+    "validation": (_kernels, "compute_loss", 2, JUDGED),
+    "arena of validation": (fastmlp.evaluation, "build_arena", 1, JUDGED),
     "arena": (fastmlp.training, "build_arena", 1, {}),
     "arena of lbfgs": (fastmlp.evaluation, "build_arena", 1, {"solver": "lbfgs"}),
     "gradients": (fastmlp.training, "aligned_empty", 1, {}),

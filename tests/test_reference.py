@@ -77,10 +77,10 @@ class Problem:
             self.layers, self.Y.shape[1], self.capacity, self.params.dtype
         )
 
-    def compute_loss(self, params=None, arena=None, out=None):
+    def compute_loss(self, params=None, arena=None):
         return reference.compute_loss(
             self.arena() if arena is None else arena,
-            out,
+            None,
             self.X,
             self.Y,
             self.sample_weight,
