@@ -2458,8 +2458,11 @@ TABLE = """
 - self.best_loss_ = None if self.early_stopping else -model.best
 + self.best_loss_ = None if self.early_stopping else model.best
 * worst_validation_score
-- max(scores, default=None)
-+ min(scores, default=None)
+- max((s for s in scores if not np.isnan(s))
++ min((s for s in scores if not np.isnan(s))
+* best_score_is_nan
+- max((s for s in scores if not np.isnan(s)), default=np.nan)
++ max(scores, default=np.nan)
 * adamw_without_decay
 - weight_decay = 0.01 if name == "adamw" else 0.0
 + weight_decay = 0.0
