@@ -1,12 +1,16 @@
-"""Validation scores on encoded targets, each equal to its namesake in sklearn.metrics.
+"""Scores on encoded targets, each equal to its namesake in sklearn.metrics.
 
 They stand here because scikit-learn's own validation of their arguments takes longer
-than an epoch of a small network.
+than an epoch of a small network, and because it has no D² of the Huber loss.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
+from scipy.optimize import brentq
+from scipy.special import huber, kl_div
 
 
 def accuracy(
@@ -59,7 +63,114 @@ def r2(outputs: np.ndarray, Y: np.ndarray, sample_weight: np.ndarray | None) -> 
     weights = np.ones(len(Y)) if sample_weight is None else sample_weight
     residual = weights @ (Y - outputs) ** 2
     total = weights @ (Y - np.average(Y, axis=0, weights=sample_weight)) ** 2
+    return _mean_share_explained(residual, total)
+
+
+class D2:
+    """1 − loss/loss of the best constant, averaged over outputs: R² of another loss.
+
+    That is ``d2_absolute_error_score``, ``d2_pinball_score`` and, with power 1,
+    ``d2_tweedie_score`` of sklearn.metrics; of the Huber loss, the same with the
+    constant that makes it least. An output whose best constant has no loss scores 1 if
+    it is met exactly, else 0.
+
+    Parameters
+    ----------
+    loss : {'absolute_error', 'huber', 'quantile', 'poisson'}
+        The loss.
+    number : float or sequence of float
+        κ of 'huber', level of 'quantile': one, or one an output. Else not read.
+    Y : ndarray of shape (n_samples, n_outputs)
+        Targets.
+    sample_weight : ndarray of shape (n_samples,) or None
+        Weights of the rows.
+
+    References
+    ----------
+    R. Koenker, J. A. F. Machado, "Goodness of fit and related inference processes for
+    quantile regression", Journal of the American Statistical Association 94, 1999.
+    """
+
+    def __init__(
+        self,
+        loss: str,
+        number: float | list[float],
+        Y: np.ndarray,
+        sample_weight: np.ndarray | None,
+    ) -> None:
+        self._error, find_constant = _LOSSES[loss]
+        self._Y = Y.astype(np.float64)
+        self._numbers = np.broadcast_to(np.asarray(number, float), Y.shape[1:])
+        self._weights = np.ones(len(Y))
+        if sample_weight is not None:
+            self._weights = sample_weight.astype(np.float64)
+        constants = [
+            find_constant(y, self._weights, number)
+            for y, number in zip(self._Y.T, self._numbers, strict=True)
+        ]
+        self._total = self._loss(np.array(constants))
+
+    def __call__(self, outputs: np.ndarray) -> float:
+        """Score of these predictions; NaN if one is not finite."""
+        if not np.isfinite(outputs).all():
+            return float("nan")
+        return _mean_share_explained(
+            self._loss(outputs.astype(np.float64)), self._total
+        )
+
+    @np.errstate(over="ignore")  # errors of a diverging network
+    def _loss(self, outputs: np.ndarray) -> np.ndarray:
+        """Weighted sum over rows, an entry an output."""
+        return self._weights @ self._error(self._Y, outputs, self._numbers)
+
+
+def _mean_share_explained(residual: np.ndarray, total: np.ndarray) -> float:
     scores = np.where(residual == 0, 1.0, 0.0)
     varies = total > 0
     scores[varies] = 1 - residual[varies] / total[varies]
     return float(scores.mean())
+
+
+# -- the constant of the least loss
+
+
+def _mean(y: np.ndarray, weights: np.ndarray, _: float) -> float:
+    return float(np.average(y, weights=weights))
+
+
+def _quantile(y: np.ndarray, weights: np.ndarray, level: float) -> float:
+    """The least value at or below which that share of the weight lies."""
+    order = np.argsort(y)
+    shares = np.cumsum(weights[order])
+    index = np.searchsorted(shares, level * shares[-1])
+    return float(y[order[min(index, len(y) - 1)]])
+
+
+def _median(y: np.ndarray, weights: np.ndarray, _: float) -> float:
+    return _quantile(y, weights, 0.5)
+
+
+def _huber_location(y: np.ndarray, weights: np.ndarray, kappa: float) -> float:
+    """Where the loss's slope, which never falls as the constant rises, is 0."""
+    low, high = float(y.min()), float(y.max())
+    eps = np.finfo(np.float64).eps
+
+    def slope(constant: float) -> float:
+        return float(weights @ np.clip(constant - y, -kappa, kappa))
+
+    if low == high:
+        return low
+    return float(brentq(slope, low, high, xtol=eps * (high - low), rtol=4 * eps))
+
+
+# Errors of targets and outputs, with each output's number; the best constant.
+_LOSSES: dict[str, tuple[Callable, Callable[[np.ndarray, np.ndarray, float], float]]]
+_LOSSES = {
+    "absolute_error": (lambda y, p, _: np.abs(y - p), _median),
+    "huber": (lambda y, p, kappa: huber(kappa, y - p), _huber_location),
+    "quantile": (
+        lambda y, p, q: np.maximum(q * (y - p), (q - 1) * (y - p)),
+        _quantile,
+    ),
+    "poisson": (lambda y, p, _: kl_div(y, p), _mean),
+}

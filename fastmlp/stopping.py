@@ -12,8 +12,8 @@ import numpy as np
 class Plateau:
     """Counts successive epochs whose value was not better than the best by ``tol``.
 
-    Larger is better: a loss is handed in with its sign changed. The comparisons
-    are scikit-learn's, NaN counting as an improvement included.
+    Larger is better: a loss is handed in with its sign changed. The comparisons are
+    scikit-learn's, but that NaN is never better.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ class Plateau:
 
     def update(self, value: float) -> bool:
         """Take in one epoch's value; True if it is the best so far."""
-        self.count = self.count + 1 if value < self.best + self.tol else 0
+        self.count = 0 if value >= self.best + self.tol else self.count + 1
         is_best = value > self.best
         if is_best:
             self.best = value
@@ -45,6 +45,8 @@ class Plateau:
 @dataclass
 class Overfitting:
     """Sees when the training loss still falls, but the validation score has not risen.
+
+    A score of NaN has not risen; while all scores are NaN, nothing is seen.
 
     Parameters
     ----------
@@ -68,10 +70,10 @@ class Overfitting:
 
     def update(self, epoch: int, loss: float, score: float) -> None:
         """Take in training loss and validation score after that many epochs."""
-        if score >= self._best_score + self.tol or self._best_epoch == 0:
+        if score >= self._best_score + self.tol:
             self._best_score, self._best_epoch = score, epoch
             self._loss_at_best = loss
-        late = epoch - self._best_epoch > self.patience
+        late = epoch - self._best_epoch > self.patience and self._best_epoch > 0
         if self.epoch is None and late and loss < self._loss_at_best - self.tol:
             self.epoch = self._best_epoch
 

@@ -317,10 +317,24 @@ def fit_first_order(trainer: Trainer, loop: Loop, rows: np.ndarray) -> Run:
         run.stop_reason = "interrupted"
     if loop.overfitting is not None:
         run.overfit_epoch = loop.overfitting.epoch
-    if run.best is not None:
-        network.params[:], network.stats[:] = run.best
+    restore_best(network, loop, run)
     raise_if_diverged(network.params)
     return run
+
+
+def restore_best(network: Network, loop: Loop, run: Run) -> None:
+    """Give the network the parameters of the best validation score, if it is kept.
+
+    Where no epoch, of this run or before, has had a score to choose by, those of the
+    last epoch stay, unless they have diverged.
+    """
+    if run.best is None:
+        return
+    unscored = loop.plateau.best == -math.inf
+    last = np.append(network.params, run.history["loss"][-1:])
+    if unscored and np.isfinite(last).all():
+        return
+    network.params[:], network.stats[:] = run.best
 
 
 def _run_epochs(trainer: Trainer, loop: Loop, rows: np.ndarray, run: Run) -> None:

@@ -2058,8 +2058,8 @@ TABLE = """
 === fastmlp/stopping.py
 
 * tol_of_the_wrong_sign
-- value < self.best + self.tol
-+ value < self.best - self.tol
+- value >= self.best + self.tol
++ value >= self.best - self.tol
 * patience_one_short
 - self.count > self.patience
 + self.count >= self.patience
@@ -2067,8 +2067,14 @@ TABLE = """
 - is_best = value > self.best
 + is_best = value >= self.best
 * count_not_reset
-- if value < self.best + self.tol else 0
-+ if value < self.best + self.tol else self.count
+- self.count = 0 if value
++ self.count = self.count if value
+* nan_is_better
+- 0 if value >= self.best + self.tol else self.count + 1
++ self.count + 1 if value < self.best + self.tol else 0
+* overfitting_since_nan
+- > self.patience and self._best_epoch > 0
++ > self.patience
 * divergence_if_all_are_infinite
 - np.isfinite(numbers).all()
 + np.isfinite(numbers).any()
@@ -2242,6 +2248,9 @@ TABLE = """
 -         run.best = network.params.copy(), network.stats.copy()
 + if loop.early_stopping and is_best:
 +         run.best = network.params.copy(), network.stats
+* last_parameters_never_stay
+- unscored = loop.plateau.best == -math.inf
++ unscored = False
 * best_stats_not_restored
 - network.params[:], network.stats[:] = run.best
 + network.params[:] = run.best[0]
@@ -2310,6 +2319,18 @@ TABLE = """
 * r2_of_constant_target
 - np.where(residual == 0, 1.0, 0.0)
 + np.where(residual == 0, 0.0, 0.0)
+* constants_unweighted
+- shares = np.cumsum(weights[order])
++ shares = np.cumsum(np.ones(len(y)))
+* median_for_every_level
+- level * shares[-1]
++ 0.5 * shares[-1]
+* huber_location_is_the_mean
+- np.clip(constant - y, -kappa, kappa)
++ (constant - y)
+* d2_unweighted
+-     self._weights = sample_weight.astype(np.float64)
++     pass
 * accuracy_of_first_column
 - Y[:, 0] if Y.shape[1] == 1 else Y.argmax(axis=1)
 + Y[:, 0]
@@ -2418,9 +2439,6 @@ TABLE = """
 * validation_loss_unweighted
 - network.as_data(data.X, data.Y, data.sample_weight)
 + network.as_data(data.X, data.Y, None)
-* validation_weights_of_other_rows
-- outputs, data.Y, data.sample_weight
-+ outputs, data.Y, None
 * split_not_stratified
 - stratify=self._stratify_by(data)
 + stratify=None
@@ -2440,8 +2458,11 @@ TABLE = """
 - self.best_loss_ = None if self.early_stopping else -model.best
 + self.best_loss_ = None if self.early_stopping else model.best
 * worst_validation_score
-- max(scores, default=None)
-+ min(scores, default=None)
+- max((s for s in scores if not np.isnan(s))
++ min((s for s in scores if not np.isnan(s))
+* best_score_is_nan
+- max((s for s in scores if not np.isnan(s)), default=np.nan)
++ max(scores, default=np.nan)
 * adamw_without_decay
 - weight_decay = 0.01 if name == "adamw" else 0.0
 + weight_decay = 0.0
@@ -2578,6 +2599,18 @@ TABLE = """
 * probabilities_swapped
 - np.hstack([1 - outputs, outputs])
 + np.hstack([outputs, 1 - outputs])
+* validation_accuracy_unweighted
+- accuracy(outputs, data.Y, data.sample_weight, exclusive)
++ accuracy(outputs, data.Y, None, exclusive)
+* classes_not_told
+- told._kwargs = {"labels": self.classes_, **told._kwargs}
++ pass
+* last_row_of_a_class_held_out
+- if len(candidates) > 1:
++ if len(candidates) > 0:
+* held_out_rows_trained_on
+- rows = np.delete(rows, candidates[0])
++ pass
 * several_classes_logistic
 - if self._labels.kind != "multiclass" and self.loss == "log_loss":
 + if self.loss == "log_loss":
@@ -2645,12 +2678,18 @@ TABLE = """
 * poisson_takes_negative_targets
 - if self.loss == "poisson" and (y < 0).any():
 + if self.loss == "poisson" and (y < 0).all():
-* one_level_scores_for_all
-- sample_weight=sample_weight, alpha=level
-+ sample_weight=sample_weight, alpha=0.5
-* scores_of_levels_unweighted
-- sample_weight=sample_weight, alpha=level
-+ alpha=level
+* scores_unweighted
+- return D2(self.loss, number, Y, sample_weight)
++ return D2(self.loss, number, Y, None)
+* huber_scored_at_the_level
+- if self.loss == "huber" else self.quantile
++ if self.loss == "none" else self.quantile
+* every_loss_judged_by_r2
+- if self.loss == "squared_error":
++ if self.loss:
+* validation_r2_unweighted
+- r2(outputs, data.Y, data.sample_weight)
++ r2(outputs, data.Y, None)
 * levels_not_handed_on
 - "quantile": self.quantile
 + "quantile": 0.5

@@ -12,10 +12,17 @@ import numpy as np
 import pytest
 import sklearn.neural_network
 from fits import iris, unconverged
+from scipy.optimize import minimize_scalar
 from sklearn import datasets
 from sklearn.base import clone
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.metrics import accuracy_score, r2_score
+from sklearn.exceptions import ConvergenceWarning, UndefinedMetricWarning
+from sklearn.metrics import (
+    accuracy_score,
+    d2_absolute_error_score,
+    d2_pinball_score,
+    d2_tweedie_score,
+    r2_score,
+)
 from sklearn.model_selection import train_test_split
 from sklearn.utils.multiclass import type_of_target, unique_labels
 
@@ -665,7 +672,60 @@ def test_r2_of_constant_targets_is_scikit_learns(off_by):
     assert scores.r2(predicted, Y, None) == pytest.approx(expected, rel=1e-12)
 
 
-@pytest.mark.parametrize("score", [partial(scores.accuracy, exclusive=True), scores.r2])
+# A loss with its number, and scikit-learn's D² of it.
+D2 = {
+    "absolute_error": (0.0, d2_absolute_error_score),
+    "poisson": (0.0, partial(d2_tweedie_score, power=1)),
+    "quantile": (0.85, partial(d2_pinball_score, alpha=0.85)),
+    # Nearly the absolute error, and exactly half the squared error.
+    "huber of little": (1e-9, d2_absolute_error_score),
+    "huber of much": (1e9, r2_score),
+}
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("weights", ["none", "some zero", "gamma"])
+@pytest.mark.parametrize("case", D2)
+def test_d2_is_scikit_learns(case, weights, dtype):
+    number, metric = D2[case]
+    rng = np.random.RandomState(3)
+    Y = rng.poisson(3, size=(41, 2)).astype(dtype)
+    predicted = (Y + rng.gamma(0.5, size=Y.shape) + 0.01).astype(dtype)
+    w = {"none": np.ones(41), "some zero": np.arange(41) % 3, "gamma": rng.gamma(1, 41)}
+    w = np.broadcast_to(w[weights], 41).astype(dtype)
+    d2 = scores.D2(case.split()[0], number, Y, None if weights == "none" else w)
+    wide = [a.astype(float).T for a in (Y, predicted)]
+    expected = [metric(y, p, sample_weight=w) for y, p in zip(*wide, strict=True)]
+    assert d2(predicted) == pytest.approx(np.mean(expected), rel=1e-6)
+    assert d2(Y) == 1.0
+
+
+@pytest.mark.parametrize("kappa", [0.1, 0.7, 2.0])
+@pytest.mark.parametrize("seed", range(3))
+def test_no_constant_has_a_d2_of_huber_above_zero(seed, kappa):
+    rng = np.random.RandomState(seed)
+    y, w = rng.standard_t(2, size=(60, 1)), rng.gamma(1, size=60)
+    d2 = scores.D2("huber", kappa, y, w)
+    ends = {"bounds": (y.min(), y.max()), "options": {"xatol": 1e-10}}
+    best = minimize_scalar(lambda c: -d2(np.full_like(y, c)), **ends)
+    assert best.fun == pytest.approx(0, abs=1e-12)
+
+
+@pytest.mark.parametrize("loss", ["absolute_error", "huber", "quantile", "poisson"])
+@pytest.mark.parametrize("off_by", [0.0, 1.0])
+def test_d2_of_constant_targets(loss, off_by):
+    for y in (np.zeros((5, 1)), np.full((5, 1), 7.0)):
+        assert scores.D2(loss, 0.5, y, None)(y + off_by) == (off_by == 0)
+
+
+@pytest.mark.parametrize(
+    "score",
+    [
+        partial(scores.accuracy, exclusive=True),
+        scores.r2,
+        lambda outputs, Y, w: scores.D2("huber", 1.0, Y, w)(outputs),
+    ],
+)
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_scores_of_what_is_not_finite_are_nan(score, value):
     Y = np.zeros((3, 2))
@@ -684,6 +744,33 @@ def test_score_is_the_metric_of_the_predictions(name, weighted):
     metric = accuracy_score if name == "MLPClassifier" else r2_score
     expected = metric(y, model.predict(X), sample_weight=weights)
     assert model.score(X, y, weights) == pytest.approx(expected, rel=1e-12)
+
+
+SCORED_BY_D2 = {
+    "absolute_error": {},
+    "huber": {"huber_delta": 0.3},
+    "quantile": {"quantile": 0.8},
+    "levels": {"quantile": [0.1, 0.6]},
+}
+
+
+@pytest.mark.parametrize("case", SCORED_BY_D2)
+def test_scores_refuse_what_is_no_target(case):
+    X, y = iris()
+    loss = "quantile" if case == "levels" else case
+    model = fitted("MLPRegressor", loss=loss, **SCORED_BY_D2[case])
+    assert model.score(X, y) == model.score(X.tolist(), y.reshape(-1, 1).tolist())
+    with pytest.raises(ValueError, match="inconsistent numbers"):
+        model.score(X, y[1:])
+    with pytest.raises(ValueError, match="inconsistent numbers"):
+        model.score(X, y, np.ones(3))
+    with pytest.raises(ValueError, match="NaN"):
+        model.score(X, np.where(y == 1, np.nan, y))
+    with pytest.raises(ValueError, match=r"columns|list of quantiles"):
+        model.score(X, X)
+    with pytest.warns(UndefinedMetricWarning, match="less than two samples") as told:
+        assert np.isnan(model.score(X[:1], y[:1]))
+    assert told[0].filename == __file__
 
 
 # -- what a stranger does next

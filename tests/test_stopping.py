@@ -2,24 +2,29 @@
 
 import copy
 import functools
+import itertools
 import pickle
+import re
 import threading
 import time
+import warnings
 
 import numpy as np
 import pytest
 import scipy.sparse
 import sklearn.neural_network
 from fits import fit, iris, unconverged
+from scipy.optimize import minimize_scalar
 from scipy.special import huber
 from sklearn import metrics
 from sklearn.base import clone
-from sklearn.exceptions import ConvergenceWarning
+from sklearn.exceptions import ConvergenceWarning, UndefinedMetricWarning
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from fastmlp import MLPClassifier, MLPRegressor, _kernels
+from fastmlp.stopping import Plateau
 
 pytestmark = pytest.mark.usefixtures("one_blas_thread")
 
@@ -105,10 +110,33 @@ def pinball_of(levels):
 
 def d2_of(levels):
     def mean(y, p, w):
+        # Without weights, older versions of scikit-learn compare with another constant.
+        w = np.ones(len(y)) if w is None else w
         score = functools.partial(metrics.d2_pinball_score, y, sample_weight=w)
-        return np.mean([score(q, alpha=a) for q, a in zip(p.T, levels, strict=True)])
+        columns = zip(p.reshape(len(y), -1).T, levels, strict=True)
+        return np.mean([score(q, alpha=level) for q, level in columns])
 
     return mean
+
+
+def d2_absolute(y, p, w):
+    w = np.ones(len(y)) if w is None else w
+    return metrics.d2_absolute_error_score(y, p, sample_weight=w)
+
+
+def d2_poisson(y, p, w):
+    return metrics.d2_tweedie_score(y, p, sample_weight=w, power=1)
+
+
+def d2_huber_of(kappa):
+    def score(y, p, w):
+        def loss(constant_or_outputs):
+            return np.average(huber(kappa, y - constant_or_outputs), weights=w)
+
+        ends = {"bounds": (y.min(), y.max()), "options": {"xatol": 1e-12}}
+        return 1 - loss(p) / minimize_scalar(loss, **ends).fun
+
+    return score
 
 
 def log_loss(y, p, w):
@@ -155,6 +183,19 @@ VALIDATED = {
         "positive",
         pinball_of([0.2, 0.7]),
     ),
+    "quantile": (
+        MLPRegressor("quantile", quantile=0.8),
+        "positive",
+        lambda y, p, w: metrics.mean_pinball_loss(y, p, sample_weight=w, alpha=0.8),
+    ),
+}
+# What a regressor is judged by, where it is not R².
+JUDGED_BY = {
+    "absolute": d2_absolute,
+    "huber": d2_huber_of(0.5),
+    "poisson": d2_poisson,
+    "quantiles": d2_of([0.2, 0.7]),
+    "quantile": d2_of([0.8]),
 }
 
 
@@ -175,10 +216,15 @@ def test_scores_and_losses_of_every_epoch_are_scikit_learns(case, weighted):
         )
         twin.partial_fit(X, y, **first)
         losses.append(loss(y_val, outputs(twin, X_val), w))
-        if case == "quantiles":
-            scores.append(d2_of([0.2, 0.7])(y_val, twin.predict(X_val), w))
+        score = twin.score(X_val, y_val, w)
+        if case == "poisson":
+            assert score == R2(y_val, twin.predict(X_val), sample_weight=w)
+        if case in JUDGED_BY:
+            scores.append(JUDGED_BY[case](y_val, twin.predict(X_val), w))
         else:
-            scores.append(twin.score(X_val, y_val, w))
+            scores.append(score)
+        if case != "poisson":
+            assert score == pytest.approx(scores[-1], rel=1e-9)
     assert_same_model(model, twin, X)
     np.testing.assert_allclose(model.validation_loss_curve_, losses, rtol=1e-9)
     np.testing.assert_allclose(model.validation_scores_, scores, rtol=1e-9)
@@ -268,6 +314,28 @@ def test_data_frames_are_validated_without_a_warning(early_stopping, scoring):
 
 
 # -- early stopping
+
+# Draws a target; the level that is trained, which is far from the mean's.
+SKEWED = {
+    "exponential": (lambda rng, n: rng.exponential(size=n), 0.9),
+    "lognormal": (lambda rng, n: rng.lognormal(size=n), 0.8),
+    "gamma": (lambda rng, n: -rng.gamma(2, size=n), 0.15),
+}
+
+
+@pytest.mark.parametrize("seed", [0, 5])
+@pytest.mark.parametrize("case", SKEWED)
+def test_a_quantile_under_early_stopping_has_its_share_of_rows_below(case, seed):
+    draw, level = SKEWED[case]
+    rng = np.random.RandomState(seed)
+    X = rng.normal(size=(1500, 3))
+    y = draw(rng, 1500) * (1 + 0.3 * np.tanh(X[:, 0]))
+    params = {"early_stopping": True, "learning_rate_init": 0.01, "random_state": seed}
+    model = MLPRegressor("quantile", (20,), quantile=level, **params).fit(X, y)
+    assert np.mean(y <= model.predict(X)) == pytest.approx(level, abs=0.04)
+    in_a_list = clone(model).set_params(quantile=[level]).fit(X, y)
+    np.testing.assert_array_equal(parameters(model), parameters(in_a_list))
+    assert model.score(X, y) == in_a_list.score(X, y)
 
 
 @pytest.mark.parametrize("params", [{}, {"batch_norm": True, "dropout": 0.2}], ids=str)
@@ -443,6 +511,81 @@ def test_no_number_is_no_best_score():
     assert_same_model(model, fit(MLPClassifier(**{**FAST, "max_iter": 3}), X, y), X)
 
 
+NAN = float("nan")
+# Scores, epochs run with a patience of 2, and the epoch that was best.
+WITH_NAN = {
+    "at first": ([NAN, 0.5, 0.6, 0.6, 0.6, 0.6, 0.6], 6, 3),
+    "every third epoch": ([0.5, 0.4, NAN, 0.4, 0.3, NAN, 0.2, 0.1, NAN], 4, 1),
+    "from the second epoch on": ([0.5, *[NAN] * 9], 4, 1),
+    "between better ones": ([0.1, NAN, 0.2, NAN, NAN, 0.3, NAN, NAN, NAN], 9, 6),
+    "first of two": ([NAN, NAN, -7.0, -8.0, -9.0, -9.5, -9.9], 6, 3),
+}
+
+
+@pytest.mark.parametrize("case", WITH_NAN)
+@pytest.mark.parametrize("cls", ESTIMATORS)
+def test_nan_is_no_improvement(cls, case):
+    scores, n_iter, best = WITH_NAN[case]
+    X, y, held_out = halves()
+    params = {**FAST, "early_stopping": True, "n_iter_no_change": 2, "max_iter": 9}
+    model = fit(cls(**params, scoring=Script(*scores)), X, y, **held_out)
+    assert (model.n_iter_, model.stop_reason_) == (n_iter, "early_stopping")
+    assert model.best_validation_score_ == scores[best - 1]
+    assert_same_model(model, fit(cls(**{**FAST, "max_iter": best}), X, y), X)
+
+
+@pytest.mark.parametrize("given", [False, True])
+@pytest.mark.parametrize("patience", [1, 3])
+@pytest.mark.parametrize("cls", ESTIMATORS)
+def test_scores_that_are_all_nan_end_training_with_a_warning(cls, patience, given):
+    X, y, held_out = halves()
+    params = {**FAST, "early_stopping": True, "n_iter_no_change": patience}
+    model = cls(**params, scoring=lambda estimator, X, y: NAN)
+    with pytest.warns(UndefinedMetricWarning, match="All . validation scores") as told:
+        model.fit(X, y, **(held_out if given else {}))
+    assert [warning.filename for warning in told] == [__file__]
+    assert (model.n_iter_, model.stop_reason_) == (patience + 1, "early_stopping")
+    assert np.isnan(model.best_validation_score_)
+    last = np.arange(patience + 1)[::-1]
+    shorter = {"max_iter": patience + 1, "scoring": Script(*-last)}
+    expected = fit(
+        clone(model).set_params(**shorter), X, y, **held_out if given else {}
+    )
+    assert_same_model(model, expected, X)
+
+
+@pytest.mark.parametrize(
+    ("scores", "best"), [([0.1, NAN, 0.7], 0.7), ([NAN, -2, -1], -1), ([3, 2, NAN], 3)]
+)
+def test_the_best_of_recorded_scores_leaves_nan_out(scores, best):
+    X, y, held_out = halves()
+    params = {**FAST, "max_iter": 3, "scoring": Script(*scores)}
+    assert fit(MLPClassifier(**params), X, y, **held_out).best_validation_score_ == best
+    params["scoring"] = Script(NAN, NAN, NAN)
+    model = fit(MLPClassifier(**params), X, y, **held_out)
+    assert np.isnan(model.best_validation_score_)
+
+
+def test_a_warm_start_without_a_score_keeps_what_was_best():
+    X, y, held_out = halves()
+    params = {**FAST, "early_stopping": True, "warm_start": True, "max_iter": 3}
+    model = MLPClassifier(**params, scoring=Script(1, 2, 1, NAN, NAN, NAN))
+    before = parameters(fit(model, X, y, **held_out))
+    with pytest.warns(UndefinedMetricWarning, match="All 3 validation scores"):
+        fit(model, X, y, **held_out)
+    assert model.best_validation_score_ == 2
+    np.testing.assert_array_equal(parameters(model), before)
+
+
+@pytest.mark.parametrize("values", [[NAN] * 4, [-1.0, NAN, NAN, NAN, NAN]])
+def test_a_plateau_counts_nan(values):
+    plateau = Plateau(tol=1e-4, patience=3)
+    better = [plateau.update(value) for value in values]
+    assert better == [not np.isnan(value) for value in values]
+    assert plateau.reached
+    assert plateau.count == 4
+
+
 def test_warm_starts_extend_the_curves_and_begin_the_history_anew():
     X, y, held_out = halves()
     params = {**FAST, **UNSTOPPED}
@@ -476,6 +619,240 @@ def test_a_warm_start_under_early_stopping_keeps_what_was_better():
     np.testing.assert_array_equal(parameters(model), before)
 
 
+# -- validation rows that cannot tell good from bad
+
+ALIKE = {
+    "one class": (MLPClassifier(), "binary", lambda y: y == "yes"),
+    "one class of three": (MLPClassifier(), "multiclass", lambda y: y == "a"),
+    "one set of labels": (MLPClassifier(), "labels", lambda y: ~y.any(axis=1)),
+    "constant targets": (MLPRegressor(), "positive", lambda y: y == y.max()),
+    "two constants": (MLPRegressor(), "two outputs", lambda y: (y == y[3]).all(axis=1)),
+    "constant counts": (MLPRegressor("poisson"), "positive", lambda y: y == y.max()),
+    "constant quantile": (MLPRegressor("quantile"), "positive", lambda y: y == y.max()),
+}
+
+
+def alike(case):
+    """A model; iris with that target; some of its rows, which have the same target."""
+    model, target, choose = ALIKE[case]
+    X, y = iris()[0], Y_OF[target](*iris())
+    rows = np.flatnonzero(choose(y)).repeat(2)
+    return clone(model).set_params(**FAST), X, y, {"X_val": X[rows], "y_val": y[rows]}
+
+
+@pytest.mark.parametrize("reason", ["early_stopping", "stop_on_overfit"])
+@pytest.mark.parametrize("case", ALIKE)
+def test_training_is_not_judged_by_rows_with_the_same_target(case, reason):
+    model, X, y, held_out = alike(case)
+    n_rows = len(held_out["y_val"])
+    assert n_rows > 1
+    told = []
+    model.set_params(**{reason: True}, callbacks=[lambda *a: told.append(a)])
+    with pytest.raises(ValueError, match="All rows of y_val have the same target"):
+        fit(model, X, y, **held_out)
+    assert not told
+    # One row that differs, but weighs nothing, changes nothing; then it does.
+    other = np.flatnonzero((y != held_out["y_val"][0]).reshape(len(y), -1).any(axis=1))
+    held_out = {
+        "X_val": np.vstack([held_out["X_val"], X[other[:1]]]),
+        "y_val": np.concatenate([held_out["y_val"], y[other[:1]]]),
+    }
+    weights = np.append(np.ones(n_rows), 0.0)
+    with pytest.raises(ValueError, match="All rows of y_val have the same target"):
+        fit(model, X, y, **held_out, sample_weight_val=weights)
+    fit(model, X, y, **held_out)
+    assert told
+
+
+@pytest.mark.parametrize("case", ALIKE)
+def test_rows_with_the_same_target_may_be_recorded(case):
+    model, X, y, held_out = alike(case)
+    fit(model, X, y, **held_out)
+    assert len(model.validation_scores_) == 6
+    score = model.score(*held_out.values())
+    if case != "constant counts":
+        assert model.best_validation_score_ >= model.validation_scores_[-1] == score
+
+
+@pytest.mark.parametrize("early_stopping", [False, True])
+@pytest.mark.parametrize("scoring", [None, Script(*range(6))], ids=["own", "given"])
+@pytest.mark.parametrize("cls", ESTIMATORS)
+def test_one_validation_row_is_too_small_a_set(cls, scoring, early_stopping):
+    X, y = iris()
+    model = cls(**FAST, early_stopping=early_stopping, scoring=scoring)
+    one = {"X_val": X[:1], "y_val": y[:1]}
+    assert_refused(model, "X_val needs at least two", X, y, **one)
+    many = {"X_val": X, "y_val": y, "sample_weight_val": np.eye(len(y))[7]}
+    assert_refused(model, "X_val needs at least two", X, y, **many)
+
+
+def test_rows_held_out_with_the_same_target_are_warned_of():
+    """The numbers stay scikit-learn's."""
+    X = iris()[0]
+    y = (np.arange(150) == 3) * 1.0
+    params = {**FAST, "early_stopping": True}
+    model = MLPRegressor(**params)
+    with pytest.warns(UndefinedMetricWarning, match="that were held out") as told:
+        fit(model, X, y)
+    assert len(told) == 1
+    theirs = fit(sklearn.neural_network.MLPRegressor(**params), X, y)
+    assert model.validation_scores_ == theirs.validation_scores_ == [0.0] * 6
+    np.testing.assert_allclose(model.coefs_[0], theirs.coefs_[0])
+    with pytest.warns(UndefinedMetricWarning, match="that were held out") as told:
+        MLPRegressor(**{**params, "max_iter": 99, "n_iter_no_change": 1}).fit(X, y)
+    assert [warning.filename for warning in told] == [__file__]
+
+
+# -- classes that are missing from the validation rows
+
+
+@functools.cache
+def rare(n_rare=6, n=150):
+    """Four classes, one of which is rare, told by strings."""
+    rng = np.random.RandomState(1)
+    y = np.array(["b", "a", "d"])[rng.randint(0, 3, n)]
+    y[rng.choice(n, n_rare, replace=False)] = "c"
+    X = rng.normal(size=(n, 4)) + np.eye(4)[np.unique(y, return_inverse=True)[1]]
+    return X, y
+
+
+def held_out_rows(model, X, y):
+    """Labels that a scorer was given, in a fit that is like the model's."""
+    seen = []
+
+    def spy(estimator, X, y):
+        seen.append(y)
+        return 0.0
+
+    fit(clone(model).set_params(scoring=spy, max_iter=1), X, y)
+    return seen[-1]
+
+
+def seeds_without_rare(n_rare=6):
+    """Seeds whose held-out rows lack the rare class."""
+    X, y = rare(n_rare)
+    params = {**FAST, "early_stopping": True}
+    for seed in range(100):
+        model = MLPClassifier(**{**params, "random_state": seed})
+        if "c" not in held_out_rows(model, X, y):
+            yield seed
+
+
+def own_log_loss(estimator, X, y):
+    """As a user writes it who does not think of missing classes."""
+    return -metrics.log_loss(y, estimator.predict_proba(X))
+
+
+READ_PROBABILITIES = [
+    "neg_log_loss",
+    "roc_auc_ovr",
+    "roc_auc_ovo",
+    "roc_auc_ovr_weighted",
+    own_log_loss,
+]
+
+
+@pytest.mark.filterwarnings("ignore:Only one class is present")
+@pytest.mark.parametrize("scoring", READ_PROBABILITIES)
+def test_a_rare_class_that_was_not_held_out_is_judged_all_the_same(scoring):
+    X, y = rare()
+    for seed in itertools.islice(seeds_without_rare(), 3):
+        params = {**FAST, "random_state": seed, "early_stopping": True}
+        model = fit(MLPClassifier(**params, scoring=scoring), X, y)
+        assert model.n_iter_ == 6
+        assert np.isfinite(model.validation_scores_).all()
+        assert len(set(model.validation_scores_)) > 3
+        assert model.t_ in (6 * 135, 6 * 134)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_log_loss_is_told_of_all_classes(weighted):
+    X, y, w = *rare(), np.linspace(0.1, 3, 150)
+    here = np.arange(150) % 3 == 0
+    X_val, y_val, w_val = X[here & (y != "c")], y[here & (y != "c")], None
+    if weighted:
+        w_val = w[here & (y != "c")]
+    model = MLPClassifier(**FAST, early_stopping=True, scoring="neg_log_loss")
+    given = {"X_val": X_val, "y_val": y_val, "sample_weight_val": w_val}
+    fit(model, X[~here], y[~here], **given)
+    P = model.predict_proba(X_val)
+    expected = metrics.log_loss(y_val, P, sample_weight=w_val, labels=list("abcd"))
+    assert model.best_validation_score_ == pytest.approx(-expected, rel=1e-12)
+    losses = np.array(model.validation_loss_curve_)
+    np.testing.assert_allclose(model.validation_scores_, -losses, rtol=1e-9)
+
+
+@pytest.mark.parametrize("seed", [0, 3, 8])
+@pytest.mark.parametrize("scoring", ["accuracy", "neg_log_loss", "f1_micro"])
+def test_the_split_stays_where_the_scorer_can_judge_it(scoring, seed):
+    """That of scikit-learn, whether or not the rare class is in it."""
+    X, y = rare()
+    params = {**FAST, "random_state": seed, "early_stopping": True}
+    theirs = fit(sklearn.neural_network.MLPClassifier(**params, tol=0), X, y)
+    mine = fit(MLPClassifier(**params, tol=0, scoring=scoring), X, y)
+    np.testing.assert_allclose(mine.loss_curve_, theirs.loss_curve_, rtol=1e-9)
+    if scoring != "neg_log_loss":
+        assert mine.validation_scores_ == pytest.approx(theirs.validation_scores_)
+
+
+def test_one_row_of_a_missing_class_is_held_out_and_not_trained_on():
+    X, y = rare(n_rare=2)
+    seed = next(seeds_without_rare(n_rare=2))
+    seen = []
+
+    def auc(estimator, X, y):
+        seen.append((X, y))
+        P = estimator.predict_proba(X)
+        return metrics.roc_auc_score(y, P, multi_class="ovr", labels=list("abcd"))
+
+    params = {**FAST, "random_state": seed, "early_stopping": True, "max_iter": 1}
+    model = fit(MLPClassifier(**params, scoring=auc), X, y)
+    rows, labels = seen[-1]
+    before = held_out_rows(model, X, y)
+    assert list(labels) == [*before, "c"]
+    assert (X[y == "c"] == rows[-1]).all(axis=1).any()
+    assert model.t_ == 150 - len(labels)
+
+
+@pytest.mark.parametrize("scoring", READ_PROBABILITIES[1:2] + READ_PROBABILITIES[4:])
+def test_a_class_of_one_row_is_an_error_before_training(scoring):
+    X, y = rare(n_rare=1)
+    told = []
+    seed = next(seeds_without_rare(n_rare=1))
+    params = {**FAST, "random_state": seed, "early_stopping": True}
+    model = MLPClassifier(**params, callbacks=[lambda *a: told.append(a)])
+    with pytest.raises(ValueError, match=r"cannot judge the rows held out.*class 'c'"):
+        fit(model.set_params(scoring=scoring), X, y)
+    assert not told
+    assert not hasattr(model, "coefs_")
+    fit(model.set_params(scoring="neg_log_loss"), X, y)
+    assert np.isfinite(model.validation_scores_).all()
+
+
+LACKING = {
+    "multiclass": ("multiclass", lambda y: y != "b", "roc_auc_ovr", "class 'b'"),
+    "two of three": ("multiclass", lambda y: y == "b", own_log_loss, "class 'a', 'c'"),
+    "binary": ("binary", lambda y: y == "no", "roc_auc", "class 'yes'"),
+    "labels": ("labels", lambda y: y[:, 1] == 0, "roc_auc", "label 1"),
+}
+
+
+@pytest.mark.parametrize("case", LACKING)
+def test_x_val_without_a_class_is_an_error_before_training(case):
+    target, choose, scoring, names = LACKING[case]
+    X, y = iris()[0], Y_OF[target](*iris())
+    some = choose(y)
+    held_out = {"X_val": X[some], "y_val": y[some]}
+    told = []
+    model = MLPClassifier(**FAST, early_stopping=True, scoring=scoring)
+    model.set_params(callbacks=[lambda *a: told.append(a)])
+    with pytest.raises(ValueError, match=f"cannot judge X_val and y_val.*{names}"):
+        fit(model, X, y, **held_out)
+    assert not told
+    fit(model.set_params(scoring="accuracy"), X, y, **held_out)
+    assert len(told) == 6
+
+
 # -- over-fitting
 
 
@@ -488,6 +865,30 @@ def scripted(scores, **params):
 
 
 PEAK_AT_THREE = [0.1, 0.2, 0.9, *[0.5] * 12]
+
+
+@pytest.mark.parametrize(
+    ("scores", "seen"),
+    [
+        ([NAN] * 9, None),
+        ([NAN, NAN, NAN, NAN, NAN, 0.2, 0.3, 0.4, 0.5], None),
+        ([NAN, 0.9, NAN, 0.5, NAN, 0.5, 0.5, NAN, 0.5], 2),
+        ([0.1, NAN, 0.9, NAN, 0.5, NAN, NAN, 0.5, NAN], 3),
+    ],
+)
+def test_no_score_is_no_peak(scores, seen):
+    model = scripted(scores)
+    assert model.overfit_epoch_ == seen
+    reason = "max_iter" if seen is None else "overfitting"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UndefinedMetricWarning)
+        model = scripted(scores, stop_on_overfit=True)
+    assert (model.stop_reason_, model.overfit_epoch_) == (reason, seen)
+
+
+def test_stop_on_overfit_warns_where_no_score_is_a_number():
+    with pytest.warns(UndefinedMetricWarning, match="All 5 validation scores"):
+        scripted([NAN] * 5, stop_on_overfit=True)
 
 
 def test_over_fitting_is_seen_and_training_goes_on():
@@ -984,6 +1385,52 @@ BAD_LABELS = {
     "other names": (lambda X, y: {"X_val": X, "y_val": y.astype(str)}, "classes not"),
     "continuous": (lambda X, y: {"X_val": X, "y_val": y + 0.5}, "label type|classes"),
 }
+
+
+NAMED = {
+    "nan in X_val": "^X_val: .*NaN",
+    "inf in X_val": "^X_val: .*infinity",
+    "1-D X_val": "^X_val: .*2D",
+    "other columns": "^X_val: .*3 features",
+    "no rows": "^X_val: .*0 sample",
+    "other rows": "^X_val and y_val: .*inconsistent",
+    "nan in y_val": "^y_val: .*NaN",
+    "short weights": "^sample_weight_val: ",
+    "nan weights": "^sample_weight_val: .*NaN",
+    "zero weights": "^sample_weight_val: .*non-zero",
+    "negative weights": "`sample_weight_val`",
+    "more targets": "y_val",
+    "unknown class": "^y_val: .*classes not in",
+    "other names": "^y_val: .*classes not in",
+    "continuous": "y_val",
+}
+
+
+@pytest.mark.parametrize("case", NAMED)
+def test_errors_name_the_validation_data(case):
+    make, _ = {**BAD_ROWS, **BAD_LABELS}[case]
+    with pytest.raises(ValueError, match=re.compile(NAMED[case], re.DOTALL)):
+        fit(MLPClassifier(**SMALL), *iris(), **make(*iris()))
+
+
+@pytest.mark.parametrize(
+    ("model", "target", "given", "match"),
+    [
+        (MLPRegressor(), "two outputs", {"y_val": [[0, np.inf]] * 3}, "^y_val: "),
+        (MLPRegressor("poisson"), "positive", {"y_val": [1, -2, 0]}, "^y_val: .*valid"),
+        (MLPClassifier(), "binary", {"y_val": ["no", "yes", "so"]}, "^y_val: "),
+        (MLPClassifier(), "labels", {"y_val": ["a", "b", "c"]}, "y_val"),
+        (MLPRegressor(), "positive", {"X_val": [["a"] * 4] * 3}, "^X_val: "),
+        (MLPRegressor(), "positive", {"X_val": np.ones((3, 4, 1))}, "^X_val: "),
+        (MLPRegressor(), "positive", {"X_val": [1j] * 3}, "^X_val: "),
+    ],
+    ids=str,
+)
+def test_errors_name_the_validation_data_of_every_kind(model, target, given, match):
+    X, y = iris()[0], Y_OF[target](*iris())
+    given = {"X_val": X[:3], "y_val": y[:3], **given}
+    with pytest.raises((TypeError, ValueError), match=re.compile(match, re.DOTALL)):
+        fit(clone(model).set_params(**SMALL), X, y, **given)
 
 
 def assert_refused(model, match, X, y, **keywords):

@@ -14,7 +14,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, is_regressor
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import Tags, check_random_state, column_or_1d
+from sklearn.utils import (
+    Tags,
+    check_consistent_length,
+    check_random_state,
+    column_or_1d,
+)
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fastmlp.estimators._callbacks import CallbackSupportMixin, fit_task
@@ -30,6 +35,7 @@ from fastmlp.estimators._validation import (
     checked_sample_weight,
     is_valid_matrix,
     is_valid_target,
+    naming,
 )
 from fastmlp.full_batch import FullBatchRun, fit_full_batch
 from fastmlp.network import Network
@@ -153,15 +159,31 @@ class BaseMLP(
             return None
         if X_val is None or y_val is None:
             raise ValueError("X_val and y_val must be given together")
-        X, y = self._checked_data(X_val, y_val, reset=False)
+        with naming(lambda: self._name_of_fault(X_val, y_val)):
+            X, y = self._checked_data(X_val, y_val, reset=False)
         if y.shape[1:] != data.y.shape[1:]:
             raise ValueError(
                 f"y_val must have as many columns as y: their shapes are {y.shape} "
                 f"and {data.y.shape}"
             )
-        self._check_validation_targets(y)
-        weights = checked_sample_weight(sample_weight_val, X, "sample_weight_val")
-        return Data(X, y, self._encode(y, X.dtype), weights)
+        with naming("y_val"):
+            self._check_validation_targets(y)
+            Y = self._encode(y, X.dtype)
+        with naming("sample_weight_val"):
+            weights = checked_sample_weight(sample_weight_val, X, "sample_weight_val")
+        return Data(X, y, Y, weights)
+
+    def _name_of_fault(self, X_val: Any, y_val: Any) -> str:
+        """Which of the two it is that could not be validated."""
+        try:
+            validate_data(self, X_val, reset=False, **self._input_settings())
+        except (TypeError, ValueError):
+            return "X_val"
+        try:
+            check_consistent_length(X_val, y_val)
+        except (TypeError, ValueError):
+            return "X_val and y_val"
+        return "y_val"
 
     def _checked_data(self, X: Any, y: Any, reset: bool) -> tuple[Any, np.ndarray]:
         """X and y as scikit-learn's validation leaves them; one column of y as 1-D."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
+from inspect import signature
 from typing import Any, ClassVar
 
 import numpy as np
@@ -383,10 +385,50 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             return None
         return np.where(data.Y[:, 0] == 1, "True", "False")
 
-    def _validation_score(
-        self, outputs: np.ndarray, Y: np.ndarray, sample_weight: np.ndarray | None
-    ) -> float:
-        return accuracy(outputs, Y, sample_weight, self._labels.exclusive)
+    def _missing_classes(self, Y: np.ndarray) -> np.ndarray:
+        """Classes that no row has; labels in which all rows agree."""
+        if not self._labels.exclusive:
+            return np.flatnonzero((Y[0] == Y).all(axis=0))
+        if Y.shape[1] > 1:
+            return np.flatnonzero(~Y.any(axis=0))
+        return np.setdiff1d(np.arange(len(self.classes_)), Y)
+
+    def _describe_missing(self, Y: np.ndarray) -> str:
+        missing = self.classes_[self._missing_classes(Y)].tolist()
+        names = ", ".join(repr(name) for name in missing)
+        if not missing:
+            return ""
+        if self._labels.exclusive:
+            return f"none of these rows is of class {names}"
+        return f"all of these rows agree in label {names}"
+
+    def _hold_out_every_class(
+        self, Y: np.ndarray, rows: np.ndarray, others: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        # One row more of each class that is missing, where training keeps another.
+        for index in self._missing_classes(Y[others]):
+            has_class = Y[:, 0] == index if Y.shape[1] == 1 else Y[:, index] == 1
+            candidates = np.flatnonzero(has_class[rows] != has_class[others[0]])
+            if len(candidates) > 1:
+                others = np.append(others, rows[candidates[0]])
+                rows = np.delete(rows, candidates[0])
+        return rows, others
+
+    def _tell_classes(self, scorer: Any) -> Any:
+        """Metrics that read a column a class are given the classes as their labels."""
+        metric = getattr(scorer, "_score_func", None)
+        if metric is None or not self._labels.exclusive:
+            return scorer
+        reads_labels = getattr(scorer, "_response_method", "predict") == "predict"
+        if reads_labels or "labels" not in signature(metric).parameters:
+            return scorer
+        told = copy.copy(scorer)
+        told._kwargs = {"labels": self.classes_, **told._kwargs}
+        return told
+
+    def _own_score(self, data: Data) -> Callable[[np.ndarray], float]:
+        exclusive = self._labels.exclusive
+        return lambda outputs: accuracy(outputs, data.Y, data.sample_weight, exclusive)
 
     def _training_weight(self, data: Data) -> np.ndarray | None:
         if self.class_weight is None:

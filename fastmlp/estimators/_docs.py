@@ -101,6 +101,8 @@ param_tol : float, default=None
 scoring : str or callable, default=None
     What early stopping judges by: the name of a scikit-learn scorer, or
     scorer(estimator, X, y), with sample_weight if it has that parameter. None: {score}.
+    NaN is never an improvement. Where the scorer cannot judge the held-out rows since
+    a class is missing there, one row more of that class is held out.
 stop_on_overfit : bool, default=False
     Whether training ends when over-fitting is seen: the training loss still falls,
     but the validation score has not risen for n_iter_no_change epochs.
@@ -138,7 +140,8 @@ best_loss_ : float or None
 validation_scores_ : list of float or None
     Score of the validation rows after each epoch; None without such rows.
 best_validation_score_ : float or None
-    The highest of them.
+    The highest of them, NaN left out; NaN if all are. Early stopping then keeps the
+    parameters of the last epoch, with a warning.
 validation_loss_curve_ : list of float or None
     Their mean loss after each epoch, without penalty.
 overfit_epoch_ : int or None
@@ -172,8 +175,9 @@ y : array-like of shape {shape}
 sample_weight : array-like of shape (n_samples,), default=None
     Non-negative weights of the rows.
 X_val, y_val : array-like, default=None
-    Rows to validate by, in the form of X and y. Their scores and losses are recorded,
-    over-fitting is looked for, and early stopping judges by them in place of rows of X.
+    Rows to validate by, two at least, in the form of X and y. Their scores and losses
+    are recorded, over-fitting is looked for, and early stopping judges by them in place
+    of rows of X; it then needs different targets, unless there is a scoring.
 sample_weight_val : array-like, default=None
     Their weights.
 """

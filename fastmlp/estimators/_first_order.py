@@ -10,7 +10,7 @@ from inspect import signature
 from typing import Any
 
 import numpy as np
-from sklearn.exceptions import ConvergenceWarning
+from sklearn.exceptions import ConvergenceWarning, UndefinedMetricWarning
 from sklearn.metrics import check_scoring
 from sklearn.model_selection import train_test_split
 
@@ -25,7 +25,14 @@ from fastmlp.optimizers import Optimizer
 from fastmlp.schedules import Schedule, make_schedule
 from fastmlp.stopping import Overfitting, Plateau
 from fastmlp.threads import PRODUCTS_OF_A_STEP, count_crew, gather_crew
-from fastmlp.training import Loop, Run, Trainer, Validation, fit_first_order
+from fastmlp.training import (
+    Loop,
+    Run,
+    Trainer,
+    Validation,
+    fit_first_order,
+    restore_best,
+)
 
 
 class FirstOrderFit(Parameters):
@@ -39,10 +46,8 @@ class FirstOrderFit(Parameters):
     overfit_epoch_: int | None
 
     @abstractmethod
-    def _validation_score(
-        self, outputs: np.ndarray, Y: np.ndarray, sample_weight: np.ndarray | None
-    ) -> float:
-        """Score by which early stopping judges."""
+    def _own_score(self, data: Data) -> Callable[[np.ndarray], float]:
+        """Score of the outputs for these rows, by which early stopping judges."""
 
     @abstractmethod
     def _stratify_by(self, data: Data) -> np.ndarray | None:
@@ -51,6 +56,20 @@ class FirstOrderFit(Parameters):
     @abstractmethod
     def _training_weight(self, data: Data) -> np.ndarray | None:
         """What each row counts for in the objective."""
+
+    def _describe_missing(self, Y: np.ndarray) -> str:
+        """Which classes these rows tell nothing about; empty if there are none."""
+        return ""
+
+    def _hold_out_every_class(
+        self, Y: np.ndarray, rows: np.ndarray, others: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Rows to train on and to validate by, with every class among the latter."""
+        return rows, others
+
+    def _tell_classes(self, scorer: Any) -> Any:
+        """The scorer, told of all classes if it needs to know them."""
+        return scorer
 
     @abstractmethod
     def _publish(self, model: Model) -> None:
@@ -64,11 +83,13 @@ class FirstOrderFit(Parameters):
         held_out: Data | None,
         incremental: bool,
     ) -> Run:
+        given = held_out is not None
         rows, held_out = self._split(model, data, held_out)
         if self.stop_on_overfit and held_out is None and not incremental:
             raise ValueError("stop_on_overfit needs X_val, or early_stopping=True")
         if held_out is not None:
-            loop.validation = self._make_validation(model.network, held_out)
+            self._check_held_out(data, held_out, given)
+            loop.validation = self._make_validation(model.network, held_out, given)
             loop.overfitting = Overfitting(self.tol, self.n_iter_no_change)
         model.optimizer = self._optimizer_to_go_on_with(model)
         batch_size = self._batch_rows(len(rows))
@@ -89,6 +110,7 @@ class FirstOrderFit(Parameters):
         if run.stop_reason == "diverged":
             model.optimizer = self._new_optimizer(model)
         self._warn(run.stop_reason, incremental)
+        self._warn_of_scores(run)
         return run
 
     def _make_loop(self, model: Model, max_iter: int, incremental: bool) -> Loop:
@@ -121,8 +143,7 @@ class FirstOrderFit(Parameters):
             now.network = model.network.copy()
             now.optimizer = model.optimizer and model.optimizer.copy()
             now.random_state = copy_stream(model.random_state)
-            if run.best is not None:
-                now.network.params[:], now.network.stats[:] = run.best
+            restore_best(now.network, loop, run)
             now.take_in(loop, run)
             now.order = copy.copy(now.order)
             twin = copy.copy(self)
@@ -228,36 +249,84 @@ class FirstOrderFit(Parameters):
                 "The validation set is too small. Increase 'validation_fraction' "
                 "or the size of your dataset."
             )
+        # The split stays scikit-learn's for every scorer that can judge it.
+        if self.scoring is not None and self._describe_missing(data.Y[others]):
+            judge = self._scorer(model.network, data.take(others))
+            if not self._try(judge)[0]:
+                rows, others = self._hold_out_every_class(data.Y, rows, others)
         return rows, data.take(others)
 
-    def _make_validation(self, network: Network, data: Data) -> Validation:
-        if data.sample_weight is not None and not data.sample_weight.any():
+    def _is_judged(self) -> bool:
+        """Whether validation scores decide when training ends."""
+        return self.early_stopping or self.stop_on_overfit
+
+    def _check_held_out(self, data: Data, held_out: Data, given: bool) -> None:
+        """Refuse rows by which no score can tell two models apart.
+
+        Rows of X, drawn as scikit-learn draws them, are only warned about.
+        """
+        weights = held_out.sample_weight
+        if weights is not None and not weights.any():
             raise ValueError(
                 "Sample weights of the validation rows must contain at least one "
                 "non-zero number."
             )
+        Y = held_out.Y if weights is None else held_out.Y[weights > 0]
+        if given and len(Y) < 2:
+            raise ValueError(
+                "The validation set is too small: X_val needs at least two rows of "
+                "non-zero weight."
+            )
+        by_own_score = self.scoring is None and self._is_judged()
+        if not by_own_score or not _are_alike(Y) or _are_alike(data.Y):
+            return
+        message = (
+            f"All rows of {'y_val' if given else 'y that were held out'} have the same "
+            "target: the score by which training is judged cannot tell good from bad "
+            "by them. Give X_val and y_val with different targets, or a scoring that "
+            "is meant for such rows."
+        )
+        if given:
+            raise ValueError(message)
+        warnings.warn(message, UndefinedMetricWarning, stacklevel=6)
+
+    def _make_validation(self, network: Network, data: Data, given: bool) -> Validation:
         rows = network.as_data(data.X, data.Y, data.sample_weight)
         if self.scoring is None:
-            score = self._own_score(data)
-        else:
-            score = self._scorer(network, data)
-        return Validation(network.evaluator(rows), score)
+            return Validation(network.evaluator(rows), self._own_score(data))
+        judge = self._scorer(network, data)
+        missing = self._describe_missing(data.Y)
+        if missing:
+            can_judge, error = self._try(judge)
+            if not can_judge:
+                raise ValueError(
+                    f"scoring={self.scoring!r} cannot judge "
+                    f"{'X_val and y_val' if given else 'the rows held out'}: "
+                    f"{missing}. Validate by rows with every class, or choose a scorer "
+                    "that does without."
+                ) from error
+        return Validation(network.evaluator(rows), lambda outputs: judge())
 
-    def _own_score(self, data: Data) -> Callable[[np.ndarray], float]:
-        return lambda outputs: self._validation_score(
-            outputs, data.Y, data.sample_weight
-        )
+    def _try(self, judge: Callable[[], float]) -> tuple[bool, ValueError | None]:
+        """Whether the untrained network gets a score that is fit for its purpose."""
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                score = judge()
+        except ValueError as error:
+            return False, error
+        return not (self._is_judged() and np.isnan(score)), None
 
-    def _scorer(self, network: Network, data: Data) -> Callable[[np.ndarray], float]:
-        scorer = check_scoring(self, scoring=self.scoring)
+    def _scorer(self, network: Network, data: Data) -> Callable[[], float]:
+        scorer = self._tell_classes(check_scoring(self, scoring=self.scoring))
         settings = {}
         if data.sample_weight is not None and _takes_weights(scorer):
             settings["sample_weight"] = data.sample_weight
 
-        def score(outputs: np.ndarray) -> float:
+        def judge() -> float:
             return float(scorer(self._as_fitted(network), data.X, data.y, **settings))
 
-        return score
+        return judge
 
     def _as_fitted(self, network: Network) -> FirstOrderFit:
         """An estimator like this one that has been fitted to that network."""
@@ -279,6 +348,18 @@ class FirstOrderFit(Parameters):
                 stacklevel=6,
             )
 
+    def _warn_of_scores(self, run: Run) -> None:
+        scores = run.history.get("validation_score", [])
+        if not scores or not self._is_judged() or run.stop_reason == "diverged":
+            return
+        if np.isnan(scores).all():
+            warnings.warn(
+                f"All {len(scores)} validation scores were NaN: no epoch could be "
+                "judged by them. Is scoring defined for the validation rows?",
+                UndefinedMetricWarning,
+                stacklevel=6,
+            )
+
     def _publish_first_order(self, model: Model, run: Run, goes_on: bool) -> None:
         self._publish(model)
         self.history_ = run.history
@@ -291,7 +372,9 @@ class FirstOrderFit(Parameters):
         validated = self.early_stopping or "validation_score" in run.history
         scores = self._extend("validation_scores_", "validation_score", goes_on)
         losses = self._extend("validation_loss_curve_", "validation_loss", goes_on)
-        best = model.best if self.early_stopping else max(scores, default=None)
+        best = model.best if self.early_stopping else -np.inf
+        if best == -np.inf:
+            best = max((s for s in scores if not np.isnan(s)), default=np.nan)
         self.validation_scores_ = scores if validated else None
         self.validation_loss_curve_ = losses if validated else None
         self.best_validation_score_ = best if validated else None
@@ -300,6 +383,11 @@ class FirstOrderFit(Parameters):
         """This fit's entries, behind those of the fits that it goes on from."""
         earlier = getattr(self, attribute, None) if goes_on else None
         return [*(earlier or []), *self.history_.get(column, [])]
+
+
+def _are_alike(Y: np.ndarray) -> bool:
+    """Whether all rows are the same."""
+    return bool((Y[0] == Y).all())
 
 
 def _takes_weights(scorer: Callable) -> bool:

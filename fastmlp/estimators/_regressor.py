@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from numbers import Real
 from typing import Any, ClassVar
@@ -9,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import RegressorMixin, _fit_context
-from sklearn.metrics import d2_pinball_score
+from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 
@@ -17,7 +18,8 @@ from fastmlp import _kernels
 from fastmlp.estimators._base import BaseMLP
 from fastmlp.estimators._docs import fill_docstring
 from fastmlp.estimators._model import Data
-from fastmlp.scores import r2
+from fastmlp.estimators._validation import checked_truth
+from fastmlp.scores import D2, r2
 
 
 class MLPRegressor(RegressorMixin, BaseMLP):
@@ -251,7 +253,13 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     def score(
         self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
     ) -> float:
-        """R² of the prediction, or the mean D² pinball score of several levels.
+        """Share of the loss that the prediction explains.
+
+        R² under 'squared_error' and 'poisson', as in scikit-learn. D² of what is
+        trained under the losses that scikit-learn does not have: 1 − loss/loss of the
+        best constant, the mean over outputs, or over several levels. That is
+        :func:`sklearn.metrics.d2_absolute_error_score`,
+        :func:`sklearn.metrics.d2_pinball_score` and their like for 'huber'.
 
         Parameters
         ----------
@@ -265,10 +273,28 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         Returns
         -------
         float
+            At most 1; NaN, with a warning, of a single row.
         """
-        if self._levels() is None:
+        if self.loss in ("squared_error", "poisson"):
             return super().score(X, y, sample_weight)
-        return self._score_levels(self.predict(X), np.asarray(y), sample_weight)
+        outputs = self.predict(X)
+        outputs = outputs.reshape(len(outputs), -1)
+        truth, weights = checked_truth(y, outputs, sample_weight)
+        self._check_validation_targets(truth)
+        Y = self._encode(truth, truth.dtype)
+        if Y.shape != outputs.shape:
+            raise ValueError(
+                f"y must have as many columns as the model has outputs, "
+                f"{outputs.shape[1]}, got {Y.shape[1]}"
+            )
+        if len(Y) < 2:
+            warnings.warn(
+                "D² is not well-defined with less than two samples.",
+                UndefinedMetricWarning,
+                stacklevel=2,
+            )
+            return float("nan")
+        return self._d2(Y, weights)(outputs)
 
     def _levels(self) -> list[float] | None:
         """The levels, where one target is predicted at several."""
@@ -281,16 +307,10 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             )
         return levels
 
-    def _score_levels(
-        self, outputs: np.ndarray, y: np.ndarray, sample_weight: ArrayLike | None
-    ) -> float:
-        scores = [
-            d2_pinball_score(y, column, sample_weight=sample_weight, alpha=level)
-            for column, level in zip(
-                outputs.reshape(len(y), -1).T, self._levels() or [], strict=True
-            )
-        ]
-        return float(np.mean(scores))
+    def _d2(self, Y: np.ndarray, sample_weight: np.ndarray | None) -> D2:
+        """D² of the trained loss, for encoded targets."""
+        number: Any = self.huber_delta if self.loss == "huber" else self.quantile
+        return D2(self.loss, number, Y, sample_weight)
 
     def _check_targets(self, y: np.ndarray, incremental: bool) -> None:
         self._check_validation_targets(y)
@@ -324,20 +344,20 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     def _stratify_by(self, data: Data) -> np.ndarray | None:
         return None
 
-    def _validation_score(
-        self, outputs: np.ndarray, Y: np.ndarray, sample_weight: np.ndarray | None
-    ) -> float:
-        if self._levels() is None:
-            return r2(outputs, Y, sample_weight)
-        if not np.isfinite(outputs).all():
-            return float("nan")
-        return self._score_levels(outputs, Y[:, 0], sample_weight)
+    def _own_score(self, data: Data) -> Callable[[np.ndarray], float]:
+        if self.loss == "squared_error":
+            return lambda outputs: r2(outputs, data.Y, data.sample_weight)
+        return self._d2(data.Y, data.sample_weight)
 
     def _training_weight(self, data: Data) -> np.ndarray | None:
         return data.sample_weight
 
 
-fill_docstring(MLPRegressor, score="R², or the D² pinball score")
+fill_docstring(
+    MLPRegressor,
+    score="R² under 'squared_error', D² of the other losses (1 − loss/loss of the "
+    "best constant)",
+)
 fill_docstring(
     MLPRegressor.fit,
     shape="(n_samples,) or (n_samples, n_outputs)",

@@ -1,4 +1,4 @@
-"""What scikit-learn's validation need not look at, and weights of rows.
+"""What scikit-learn's validation need not look at, weights of rows, names in errors.
 
 To validate plain arrays takes scikit-learn longer than the prediction of a row, and a
 third of what is around the engine in a short fit.
@@ -6,11 +6,13 @@ third of what is around the engine in a short fit.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
+from sklearn.utils import check_array, check_consistent_length
 from sklearn.utils.validation import _check_sample_weight
 
 
@@ -60,3 +62,39 @@ def checked_sample_weight(
     if not weights.any():
         raise ValueError("Sample weights must contain at least one non-zero number.")
     return weights
+
+
+def checked_truth(
+    y: ArrayLike, outputs: np.ndarray, sample_weight: ArrayLike | None
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Targets and weights to score these outputs by: float64, one target as 1-D.
+
+    Raises
+    ------
+    ValueError
+        If they are not numbers, a finite one for each row.
+    """
+    truth: np.ndarray
+    truth = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y")
+    check_consistent_length(outputs, truth, sample_weight)
+    if truth.ndim == 2 and truth.shape[1] == 1:
+        truth = truth[:, 0]
+    if sample_weight is None:
+        return truth, None
+    return truth, _check_sample_weight(sample_weight, truth, dtype=np.float64)
+
+
+@contextmanager
+def naming(name: str | Callable[[], str]) -> Iterator[None]:
+    """Have errors about an argument begin with its name, where they do not tell it.
+
+    A callable is asked for the name once there is an error.
+    """
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        name = name if isinstance(name, str) else name()
+        if name in str(error):
+            raise
+        kind = ValueError if isinstance(error, ValueError) else TypeError
+        raise kind(f"{name}: {error}") from error
