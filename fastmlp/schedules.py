@@ -11,18 +11,18 @@ from typing import Protocol, SupportsFloat
 class Schedule(Protocol):
     """What the training loop asks of a schedule.
 
-    Attributes
-    ----------
-    last_words : str
-        Said when a plateau ends training.
+    A schedule has no state of its own: what it goes by is handed to it, so that it goes
+    on in a later call, in a copy and after pickling where it stood.
     """
 
-    last_words: str
+    @property
+    def last_words(self) -> str:
+        """Said when a plateau ends training."""
 
     def before_epoch(
         self, epoch: int, learning_rate: float, n_samples_seen: int
     ) -> float:
-        """η of an epoch.
+        """η of an epoch, of which it is trained with :meth:`share`.
 
         Parameters
         ----------
@@ -31,8 +31,14 @@ class Schedule(Protocol):
         learning_rate : float
             η in force: that of the epoch before, or what a plateau made of it.
         n_samples_seen : int
-            Rows trained on until now.
+            Rows trained on until now, those of epochs with a share below 1 not counted.
         """
+
+    def share(self, epoch: int) -> float:
+        """Share of η that the epoch is trained with: below 1 in a warm-up."""
+
+    def is_over(self, epoch: int) -> bool:
+        """Whether that epoch is behind the last one that the schedule was made for."""
 
     def after_plateau(self, learning_rate: float) -> float | None:
         """η to go on with when training has stalled, or None to stop."""
@@ -43,6 +49,14 @@ class Schedule(Protocol):
 
 class _StopsAtPlateau:
     last_words = "Stopping."
+
+    def share(self, epoch: int) -> float:
+        """All of it."""
+        return 1.0
+
+    def is_over(self, epoch: int) -> bool:
+        """Never."""
+        return False
 
     def after_plateau(self, learning_rate: float) -> float | None:
         """Stop."""
@@ -220,6 +234,10 @@ class Cosine(_StopsAtPlateau):
         e = epoch % self.period if self.restarts else min(epoch, self.period - 1)
         return _anneal(self.initial, 0.0, e / self.period)
 
+    def is_over(self, epoch: int) -> bool:
+        """Once η has fallen, if it does not rise again."""
+        return not self.restarts and epoch >= self.period
+
 
 @dataclass(frozen=True)
 class OneCycle(_StopsAtPlateau):
@@ -256,18 +274,24 @@ class OneCycle(_StopsAtPlateau):
             return _anneal(start, self.initial, e / top)
         return _anneal(self.initial, start / 1e4, (e - top) / (end - top))
 
+    def is_over(self, epoch: int) -> bool:
+        """Once η has fallen."""
+        return epoch >= self.horizon
+
 
 def _anneal(start: float, end: float, progress: float) -> float:
     """From start to end along half a cosine; progress runs from 0 to 1."""
     return end + (start - end) * (1 + math.cos(math.pi * progress)) / 2
 
 
+@dataclass(frozen=True)
 class Warmup:
     """η rises linearly for some epochs, and then another schedule runs.
 
-    In epoch e of k, η is (e + 1)/(k + 1) of what the other schedule gives at its
-    epoch 0. That schedule counts its epochs, and the samples it has seen, from the
-    end of the rise. A plateau is its affair throughout.
+    Epoch e of k is trained with a share of (e + 1)/(k + 1) of what the other schedule
+    gives at its epoch 0. That schedule counts its epochs, and the samples it has seen,
+    from the end of the rise, and knows of no shares: a plateau is its affair
+    throughout.
 
     Parameters
     ----------
@@ -282,28 +306,29 @@ class Warmup:
     2017, arXiv:1706.02677, section 2.2.
     """
 
-    def __init__(self, schedule: Schedule, epochs: int) -> None:
-        self.schedule = schedule
-        self.epochs = epochs
-        self.last_words = schedule.last_words
-        self._n_samples_at_start = 0
-        self._n_samples_of_rise = 0
+    schedule: Schedule
+    epochs: int
+
+    @property
+    def last_words(self) -> str:
+        """What the other schedule says."""
+        return self.schedule.last_words
 
     def before_epoch(
         self, epoch: int, learning_rate: float, n_samples_seen: int
     ) -> float:
-        """A share of the other schedule's η, all of it after the rise."""
-        if epoch == 0:
-            self._n_samples_at_start = n_samples_seen
-        if epoch <= self.epochs:
-            self._n_samples_of_rise = n_samples_seen - self._n_samples_at_start
-        shared_before = self._share(epoch - 1) if epoch > 0 else 1.0
-        rate = self.schedule.before_epoch(
-            max(0, epoch - self.epochs),
-            learning_rate / shared_before,
-            n_samples_seen - self._n_samples_of_rise,
+        """The other schedule's η."""
+        return self.schedule.before_epoch(
+            max(0, epoch - self.epochs), learning_rate, n_samples_seen
         )
-        return rate * self._share(epoch)
+
+    def share(self, epoch: int) -> float:
+        """Rises by the same at each epoch, to 1."""
+        return min(1.0, (epoch + 1) / (self.epochs + 1))
+
+    def is_over(self, epoch: int) -> bool:
+        """Once the other schedule is."""
+        return self.schedule.is_over(max(0, epoch - self.epochs))
 
     def after_plateau(self, learning_rate: float) -> float | None:
         """What the other schedule says."""
@@ -312,9 +337,6 @@ class Warmup:
     def after_fit(self, learning_rate: float, n_samples_seen: int) -> float:
         """What the other schedule says."""
         return self.schedule.after_fit(learning_rate, n_samples_seen)
-
-    def _share(self, epoch: int) -> float:
-        return min(1.0, (epoch + 1) / (self.epochs + 1))
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -81,6 +82,30 @@ class Overfitting:
 def asks_to_stop(answer: object) -> bool:
     """Whether a callback has returned True, Python's or NumPy's, and nothing else."""
     return isinstance(answer, bool | np.bool_) and bool(answer)
+
+
+def epoch_of_divergence(losses: Sequence[float], first: float) -> int | None:
+    """Epoch, counted from 1, in which training went astray, or None if it did not.
+
+    That is where the loss became infinite or NaN and ended so; else, if the loss was
+    never as large as at the end, where it became ten times the first.
+
+    Parameters
+    ----------
+    losses : sequence of float
+        Training loss of each epoch.
+    first : float
+        Loss at the beginning.
+    """
+    values = np.asarray(losses, dtype=float)
+    if not len(values):
+        return None
+    if np.isfinite(values[-1]):
+        limit = 10 * first if values[-1] == np.nanmax(values) else math.inf
+        astray = values > limit
+    else:
+        astray = ~np.isfinite(values)
+    return int(np.argmax(astray)) + 1 if astray.any() else None
 
 
 def raise_if_diverged(numbers: np.ndarray) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -254,9 +255,13 @@ class Loop:
         Training ends when no parameter has moved by as much over an epoch.
     n_samples_seen, n_epochs_seen : int, default=0
         Rows trained on by earlier calls, and epochs of the schedule that are over.
+    n_samples_scheduled : int, default=0
+        Rows that the schedule counts: those of a warm-up it does not.
     callbacks : sequence of callable, default=()
         Each is called as ``f(epoch, logs)`` after an epoch, counted from 0; True ends
         training.
+    before_training : callable, default=None
+        Called once with the run, before its first epoch.
     before_epoch : callable, default=None
         Called at the beginning of each epoch.
     after_epoch : callable, default=None
@@ -277,7 +282,9 @@ class Loop:
     param_tol: float | None = None
     n_samples_seen: int = 0
     n_epochs_seen: int = 0
+    n_samples_scheduled: int = 0
     callbacks: Sequence[Callable[[int, dict[str, float]], object]] = ()
+    before_training: Callable[[Run], None] | None = None
     before_epoch: Callable[[], None] | None = None
     after_epoch: Callable[[Run], bool] | None = None
     report: Callable[[str], None] | None = None
@@ -311,6 +318,8 @@ def fit_first_order(trainer: Trainer, loop: Loop, rows: np.ndarray) -> Run:
     network, run.order = trainer.network, rows
     if loop.early_stopping:
         run.best = network.params.copy(), network.stats.copy()
+    if loop.before_training is not None:
+        loop.before_training(run)
     try:
         _run_epochs(trainer, loop, rows, run)
     except KeyboardInterrupt:
@@ -343,7 +352,7 @@ def _run_epochs(trainer: Trainer, loop: Loop, rows: np.ndarray, run: Run) -> Non
         if loop.before_epoch is not None:
             loop.before_epoch()
         optimizer.learning_rate = loop.schedule.before_epoch(
-            loop.n_epochs_seen, optimizer.learning_rate, loop.n_samples_seen
+            loop.n_epochs_seen, optimizer.learning_rate, loop.n_samples_scheduled
         )
         before = None if loop.param_tol is None else params.copy()
         if loop.shuffle:
@@ -353,7 +362,7 @@ def _run_epochs(trainer: Trainer, loop: Loop, rows: np.ndarray, run: Run) -> Non
         asked = [asks_to_stop(f(epoch, dict(logs))) for f in loop.callbacks]
         reason = _judge(trainer, loop, run, logs, before)
         optimizer.learning_rate = loop.schedule.after_fit(
-            optimizer.learning_rate, loop.n_samples_seen
+            optimizer.learning_rate, loop.n_samples_scheduled
         )
         if loop.after_epoch is not None:
             asked.append(loop.after_epoch(run))
@@ -367,13 +376,16 @@ def _run_epoch(
 ) -> dict[str, float]:
     """One epoch's figures."""
     started = time.perf_counter()
-    loss = trainer.run_epoch(rows)
+    share = loop.schedule.share(loop.n_epochs_seen)
+    with _part_of_the_rate(trainer.optimizer, share) as learning_rate:
+        loss = trainer.run_epoch(rows)
     loop.n_samples_seen += len(rows)
+    loop.n_samples_scheduled += len(rows) if share == 1 else 0
     loop.n_epochs_seen += 1
     _say(loop, f"Iteration {epoch + 1}, loss = {loss:.8f}")
     logs = {
         "loss": loss,
-        "learning_rate": trainer.optimizer.learning_rate,
+        "learning_rate": learning_rate,
         "gradient_norm": trainer.gradient_norm,
     }
     if loop.validation is not None:
@@ -381,6 +393,17 @@ def _run_epoch(
         _say(loop, f"Validation score: {logs['validation_score']:f}")
     logs["seconds"] = time.perf_counter() - started
     return logs
+
+
+@contextmanager
+def _part_of_the_rate(optimizer: Optimizer, share: float) -> Iterator[float]:
+    """A share of η, and then, even after Ctrl-C, η: what the schedule goes on from."""
+    whole = optimizer.learning_rate
+    optimizer.learning_rate = whole * share
+    try:
+        yield whole * share
+    finally:
+        optimizer.learning_rate = whole
 
 
 def reshuffle(rows: np.ndarray, random_state: np.random.RandomState) -> None:

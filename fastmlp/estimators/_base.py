@@ -22,14 +22,15 @@ from sklearn.utils import (
 )
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from fastmlp.estimators._callbacks import CallbackSupportMixin, fit_task
+from fastmlp.estimators._callbacks import Callbacks, CallbackSupportMixin, fit_task
 from fastmlp.estimators._compat import ScikitLearnPrivates
-from fastmlp.estimators._first_order import FirstOrderFit
+from fastmlp.estimators._first_order import AGAINST_DIVERGENCE, FirstOrderFit
 from fastmlp.estimators._model import Data, Model
 from fastmlp.estimators._parameters import (
     FIRST_ORDER_SOLVERS,
     FULL_BATCH_SOLVERS,
 )
+from fastmlp.estimators._pickling import mark_refused, unmark
 from fastmlp.estimators._stream import copy_stream
 from fastmlp.estimators._validation import (
     checked_sample_weight,
@@ -37,9 +38,10 @@ from fastmlp.estimators._validation import (
     is_valid_target,
     naming,
 )
-from fastmlp.full_batch import FullBatchRun, fit_full_batch
+from fastmlp.full_batch import COLUMNS, FullBatchRun, fit_full_batch
 from fastmlp.network import Network
 from fastmlp.settings import check_dtype
+from fastmlp.stopping import epoch_of_divergence
 
 FIRST_ORDER_ATTRIBUTES = (
     "loss_curve_",
@@ -49,6 +51,10 @@ FIRST_ORDER_ATTRIBUTES = (
     "validation_loss_curve_",
     "overfit_epoch_",
 )
+
+
+# What scikit-learn's callbacks have an estimator hold while it is fitted.
+DURING_A_FIT = ("_callback_fit_ctx", "_parent_callback_ctx")
 
 
 class BaseMLP(
@@ -88,6 +94,7 @@ class BaseMLP(
         validation: tuple[Any, Any, Any] = (None, None, None),
     ) -> None:
         hidden = self._hidden_layer_sizes()
+        callbacks = Callbacks(self.callbacks)
         goes_on = hasattr(self, "coefs_") and (self.warm_start or incremental)
         with self._unchanged_on_failure():
             data = self._validate_input(X, y, sample_weight, incremental, goes_on)
@@ -101,16 +108,19 @@ class BaseMLP(
             data, held_out = data.astype(dtype), held_out and held_out.astype(dtype)
             if self.solver in FULL_BATCH_SOLVERS:
                 with fit_task(self, X, y, sample_weight, 0):
-                    full_batch_run = self._run_full_batch(model, data, held_out)
+                    full_batch_run = self._run_full_batch(
+                        model, data, held_out, callbacks
+                    )
                     self._publish_full_batch(model, full_batch_run)
+                callbacks.end(lambda: self._view(self.__dict__))
                 return
             n_epochs = 1 if incremental else self.max_iter
             with fit_task(self, X, y, sample_weight, n_epochs) as epochs:
-                loop = self._make_loop(model, n_epochs, incremental)
-                if epochs is not None:
-                    self._tell(epochs, model, loop, goes_on)
+                loop = self._make_loop(model, n_epochs, incremental, callbacks)
+                self._tell(callbacks, epochs, model, loop, goes_on)
                 run = self._run_first_order(model, loop, data, held_out, incremental)
                 self._publish_first_order(model, run, goes_on)
+            callbacks.end(lambda: self._view(self.__dict__))
 
     @contextmanager
     def _unchanged_on_failure(self) -> Iterator[None]:
@@ -241,7 +251,8 @@ class BaseMLP(
             random_state = check_random_state(self.random_state)
             earlier = getattr(self, "_model", None)
             model = copy.copy(earlier) if earlier else Model(network, random_state)
-            model.random_state, model.order = random_state, None
+            model.random_state = random_state
+            model.order = None if model.order is None else np.sort(model.order)
         model.network = network.copy(**self._network_settings())
         before, now = network.kind, (layer_sizes, *model.network.kind[1:])
         if before != now:
@@ -275,7 +286,7 @@ class BaseMLP(
     # -- full-batch solvers
 
     def _run_full_batch(
-        self, model: Model, data: Data, held_out: Data | None
+        self, model: Model, data: Data, held_out: Data | None, callbacks: Callbacks
     ) -> FullBatchRun:
         network = model.network
         if network.batch_norm or any(network.dropout):
@@ -288,6 +299,25 @@ class BaseMLP(
                 f"solver={self.solver!r} has no epochs to validate after; choose one "
                 f"of {', '.join(FIRST_ORDER_SOLVERS)} to fit with X_val"
             )
+        history: dict[str, list[float]] = {name: [] for name in COLUMNS[self.solver]}
+
+        def view() -> Any:
+            losses = history["loss"]
+            loss = losses[-1] if losses else float("nan")
+            columns = {name: list(column) for name, column in history.items()}
+            run = FullBatchRun(columns, loss, len(losses), "max_iter", "")
+            now = copy.copy(model)
+            now.network = network.copy()
+            twin = self._view(self.__dict__)
+            twin._publish_full_batch(now, run)
+            return twin
+
+        def end_iteration(iteration: int, logs: dict[str, float]) -> bool:
+            for name, value in logs.items():
+                history[name].append(value)
+            return callbacks.end_epoch(view, iteration, logs)
+
+        callbacks.begin(view)
         run = fit_full_batch(
             network,
             data.X,
@@ -300,11 +330,22 @@ class BaseMLP(
             learning_rate=self.learning_rate_init,
             # Threads sleep from one evaluation to the next.
             n_threads=self._count_threads(network, len(data.Y), 1),
-            callbacks=self._callbacks(),
+            callbacks=[*callbacks.functions, end_iteration],
             report=print if self.verbose else None,
         )
+        losses = run.history["loss"]
         if run.stop_reason == "interrupted":
             warnings.warn("Training interrupted by user.", stacklevel=5)
+        elif (
+            epoch := epoch_of_divergence(losses, losses[0] if losses else 0)
+        ) is not None:
+            warnings.warn(
+                f"Training diverged: J went from {losses[0]:.3g} to "
+                f"{losses[epoch - 1]:.3g} in iteration {epoch}. The parameters of the "
+                f"last iteration are kept. {AGAINST_DIVERGENCE}",
+                ConvergenceWarning,
+                stacklevel=5,
+            )
         elif run.stop_reason in ("max_iter", "no_progress"):
             warnings.warn(
                 f"{self.solver} failed to converge after {run.n_iter} iteration(s): "
@@ -333,6 +374,13 @@ class BaseMLP(
         self.n_outputs_ = network.layer_sizes[-1]
         self.out_activation_ = network.output_activation
         self.t_ = model.n_samples_seen
+
+    def _view(self, attributes: dict[str, Any]) -> Any:
+        """An estimator of this class with those attributes, apart from a fit's own."""
+        twin = object.__new__(type(self))
+        kept = (item for item in attributes.items() if item[0] not in DURING_A_FIT)
+        twin.__dict__.update(kept)
+        return twin
 
     # -- use
 
@@ -394,9 +442,11 @@ class BaseMLP(
         state = dict(super().__getstate__())
         if "_model" in state and self._current_network() is state["_model"].network:
             del state["coefs_"], state["intercepts_"]
+        mark_refused(state)
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
+        unmark(state)
         super().__setstate__(state)
         if "_model" in state and "coefs_" not in state:
             self.coefs_ = list(self._model.network.weights)

@@ -1,10 +1,12 @@
-"""scikit-learn's callbacks, for versions that have them (1.9), if the user set any."""
+"""The user's callbacks, and scikit-learn's, for versions that have them (1.9)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
+
+from fastmlp.stopping import asks_to_stop
 
 try:
     from sklearn.callback import CallbackSupportMixin, with_callbacks
@@ -39,6 +41,81 @@ class Epochs:
         """After it; True if a callback asks to stop."""
         end = self._task.call_on_fit_task_end
         return end(**self._facts, reconstruction_attributes=snapshot)
+
+
+class Callbacks:
+    """What the parameter ``callbacks`` holds: functions, and objects with hooks.
+
+    Parameters
+    ----------
+    callbacks : sequence of object, default=None
+        Callables f(epoch, logs), and objects with any of ``on_fit_begin(estimator)``,
+        ``on_epoch_end(estimator, epoch, logs)`` and ``on_fit_end(estimator)``. One that
+        has a hook is not called.
+
+    Attributes
+    ----------
+    functions : list of callable
+        The former.
+
+    Raises
+    ------
+    TypeError
+        If one is neither.
+    """
+
+    HOOKS = ("on_fit_begin", "on_epoch_end", "on_fit_end")
+
+    def __init__(self, callbacks: Sequence[Any] | None) -> None:
+        self.functions: list[Callable[[int, dict[str, float]], object]] = []
+        self._objects: list[Any] = []
+        for callback in callbacks or ():
+            if any(callable(getattr(callback, hook, None)) for hook in self.HOOKS):
+                if isinstance(callback, type):
+                    raise TypeError(
+                        f"callbacks must hold an instance of {callback!r}, not the "
+                        "class itself"
+                    )
+                self._objects.append(callback)
+            elif callable(callback):
+                self.functions.append(callback)
+            else:
+                raise TypeError(
+                    "callbacks must be callable as f(epoch, logs), or have a method "
+                    f"{', '.join(self.HOOKS[:-1])} or {self.HOOKS[-1]}, got "
+                    f"{callback!r}"
+                )
+
+    def begin(self, view: Callable[[], Any]) -> None:
+        """A fit begins; the view is an estimator, made if somebody is to see it."""
+        self._tell("on_fit_begin", view)
+
+    def end_epoch(
+        self, view: Callable[[], Any], epoch: int, logs: dict[str, float]
+    ) -> bool:
+        """An epoch has ended; True if one of the objects asks to stop."""
+        answers = self._tell("on_epoch_end", view, epoch, logs)
+        return any(asks_to_stop(answer) for answer in answers)
+
+    def end(self, view: Callable[[], Any]) -> None:
+        """A fit has ended."""
+        self._tell("on_fit_end", view)
+
+    def _tell(
+        self,
+        hook: str,
+        view: Callable[[], Any],
+        epoch: int | None = None,
+        logs: dict[str, float] | None = None,
+    ) -> list[object]:
+        hooks = [getattr(callback, hook, None) for callback in self._objects]
+        told = [function for function in hooks if callable(function)]
+        if not told:
+            return []
+        estimator = view()
+        if logs is None:
+            return [function(estimator) for function in told]
+        return [function(estimator, epoch, dict(logs)) for function in told]
 
 
 @contextmanager

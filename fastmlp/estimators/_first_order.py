@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import copy
+import math
 import warnings
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import replace
 from inspect import signature
 from typing import Any
 
@@ -15,7 +17,7 @@ from sklearn.metrics import check_scoring
 from sklearn.model_selection import train_test_split
 
 from fastmlp import _kernels
-from fastmlp.estimators._callbacks import Epochs
+from fastmlp.estimators._callbacks import Callbacks, Epochs
 from fastmlp.estimators._model import Data, Model
 from fastmlp.estimators._parameters import Parameters
 from fastmlp.estimators._stream import copy_stream
@@ -23,7 +25,7 @@ from fastmlp.inputs import as_inputs
 from fastmlp.network import Network
 from fastmlp.optimizers import Optimizer
 from fastmlp.schedules import Schedule, make_schedule
-from fastmlp.stopping import Overfitting, Plateau
+from fastmlp.stopping import Overfitting, Plateau, epoch_of_divergence
 from fastmlp.threads import PRODUCTS_OF_A_STEP, count_crew, gather_crew
 from fastmlp.training import (
     Loop,
@@ -32,6 +34,11 @@ from fastmlp.training import (
     Validation,
     fit_first_order,
     restore_best,
+)
+
+AGAINST_DIVERGENCE = (
+    "Try a smaller learning_rate_init, a grad_clip_norm of 1, or scaled data: "
+    "StandardScaler for X, TransformedTargetRegressor for a regressor's y."
 )
 
 
@@ -75,6 +82,10 @@ class FirstOrderFit(Parameters):
     def _publish(self, model: Model) -> None:
         """Set the attributes that every fit has."""
 
+    @abstractmethod
+    def _view(self, attributes: dict[str, Any]) -> Any:
+        """An estimator of this class with those attributes."""
+
     def _run_first_order(
         self,
         model: Model,
@@ -84,14 +95,18 @@ class FirstOrderFit(Parameters):
         incremental: bool,
     ) -> Run:
         given = held_out is not None
+        is_other = model.follow(self._schedule_name(), anew=not incremental)
+        loop.n_epochs_seen = model.n_epochs_seen
         rows, held_out = self._split(model, data, held_out)
+        model.judge_by(self._what_is_judged_by(model, rows, held_out))
+        loop.plateau.best, loop.plateau.count = model.best, model.n_stalled
         if self.stop_on_overfit and held_out is None and not incremental:
             raise ValueError("stop_on_overfit needs X_val, or early_stopping=True")
         if held_out is not None:
             self._check_held_out(data, held_out, given)
             loop.validation = self._make_validation(model.network, held_out, given)
             loop.overfitting = Overfitting(self.tol, self.n_iter_no_change)
-        model.optimizer = self._optimizer_to_go_on_with(model)
+        model.optimizer = self._optimizer_to_go_on_with(model, is_other)
         batch_size = self._batch_rows(len(rows))
         n_steps = loop.max_iter * -(-len(rows) // batch_size)
         n_threads = self._count_threads(model.network, batch_size, n_steps)
@@ -109,19 +124,18 @@ class FirstOrderFit(Parameters):
         model.take_in(loop, run)
         if run.stop_reason == "diverged":
             model.optimizer = self._new_optimizer(model)
-        self._warn(run.stop_reason, incremental)
+        self._warn(run, incremental)
         self._warn_of_scores(run)
         return run
 
-    def _make_loop(self, model: Model, max_iter: int, incremental: bool) -> Loop:
+    def _make_loop(
+        self, model: Model, max_iter: int, incremental: bool, callbacks: Callbacks
+    ) -> Loop:
         if incremental and self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
-        model.judge_by(score=self.early_stopping)
         return Loop(
             schedule=self._make_schedule(),
-            plateau=Plateau(
-                self.tol, self.n_iter_no_change, model.best, model.n_stalled
-            ),
+            plateau=Plateau(self.tol, self.n_iter_no_change),
             random_state=model.random_state,
             max_iter=max_iter,
             shuffle=self.shuffle,
@@ -129,30 +143,67 @@ class FirstOrderFit(Parameters):
             stop_on_overfit=self.stop_on_overfit,
             param_tol=self.param_tol,
             n_samples_seen=model.n_samples_seen,
-            n_epochs_seen=model.n_epochs_seen if incremental else 0,
-            callbacks=self._callbacks(),
+            n_samples_scheduled=model.n_samples_scheduled,
+            callbacks=callbacks.functions,
             report=print if self.verbose else None,
         )
 
-    def _tell(self, epochs: Epochs, model: Model, loop: Loop, goes_on: bool) -> None:
-        """Have scikit-learn's callbacks told of every epoch."""
+    def _tell(
+        self,
+        callbacks: Callbacks,
+        epochs: Epochs | None,
+        model: Model,
+        loop: Loop,
+        goes_on: bool,
+    ) -> None:
+        """Have the user's objects and scikit-learn's callbacks told of every epoch."""
 
-        def attributes(run: Run) -> dict[str, Any]:
-            """All attributes, as if training had ended with the last epoch."""
+        def snapshot(run: Run, ended: bool) -> Any:
+            """The last epoch's model, or what would be had training ended there."""
             now = copy.copy(model)
             now.network = model.network.copy()
+            if ended:
+                restore_best(now.network, loop, run)
             now.optimizer = model.optimizer and model.optimizer.copy()
             now.random_state = copy_stream(model.random_state)
-            restore_best(now.network, loop, run)
             now.take_in(loop, run)
             now.order = copy.copy(now.order)
-            twin = copy.copy(self)
-            twin._publish_first_order(now, run, goes_on)
-            twin.history_ = copy.deepcopy(run.history)
-            return twin.__dict__
+            history = {name: list(column) for name, column in run.history.items()}
+            twin = self._view(self.__dict__)
+            twin._publish_first_order(now, replace(run, history=history), goes_on)
+            return twin
 
-        loop.before_epoch = epochs.begin
-        loop.after_epoch = lambda run: epochs.end(lambda: attributes(run))
+        def end_epoch(run: Run) -> bool:
+            logs = {name: column[-1] for name, column in run.history.items()}
+            stops = callbacks.end_epoch(
+                lambda: snapshot(run, ended=False), run.n_epochs - 1, logs
+            )
+            if epochs is None:
+                return stops
+            return epochs.end(lambda: vars(snapshot(run, ended=True))) or stops
+
+        loop.before_training = lambda run: callbacks.begin(
+            lambda: snapshot(run, ended=False)
+        )
+        loop.before_epoch = None if epochs is None else epochs.begin
+        loop.after_epoch = end_epoch
+
+    def _schedule_name(self) -> str:
+        """Functions have none: one goes on with the epochs of another."""
+        return self.learning_rate if isinstance(self.learning_rate, str) else "callable"
+
+    def _what_is_judged_by(
+        self, model: Model, rows: np.ndarray, held_out: Data | None
+    ) -> tuple:
+        """Names what the best value is of: values of the same can be compared."""
+        if not self.early_stopping or held_out is None:
+            return ("loss",)
+        scoring = self.scoring
+        if scoring is not None and not isinstance(scoring, str):
+            scoring = "callable"
+        if model.held_out is None:
+            return "X_val", scoring, len(held_out.Y)
+        return "held_out", scoring, len(rows), len(held_out.Y)
 
     def _make_schedule(self) -> Schedule:
         return make_schedule(
@@ -166,13 +217,13 @@ class FirstOrderFit(Parameters):
             max_iter=self.max_iter,
         )
 
-    def _optimizer_to_go_on_with(self, model: Model) -> Optimizer:
+    def _optimizer_to_go_on_with(self, model: Model, begins: bool) -> Optimizer:
+        """The optimizer in the state that it was left in; η₀ if a schedule begins."""
         if any(model.network.dropout) and model.dropout_seed == 0:
             model.dropout_seed = int(model.random_state.randint(1, 2**31 - 1))
         optimizer = self._new_optimizer(model, model.optimizer)
-        if model.learning_rate != self.learning_rate:
+        if begins:
             optimizer.learning_rate = self.learning_rate_init
-        model.learning_rate = self.learning_rate
         return optimizer
 
     def _new_optimizer(
@@ -220,26 +271,28 @@ class FirstOrderFit(Parameters):
             )
         return min(batch_size, n_samples)
 
-    def _callbacks(self) -> Sequence[Callable[[int, dict[str, float]], object]]:
-        callbacks = self.callbacks or ()
-        for callback in callbacks:
-            if not callable(callback):
-                raise TypeError(
-                    f"callbacks must be callable as f(epoch, logs), got {callback!r}"
-                )
-        return callbacks
-
     def _split(
         self, model: Model, data: Data, held_out: Data | None
     ) -> tuple[np.ndarray, Data | None]:
         """Rows to train on, and data to validate by."""
-        rows = np.arange(len(data.Y))
+        n_rows = len(data.Y)
         if held_out is not None or not self.early_stopping:
-            if model.order is not None and len(model.order) == len(rows):
-                rows = model.order.copy()
-            return rows, held_out
+            if model.held_out is not None or model.count_rows() != n_rows:
+                model.order, model.held_out = np.arange(n_rows), None
+            return model.copy_order(), held_out
+        n_held_out = math.ceil(self.validation_fraction * n_rows)
+        # Rows once held out stay so: a score of rows trained on is worth nothing.
+        if model.held_out is None or (len(model.held_out), model.count_rows()) != (
+            n_held_out,
+            n_rows,
+        ):
+            model.order, model.held_out = self._draw_split(model, data)
+        return model.copy_order(), data.take(model.held_out)
+
+    def _draw_split(self, model: Model, data: Data) -> tuple[np.ndarray, np.ndarray]:
+        """Rows to train on and others, drawn as scikit-learn does."""
         rows, others = train_test_split(
-            rows,
+            np.arange(len(data.Y)),
             random_state=model.random_state,
             test_size=self.validation_fraction,
             stratify=self._stratify_by(data),
@@ -254,7 +307,7 @@ class FirstOrderFit(Parameters):
             judge = self._scorer(model.network, data.take(others))
             if not self._try(judge)[0]:
                 rows, others = self._hold_out_every_class(data.Y, rows, others)
-        return rows, data.take(others)
+        return rows, others
 
     def _is_judged(self) -> bool:
         """Whether validation scores decide when training ends."""
@@ -337,10 +390,19 @@ class FirstOrderFit(Parameters):
         twin._publish(Model(network, np.random.RandomState(0)))
         return twin
 
-    def _warn(self, stop_reason: str, incremental: bool) -> None:
-        if stop_reason == "interrupted":
+    def _warn(self, run: Run, incremental: bool) -> None:
+        diverged = self._divergence(run.history["loss"], incremental)
+        if run.stop_reason == "interrupted":
             warnings.warn("Training interrupted by user.", stacklevel=6)
-        elif stop_reason == "max_iter" and not incremental:
+        elif diverged is not None:
+            kept = "best validation score" if self.early_stopping else "last epoch"
+            warnings.warn(
+                f"Training diverged: {diverged}. The parameters of the {kept} are "
+                f"kept. {AGAINST_DIVERGENCE}",
+                ConvergenceWarning,
+                stacklevel=6,
+            )
+        elif run.stop_reason == "max_iter" and not incremental:
             warnings.warn(
                 f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) reached "
                 "and the optimization hasn't converged yet.",
@@ -359,6 +421,18 @@ class FirstOrderFit(Parameters):
                 UndefinedMetricWarning,
                 stacklevel=6,
             )
+
+    def _divergence(self, losses: list[float], incremental: bool) -> str | None:
+        """What the training loss did in which epoch, if it is that of divergence."""
+        # A warm start has no first loss of its own, and a part of the data none at all.
+        earlier = self.__dict__.get("loss_curve_", []) if self.warm_start else []
+        first = math.inf if incremental else max([*earlier[:1], *losses[:1]], default=0)
+        epoch = epoch_of_divergence(losses, first)
+        if epoch is None:
+            return None
+        loss = losses[epoch - 1]
+        before = f" from {losses[0]:.3g}" if epoch > 1 else ""
+        return f"the training loss went{before} to {loss:.3g} in epoch {epoch}"
 
     def _publish_first_order(self, model: Model, run: Run, goes_on: bool) -> None:
         self._publish(model)
