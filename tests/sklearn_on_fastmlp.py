@@ -4,12 +4,12 @@ Given by ``-p``, it is imported before any of scikit-learn's tests and before wh
 they import, so that every module finds the replaced classes.
 """
 
+import importlib
 import sys
-
-import sklearn.neural_network._multilayer_perceptron
 
 import fastmlp
 
+importlib.import_module("sklearn.neural_network")
 for _name in ("MLPClassifier", "MLPRegressor"):
     for _module in list(sys.modules.values()):
         if getattr(_module, "__name__", "").startswith("sklearn.") and hasattr(

@@ -15,8 +15,8 @@ import pytest
 
 HERE = Path(__file__).parent
 THEIRS = Path(importlib.util.find_spec("sklearn").origin).parent
-# Arguments of pytest below scikit-learn's folder, and how many tests there are at least:
-# a silent subset would pass, too.
+# Arguments of pytest below scikit-learn's folder, and how many tests there are at
+# least: a silent subset would pass, too.
 SUITES = {
     "neural_network": (["neural_network/tests"], 60),
     "stacking": (["ensemble/tests/test_stacking.py"], 60),
