@@ -18,6 +18,7 @@ from fastmlp.settings import (
     as_list,
     check_dtype,
     check_layer_sizes,
+    check_layers,
     check_name,
     check_range,
     loss_numbers,
@@ -42,6 +43,9 @@ from fastmlp.workspace import (
     count_params,
     count_stats,
 )
+
+# Where a layer's γ and running moments begin, and how many there are.
+_OF_NORMALIZATION = ("gammas", "running", "n_out")
 
 
 class Network:
@@ -156,11 +160,71 @@ class Network:
             dropout=dropout,
             batch_norm=batch_norm,
         )
-        self._bind(
-            aligned_empty(count_params(self.layers), self.dtype),
-            aligned_empty(count_stats(self.layers), self.dtype),
-        )
+        self._allocate()
         self._initialize(as_list(activation) or ["relu"], init, random_state)
+
+    @classmethod
+    def from_weights(
+        cls,
+        weights: Sequence[ArrayLike],
+        biases: Sequence[ArrayLike],
+        *,
+        dtype: np.dtype | type | str,
+        **settings: Any,
+    ) -> Network:
+        """A network with those weights and biases in place of drawn ones.
+
+        Parameters
+        ----------
+        weights : sequence of array-like of shape (n_in, n_out)
+            One a layer; copied.
+        biases : sequence of array-like of shape (n_out,)
+            One a layer; copied.
+        dtype : {float64, float32}
+            Type of the parameters and of every computation.
+        **settings
+            Parameters of the constructor but sizes, init, dtype and random_state, all
+            of them. Normalised layers begin with γ = 1 and running moments of 0 and 1.
+
+        Raises
+        ------
+        ValueError
+            If a shape does not fit its neighbours', or as the constructor.
+        """
+        network = object.__new__(cls)
+        sizes = check_layers(weights, biases, ("weights", "biases"))
+        network.layer_sizes = check_layer_sizes(sizes)
+        network.dtype = check_dtype(dtype)
+        network._configure(**settings)
+        network._allocate()
+        network.set_weights(weights, biases)
+        return network
+
+    def set_weights(
+        self, weights: Sequence[ArrayLike], biases: Sequence[ArrayLike]
+    ) -> None:
+        """Copy weights and biases into ``params``.
+
+        Parameters
+        ----------
+        weights, biases : sequence of array-like
+            One a layer, of the shapes that ``weights`` and ``biases`` have.
+
+        Raises
+        ------
+        ValueError
+            If they have other shapes.
+        """
+        sizes = check_layers(weights, biases, ("weights", "biases"))
+        if sizes != self.layer_sizes:
+            raise ValueError(
+                f"weights and biases are those of layers of {sizes} units, the network "
+                f"has {self.layer_sizes}"
+            )
+        for view, values in zip(
+            [*self.weights, *self.biases], [*weights, *biases], strict=True
+        ):
+            view[...] = values
 
     def _configure(
         self,
@@ -258,6 +322,61 @@ class Network:
         return self._evaluate_layers(
             self.layers, self.layer_sizes, self.arena_entries, X
         )
+
+    def logits(self, X: ArrayLike) -> np.ndarray:
+        """The network's outputs before the output activation.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_inputs)
+            Inputs.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_outputs)
+        """
+        layers = self.layers.copy()
+        layers["activation"][-1] = _kernels.ACTIVATIONS["identity"]
+        return self._evaluate_layers(layers, self.layer_sizes, self.arena_entries, X)
+
+    def with_output_activation(self, name: str) -> Network:
+        """A network on the same parameters whose last layer has that activation.
+
+        Parameters
+        ----------
+        name : str
+            Any activation, 'exp' and 'softmax' included. Where the loss does not go
+            with it, the network only predicts: J is a ValueError.
+        """
+        check_name("output_activation", name, _kernels.ACTIVATIONS)
+        twin = object.__new__(Network)
+        twin.__dict__.update(self.__dict__)
+        twin.output_activation = name
+        twin.layers = twin._build_layers()
+        twin.arena_entries = count_entries(twin.layers)
+        return twin
+
+    def fold_batch_norm(self) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """Weights and biases of a network without batch_norm that predicts the same.
+
+        γ (x W − μ)/√(s² + ε) + b is x (W ⊙ k) + (b − μ ⊙ k), with k = γ/√(s² + ε).
+
+        Returns
+        -------
+        weights : list of ndarray of shape (n_in, n_out)
+        biases : list of ndarray of shape (n_out,)
+            New arrays.
+        """
+        weights = [W.copy() for W in self.weights]
+        biases = [b.copy() for b in self.biases]
+        for number, (gammas, means, variances) in enumerate(self._normalizations()):
+            scaled = np.vstack([weights[number], -means])
+            moments = np.stack([np.zeros_like(means), variances])
+            _kernels.normalize(scaled, moments)
+            scaled *= gammas
+            weights[number] = scaled[:-1].copy()
+            biases[number] += scaled[-1]
+        return weights, biases
 
     def hidden_activations(self, X: ArrayLike) -> list[np.ndarray]:
         """The outputs of every hidden layer, as prediction sees them.
@@ -440,6 +559,11 @@ class Network:
     @property
     def objective(self) -> np.ndarray:
         """The record of loss and penalty that the kernels read."""
+        check_name(
+            f"output_activation of loss={self.loss_name!r}",
+            self.output_activation,
+            _kernels.HEADS[self.loss_name],
+        )
         record = np.zeros(1, OBJECTIVE)
         record["loss"] = _kernels.LOSSES[self.loss_name]
         record["alpha"], record["l1_ratio"] = self.alpha, self.l1_ratio
@@ -557,6 +681,23 @@ class Network:
         run_in_threads(pull_back, share_rows(n_rows, self.layers, capacity))
         return out
 
+    def _allocate(self) -> None:
+        """New parameters and moments: γ = 1, means 0, variances 1, the rest not set."""
+        self._bind(
+            aligned_empty(count_params(self.layers), self.dtype),
+            aligned_empty(count_stats(self.layers), self.dtype),
+        )
+        self.params[...] = 1
+        for _, means, variances in self._normalizations():
+            means[...], variances[...] = 0, 1
+
+    def _normalizations(self) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """γ, running means and running variances of each normalised layer, as views."""
+        for layer in self.layers[self.layers["normalized"] >= 0]:
+            gammas, running, n_out = (int(layer[f]) for f in _OF_NORMALIZATION)
+            means, variances = self.stats[running:][: 2 * n_out].reshape(2, n_out)
+            yield self.params[gammas:][:n_out], means, variances
+
     def _bind(self, params: np.ndarray, stats: np.ndarray) -> None:
         self.params, self.stats = params, stats
         self.weights = []
@@ -576,12 +717,7 @@ class Network:
     ) -> None:
         if not isinstance(random_state, np.random.RandomState):
             random_state = np.random.RandomState(random_state)
-        self.params[...] = 1
         drawn = draw_parameters(self.layer_sizes, list(activations), init, random_state)
         for layer, (weights, biases) in enumerate(drawn):
             self.weights[layer][...] = weights
             self.biases[layer][...] = biases
-        for layer in self.layers[self.layers["normalized"] >= 0]:
-            mean, n_out = layer["running"], layer["n_out"]
-            self.stats[mean : mean + n_out] = 0
-            self.stats[mean + n_out : mean + 2 * n_out] = 1

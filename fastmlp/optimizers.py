@@ -116,6 +116,11 @@ class Optimizer:
             self.slots[...] = 0
 
     @property
+    def n_params(self) -> int:
+        """Length of the parameter vector."""
+        return self.slots.shape[1]
+
+    @property
     def learning_rate(self) -> float:
         """η of the next step."""
         return float(self.rule["learning_rate"][0])

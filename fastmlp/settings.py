@@ -22,6 +22,35 @@ def check_layer_sizes(layer_sizes: Sequence[int]) -> list[int]:
     return [int(n) for n in sizes]
 
 
+def check_layers(
+    weights: Sequence[Any], biases: Sequence[Any], names: tuple[str, str]
+) -> list[int]:
+    """Units of each layer, the inputs first, from the arrays of successive layers.
+
+    Raises
+    ------
+    ValueError
+        If there are none, or a shape does not fit its neighbours'. It calls the arrays
+        by those names.
+    """
+    if len(weights) == 0 or len(weights) != len(biases):
+        raise ValueError(
+            f"{names[0]} and {names[1]} must have an entry a layer each, got "
+            f"{len(weights)} and {len(biases)} entries"
+        )
+    sizes = [*np.shape(weights[0])[:1]]
+    for number, arrays in enumerate(zip(weights, biases, strict=True)):
+        shapes = np.shape(arrays[0]), np.shape(arrays[1])
+        if len(shapes[1]) != 1 or shapes[0] != (*sizes[-1:], *shapes[1]):
+            before = "n_inputs" if number == 0 else sizes[-1]
+            raise ValueError(
+                f"{names[0]}[{number}] must have shape ({before}, n_units) and "
+                f"{names[1]}[{number}] (n_units,), got {shapes[0]} and {shapes[1]}"
+            )
+        sizes += shapes[1]
+    return sizes
+
+
 def check_name(what: str, name: str, known: Sequence[str] | dict) -> str:
     """The name, if it is known."""
     if name not in known:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import operator
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -22,8 +23,10 @@ from sklearn.utils import (
 )
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from fastmlp.estimators._attributes import read_layers
 from fastmlp.estimators._callbacks import Callbacks, CallbackSupportMixin, fit_task
 from fastmlp.estimators._compat import ScikitLearnPrivates
+from fastmlp.estimators._conversion import Conversion
 from fastmlp.estimators._first_order import AGAINST_DIVERGENCE, FirstOrderFit
 from fastmlp.estimators._model import Data, Model
 from fastmlp.estimators._parameters import (
@@ -58,7 +61,12 @@ DURING_A_FIT = ("_callback_fit_ctx", "_parent_callback_ctx")
 
 
 class BaseMLP(
-    CallbackSupportMixin, ScikitLearnPrivates, FirstOrderFit, BaseEstimator, ABC
+    CallbackSupportMixin,
+    ScikitLearnPrivates,
+    Conversion,
+    FirstOrderFit,
+    BaseEstimator,
+    ABC,
 ):
     """Parameters, fit and partial_fit of both estimators."""
 
@@ -253,7 +261,10 @@ class BaseMLP(
             model = copy.copy(earlier) if earlier else Model(network, random_state)
             model.random_state = random_state
             model.order = None if model.order is None else np.sort(model.order)
+        if model.network.layer_sizes != network.layer_sizes:
+            model.optimizer = None
         model.network = network.copy(**self._network_settings())
+        self._read_progress(model)
         before, now = network.kind, (layer_sizes, *model.network.kind[1:])
         if before != now:
             raise ValueError(
@@ -263,25 +274,90 @@ class BaseMLP(
             )
         return model
 
-    def _current_network(self) -> Network:
-        """The fitted network; made anew if ``coefs_`` or ``intercepts_`` were set."""
-        public = [*self.coefs_, *self.intercepts_]
-        if hasattr(self, "_model"):
-            network = self._model.network
-            mine = [*network.weights, *network.biases]
-            if all(a is b for a, b in zip(mine, public, strict=True)):
-                return network
-        layer_sizes = [len(self.coefs_[0]), *(len(b) for b in self.intercepts_)]
-        if hasattr(self, "_model") and self._model.network.layer_sizes == layer_sizes:
-            network = self._model.network.copy()
+    def _read_progress(self, model: Model) -> None:
+        """Samples seen and best value, as the attributes have them: users set them."""
+        attributes = vars(self)
+        model.n_samples_seen = attributes.get("t_", model.n_samples_seen)
+        if model.judged_by != ("loss",):
+            score = attributes.get("best_validation_score_")
+            model.best = model.best if score is None else score
         else:
-            dtype = np.result_type(*public, np.float32)
-            network = self._new_network(layer_sizes, dtype, 0)
-        for view, values in zip(
-            [*network.weights, *network.biases], public, strict=True
-        ):
-            view[...] = values
-        return network
+            loss = attributes.get("best_loss_")
+            model.best = model.best if loss is None else -loss
+
+    def _current_network(self) -> Network:
+        """The fitted network, with all that a user has set in the attributes since."""
+        model = self.__dict__.get("_model")
+        if model is not None:
+            network = model.network
+            if (
+                self.out_activation_ == network.output_activation
+                and self.n_layers_ == len(network.layer_sizes)
+                and self.n_outputs_ == network.layer_sizes[-1]
+                and self._holds_views(network)
+            ):
+                return network
+        return self._network_of_attributes(model and model.network)
+
+    def _holds_views(self, network: Network) -> bool:
+        """Whether ``coefs_`` and ``intercepts_`` are the network's own arrays."""
+        mine = *network.weights, *network.biases
+        public = *self.coefs_, *self.intercepts_
+        return len(mine) == len(public) and all(map(operator.is_, mine, public))
+
+    def _network_of_attributes(self, fitted: Network | None) -> Network:
+        """A new network, from the attributes that scikit-learn's MLP predicts by."""
+        n_layers, n_outputs, output_activation = (
+            self.__dict__.get(name)
+            for name in ("n_layers_", "n_outputs_", "out_activation_")
+        )
+        weights, biases, dtype = read_layers(self.coefs_, self.intercepts_, n_layers)
+        if n_outputs not in (None, len(biases[-1])):
+            raise ValueError(
+                f"n_outputs_ is {n_outputs}, but the last of the layers in coefs_ has "
+                f"{len(biases[-1])} units"
+            )
+        network = self._network_for(fitted, weights, biases, dtype)
+        if output_activation is None:
+            output_activation = self._head()["output_activation"]
+        return network.with_output_activation(
+            output_activation or network.output_activation
+        )
+
+    def _network_for(
+        self,
+        fitted: Network | None,
+        weights: list[np.ndarray],
+        biases: list[np.ndarray],
+        dtype: np.dtype,
+    ) -> Network:
+        """A network on these layers, else like the fitted one."""
+        if fitted and fitted.layer_sizes == [len(weights[0]), *map(len, biases)]:
+            network = fitted.copy()
+            network.set_weights(weights, biases)
+            return network
+        if fitted.batch_norm if fitted else self.batch_norm:
+            raise ValueError(
+                "with batch_norm a layer has scales and running moments, which coefs_ "
+                "and intercepts_ do not hold: only the fitted layers can be set"
+            )
+        n_hidden, activation = len(weights) - 1, self.activation
+        if fitted and n_hidden <= len(fitted.activations):
+            activation = fitted.activations[:n_hidden]
+        return Network.from_weights(
+            weights,
+            biases,
+            dtype=dtype,
+            activation=activation,
+            loss=self.loss,
+            output_activation=None,
+            huber_delta=1.0,
+            quantile=0.5,
+            alpha=self.alpha,
+            l1_ratio=self.l1_ratio,
+            dropout=0.0,
+            batch_norm=False,
+        )
 
     # -- full-batch solvers
 
@@ -419,6 +495,26 @@ class BaseMLP(
             and not hasattr(self, "feature_names_in_")
         )
 
+    def logits(self, X: ArrayLike) -> np.ndarray:
+        """The network's outputs before the output activation.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+            Inputs.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_outputs)
+            The former for one output: the log-odds of the second of two classes.
+        """
+        inputs = self._checked_inputs(X)
+        return self._squeeze(self._current_network().logits(inputs))
+
+    def _squeeze(self, outputs: np.ndarray) -> np.ndarray:
+        """One column as a vector."""
+        return outputs.ravel() if outputs.shape[1] == 1 else outputs
+
     def _outputs(self, X: ArrayLike) -> np.ndarray:
         """The network's outputs for raw input."""
         inputs = self._checked_inputs(X)
@@ -440,7 +536,7 @@ class BaseMLP(
     def __getstate__(self) -> dict[str, Any]:
         # Views would be stored as copies: they are made again from the vector.
         state = dict(super().__getstate__())
-        if "_model" in state and self._current_network() is state["_model"].network:
+        if "_model" in state and self._holds_views(state["_model"].network):
             del state["coefs_"], state["intercepts_"]
         mark_refused(state)
         return state

@@ -8,6 +8,7 @@ from inspect import signature
 from typing import Any, ClassVar
 
 import numpy as np
+import sklearn.neural_network
 from numpy.typing import ArrayLike
 from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.utils import Tags
@@ -21,8 +22,9 @@ from sklearn.utils.multiclass import (
 
 from fastmlp.estimators._base import BaseMLP
 from fastmlp.estimators._docs import fill_docstring
-from fastmlp.estimators._labels import Labels, find_classes
+from fastmlp.estimators._labels import Labels, find_classes, fit_binarizer
 from fastmlp.estimators._model import Data
+from fastmlp.network import Network
 from fastmlp.scores import accuracy
 
 # Output activations of each loss, those whose outputs are read as probabilities.
@@ -70,6 +72,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     >>> model.score(X[1000:] / 16, y[1000:]) > 0.9
     True
     """
+
+    _sklearn_class = sklearn.neural_network.MLPClassifier
 
     _parameter_constraints: ClassVar[dict] = {
         **BaseMLP._parameter_constraints,
@@ -230,7 +234,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         with self._unchanged_on_failure():
             if _check_partial_fit_first_call(self, classes):
                 multilabel = type_of_target(y).startswith("multilabel")
-                self._labels = Labels(y if multilabel else np.asarray(classes))
+                self._label_binarizer = fit_binarizer(
+                    y if multilabel else np.asarray(classes)
+                )
             self._fit(X, y, sample_weight, incremental=True)
         return self
 
@@ -264,7 +270,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         -------
         ndarray of shape (n_samples, n_classes)
         """
-        return self._probabilities(self._outputs(X))
+        inputs = self._checked_inputs(X)
+        network = self._current_network()
+        return self._probabilities(network, network.predict(inputs))
 
     def predict_log_proba(self, X: ArrayLike) -> np.ndarray:
         """Logarithm of :meth:`predict_proba`.
@@ -296,37 +304,74 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         inputs = self._checked_inputs(X)
         network = self._current_network()
         gradients = network.input_gradients(inputs)
-        if self.out_activation_ == "softmax":
+        if network.output_activation == "softmax":
             return gradients
         outputs = network.predict(inputs)
-        if self.out_activation_ == "identity":
+        if self._cuts_off(network):
             gradients[(outputs < 0) | (outputs > 1)] = 0
         if outputs.shape[1] == 1:
             return np.concatenate([-gradients, gradients], axis=1)
-        if not self._labels.exclusive:
+        if not self._normalises(network):
             return gradients
-        probabilities = self._probabilities(outputs)[:, :, np.newaxis]
+        probabilities = self._probabilities(network, outputs)[:, :, np.newaxis]
         totals = outputs.clip(0, 1).sum(axis=1)[:, np.newaxis, np.newaxis]
         shared = probabilities * gradients.sum(axis=1, keepdims=True)
         return np.divide(
             gradients - shared, totals, out=np.zeros_like(gradients), where=totals > 0
         )
 
-    def _probabilities(self, outputs: np.ndarray) -> np.ndarray:
-        if self.out_activation_ == "identity":
+    def _probabilities(self, network: Network, outputs: np.ndarray) -> np.ndarray:
+        if self._cuts_off(network):
             outputs = outputs.clip(0, 1)
         if outputs.shape[1] == 1:
             return np.hstack([1 - outputs, outputs])
-        if self.out_activation_ == "softmax" or not self._labels.exclusive:
+        if not self._normalises(network):
             return outputs
         totals = outputs.sum(axis=1, keepdims=True)
         even = np.full_like(outputs, 1 / outputs.shape[1])
         return np.divide(outputs, totals, out=even, where=totals > 0)
 
+    def _cuts_off(self, network: Network) -> bool:
+        """Whether outputs beyond 0 and 1 are read as 0 and 1."""
+        return network.output_activation == "identity" and self._is_own_head(network)
+
+    def _normalises(self, network: Network) -> bool:
+        """Whether several outputs are divided by their sum."""
+        return (
+            network.layer_sizes[-1] > 1
+            and network.output_activation != "softmax"
+            and self._is_own_head(network)
+            and self._labels.exclusive
+        )
+
+    def _is_own_head(self, network: Network) -> bool:
+        """Whether outputs are such as are trained, and not of an ``out_activation_``
+        that a user has set: those are handed out as they are, as in scikit-learn.
+        """
+        model = self.__dict__.get("_model")
+        if model is not None:
+            return network.output_activation == model.network.output_activation
+        has_labels = hasattr(self, "_label_binarizer")
+        head = self._head() if has_labels else {"output_activation": None}
+        return network.output_activation == head["output_activation"]
+
+    @property
+    def _labels(self) -> Labels:
+        return Labels(self._label_binarizer)
+
+    def _check_sklearn_predicts(self, network: Network) -> None:
+        name = network.output_activation
+        if name not in ("softmax", "logistic") or self._normalises(network):
+            raise ValueError(
+                "scikit-learn's MLPClassifier predicts by 'softmax', or by 'logistic' "
+                "for two classes and labels that can be had together; here the output "
+                f"activation is {name!r}, the targets are {self._labels.kind}"
+            )
+
     def _check_targets(self, y: np.ndarray, incremental: bool) -> None:
         if not hasattr(self, "classes_") or not (self.warm_start or incremental):
-            self._labels = Labels(y)
-            self.classes_ = self._labels.classes_
+            self._label_binarizer = fit_binarizer(y)
+            self.classes_ = self._label_binarizer.classes_
             return
         if self.warm_start and set(find_classes(y)) != set(self.classes_):
             raise ValueError(
@@ -354,7 +399,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     def _count_outputs(self, Y: np.ndarray) -> int:
         if self._head()["output_activation"] == "softmax":
-            return len(self.classes_)
+            return len(self._labels.classes_)
         return Y.shape[1]
 
     def _head(self) -> dict[str, Any]:

@@ -1,13 +1,17 @@
-"""Private names of scikit-learn's MLP that its own tests, and some users, reach for."""
+"""The private names of scikit-learn's MLP, and no other room knows one.
+
+Its own tests and some users reach for them, and conversion writes and reads them.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
+from sklearn.neural_network._stochastic_optimizers import AdamOptimizer, SGDOptimizer
 
-if TYPE_CHECKING:
-    from fastmlp.optimizers import Optimizer
+from fastmlp.optimizers import Optimizer
 
 
 class ScikitLearnPrivates:
@@ -17,9 +21,40 @@ class ScikitLearnPrivates:
     _current_network: Any
 
     @property
-    def _optimizer(self) -> Optimizer:
-        """The optimizer, with its ``learning_rate``."""
+    def _optimizer(self) -> Optimizer | None:
+        """The optimizer, with its ``learning_rate``; without one, training begins anew.
+
+        Setting None, and deleting, forget moments, steps and the rate in force.
+        """
         return self._model.optimizer
+
+    @_optimizer.setter
+    def _optimizer(self, optimizer: Optimizer | None) -> None:
+        if optimizer is not None and not isinstance(optimizer, Optimizer):
+            raise TypeError(
+                "_optimizer must be None, which resets it, or the _optimizer of an "
+                f"estimator of fastmlp, got {optimizer!r}"
+            )
+        if "_model" not in self.__dict__:
+            if optimizer is not None:
+                raise AttributeError("_optimizer can be set on fitted estimators only")
+            return
+        n_params = self._model.network.params.size
+        if optimizer is not None and optimizer.n_params != n_params:
+            raise ValueError(
+                f"_optimizer must be one of {n_params} parameters, got one of "
+                f"{optimizer.n_params}"
+            )
+        self._model = replace(self._model, optimizer=optimizer)
+
+    @_optimizer.deleter
+    def _optimizer(self) -> None:
+        self._optimizer = None
+
+    @property
+    def _random_state(self) -> np.random.RandomState:
+        """The random stream of the last fit."""
+        return self._model.random_state
 
     @property
     def _no_improvement_count(self) -> int:
@@ -50,3 +85,82 @@ class ScikitLearnPrivates:
         if network.output_activation == "softmax":
             y = y.argmax(axis=1)
         return network.loss_and_grad(X, y, sample_weight)
+
+
+# -- conversion
+
+# Set by fits of both, ours and scikit-learn's.
+SHARED = ("_label_binarizer",)
+
+
+def write_private_state(
+    theirs: Any, random_state: np.random.RandomState, n_stalled: int
+) -> None:
+    """Set what a fit of scikit-learn's estimator leaves, its optimizer apart."""
+    theirs._random_state = random_state
+    theirs._best_coefs = [W.copy() for W in theirs.coefs_]
+    theirs._best_intercepts = [b.copy() for b in theirs.intercepts_]
+    if theirs.solver != "lbfgs":
+        theirs._no_improvement_count = n_stalled
+        return
+    shapes = [W.shape for W in theirs.coefs_]
+    ends = np.cumsum([W.size for W in (*theirs.coefs_, *theirs.intercepts_)]).tolist()
+    spans = list(zip([0, *ends], ends, strict=False))
+    theirs._coef_indptr = [
+        (*span, shape) for span, shape in zip(spans, shapes, strict=False)
+    ]
+    theirs._intercept_indptr = spans[len(shapes) :]
+
+
+def write_optimizer(theirs: Any, optimizer: Optimizer) -> None:
+    """Give scikit-learn's estimator an optimizer in the same state.
+
+    It is left without one, and begins anew, where it has none of the kind.
+    """
+    params = [*theirs.coefs_, *theirs.intercepts_]
+    cuts = np.cumsum([array.size for array in params])[:-1]
+    slots = [
+        [part.reshape(a.shape) for part, a in zip(parts, params, strict=True)]
+        for parts in (np.split(slot.copy(), cuts) for slot in optimizer.slots)
+    ]
+    if optimizer.name == "adam":
+        made = AdamOptimizer(
+            *(params, optimizer.learning_rate),
+            *(theirs.beta_1, theirs.beta_2, theirs.epsilon),
+        )
+        made.t = int(optimizer.rule["t"][0])
+        made.ms, made.vs = slots
+    elif optimizer.name in ("sgd", "momentum", "nesterov"):
+        made = SGDOptimizer(
+            *(params, optimizer.initial_learning_rate, theirs.learning_rate),
+            *(theirs.momentum, theirs.nesterovs_momentum, theirs.power_t),
+        )
+        made.learning_rate = optimizer.learning_rate
+        made.velocities = slots[0] if slots else made.velocities
+    else:
+        return
+    theirs._optimizer = made
+
+
+def read_stalled_epochs(theirs: Any) -> int:
+    """Epochs without improvement of scikit-learn's estimator, as they stand."""
+    return getattr(theirs, "_no_improvement_count", 0)
+
+
+def read_optimizer(theirs: Any, optimizer: Optimizer) -> Optimizer | None:
+    """The optimizer, put in the state of that of scikit-learn's estimator.
+
+    None where that has none, or one of another kind.
+    """
+    found = getattr(theirs, "_optimizer", None)
+    slots: tuple[list, ...]
+    if isinstance(found, AdamOptimizer) and optimizer.name == "adam":
+        slots, optimizer.learning_rate = (found.ms, found.vs), found.learning_rate_init
+        optimizer.rule["t"] = found.t
+    elif isinstance(found, SGDOptimizer) and optimizer.name not in ("adam", "adamw"):
+        slots, optimizer.learning_rate = (found.velocities,), found.learning_rate
+    else:
+        return None
+    for slot, parts in zip(optimizer.slots, slots, strict=False):
+        slot[:] = np.concatenate([np.ravel(part) for part in parts])
+    return optimizer

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.sparse import issparse
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils.multiclass import type_of_target, unique_labels
 
@@ -34,37 +35,49 @@ def _are_whole_numbers(y: ArrayLike) -> bool:
     return isinstance(y, np.ndarray) and y.ndim == 1 and y.dtype.kind in "biu"
 
 
-class Labels:
-    """The classes of a target, and how they are encoded for the network.
-
-    Under softmax classes become one column of class indices. Else two classes become
-    one column of 0 and 1, and several classes, or labels that can be had together, a
-    column each.
-
-    Parameters
-    ----------
-    y : array-like of shape (n_samples,) or (n_samples, n_labels)
-        Labels in which every class occurs.
-
-    Attributes
-    ----------
-    classes_ : ndarray of shape (n_classes,)
-        The classes, sorted.
-    kind : {'binary', 'multiclass', 'multilabel-indicator'}
+def fit_binarizer(y: ArrayLike) -> LabelBinarizer:
+    """scikit-learn's binarizer, fitted to labels in which every class occurs.
 
     Raises
     ------
     ValueError
         If y is not a classification target.
     """
+    kind = find_kind(y)
+    if kind not in ("binary", "multiclass"):
+        return LabelBinarizer().fit(y)
+    binarizer = LabelBinarizer()
+    binarizer.y_type_, binarizer.sparse_input_ = kind, False
+    binarizer.classes_ = sort_classes(y)
+    return binarizer
 
-    def __init__(self, y: ArrayLike) -> None:
-        self.kind = find_kind(y)
-        if self.kind in ("binary", "multiclass"):
-            self.classes_ = sort_classes(y)
-        else:
-            self._binarizer = LabelBinarizer().fit(y)
-            self.classes_ = self._binarizer.classes_
+
+class Labels:
+    """The classes of a target, and how they are encoded for the network.
+
+    Under softmax classes become one column of class indices. Else two classes become
+    one column of 0 and 1, and several classes, or labels that can be had together, a
+    column each. All that is known of them is read from scikit-learn's binarizer, which
+    users exchange and change.
+
+    Parameters
+    ----------
+    binarizer : LabelBinarizer
+        Fitted (:func:`fit_binarizer`).
+    """
+
+    def __init__(self, binarizer: LabelBinarizer) -> None:
+        self.binarizer = binarizer
+
+    @property
+    def kind(self) -> str:
+        """'binary', 'multiclass' or 'multilabel-indicator'."""
+        return self.binarizer.y_type_
+
+    @property
+    def classes_(self) -> np.ndarray:
+        """The classes, sorted."""
+        return self.binarizer.classes_
 
     @property
     def exclusive(self) -> bool:
@@ -75,18 +88,42 @@ class Labels:
         self, y: np.ndarray, dtype: np.dtype, output_activation: str
     ) -> np.ndarray:
         """Encoded targets of shape (n_samples, n_target_columns)."""
-        if not self.exclusive:
-            return self._binarizer.transform(y).astype(dtype)
+        softmax = output_activation == "softmax"
+        if not (self.exclusive and self._is_usual and self._is_sorted):
+            Y = self.binarizer.transform(y)
+            Y = (Y.toarray() if issparse(Y) else Y) > 0
+            if softmax and Y.shape[1] > 1:
+                Y = Y.argmax(axis=1)[:, np.newaxis]
+            return np.ascontiguousarray(Y, dtype=dtype)
         indices = np.searchsorted(self.classes_, y)
-        if output_activation == "softmax" or self.kind == "binary":
+        if softmax or self.kind == "binary":
             return indices.astype(dtype).reshape(-1, 1)
         return np.eye(len(self.classes_), dtype=dtype)[indices]
 
     def decode(self, outputs: np.ndarray) -> np.ndarray:
         """The likeliest labels for outputs of shape (n_samples, n_outputs)."""
-        if not self.exclusive:
-            return self._binarizer.inverse_transform(outputs)
-        if outputs.shape[1] > 1:
-            return self.classes_[outputs.argmax(axis=1)]
-        indices = (outputs[:, 0] > 0.5).astype(np.intp)
-        return self.classes_.take(indices, mode="clip")
+        several = outputs.shape[1] > 1
+        if self._is_usual and several and self.exclusive:
+            return self.classes_.take(outputs.argmax(axis=1), mode="clip")
+        if self._is_usual and not several and self.kind == "binary":
+            indices = (outputs[:, 0] > 0.5).astype(np.intp)
+            return self.classes_.take(indices, mode="clip")
+        return self.binarizer.inverse_transform(outputs if several else outputs[:, 0])
+
+    @property
+    def _is_usual(self) -> bool:
+        """Whether the binarizer is one with its default parameters.
+
+        What it does then is done here: it takes longer than the prediction of a row.
+        """
+        binarizer = self.binarizer
+        return (
+            type(binarizer) is LabelBinarizer
+            and not binarizer.sparse_input_
+            and (binarizer.neg_label, binarizer.pos_label) == (0, 1)
+        )
+
+    @property
+    def _is_sorted(self) -> bool:
+        """Whether the classes are in the order in which a binarizer leaves them."""
+        return bool((self.classes_[1:] > self.classes_[:-1]).all())

@@ -8,6 +8,7 @@ from numbers import Real
 from typing import Any, ClassVar
 
 import numpy as np
+import sklearn.neural_network
 from numpy.typing import ArrayLike
 from sklearn.base import RegressorMixin, _fit_context
 from sklearn.exceptions import UndefinedMetricWarning
@@ -19,6 +20,7 @@ from fastmlp.estimators._base import BaseMLP
 from fastmlp.estimators._docs import fill_docstring
 from fastmlp.estimators._model import Data
 from fastmlp.estimators._validation import checked_truth
+from fastmlp.network import Network
 from fastmlp.scores import D2, r2
 
 
@@ -66,6 +68,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     >>> model.score(X, y) > 0.99
     True
     """
+
+    _sklearn_class = sklearn.neural_network.MLPRegressor
 
     _parameter_constraints: ClassVar[dict] = {
         **BaseMLP._parameter_constraints,
@@ -229,9 +233,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         ndarray of shape (n_samples,), (n_samples, n_outputs) or (n_samples, n_levels)
             The last with a list of levels as ``quantile``.
         """
-        outputs = self._outputs(X)
-        one_column = outputs.shape[1] == 1 and self._levels() is None
-        return outputs.ravel() if one_column else outputs
+        return self._squeeze(self._outputs(X))
 
     def input_gradients(self, X: ArrayLike) -> np.ndarray:
         """Derivatives of :meth:`predict` with respect to the features, exact.
@@ -296,6 +298,9 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             return float("nan")
         return self._d2(Y, weights)(outputs)
 
+    def _squeeze(self, outputs: np.ndarray) -> np.ndarray:
+        return super()._squeeze(outputs) if self._levels() is None else outputs
+
     def _levels(self) -> list[float] | None:
         """The levels, where one target is predicted at several."""
         if self.loss != "quantile" or np.ndim(self.quantile) == 0:
@@ -311,6 +316,16 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         """D² of the trained loss, for encoded targets."""
         number: Any = self.huber_delta if self.loss == "huber" else self.quantile
         return D2(self.loss, number, Y, sample_weight)
+
+    def _check_sklearn_predicts(self, network: Network) -> None:
+        theirs = {"poisson": "exp"}.get(network.loss_name, "identity")
+        known = "loss" in self._sklearn_class._get_param_names() or theirs != "exp"
+        if network.output_activation != theirs or not known:
+            raise ValueError(
+                "scikit-learn's MLPRegressor has the output activation 'identity', or "
+                "'exp' with loss='poisson', since scikit-learn 1.7; here it is "
+                f"{network.output_activation!r} with loss={network.loss_name!r}"
+            )
 
     def _check_targets(self, y: np.ndarray, incremental: bool) -> None:
         self._check_validation_targets(y)
