@@ -793,7 +793,8 @@ def test_training_goes_on_after_divergence():
         early_stopping=True,
         random_state=0,
     )
-    model.fit(X, y)
+    with pytest.warns(ConvergenceWarning, match="Training diverged"):
+        model.fit(X, y)
     assert model.stop_reason_ == "diverged"
     model.set_params(early_stopping=False, learning_rate_init=1e-6)
     model.partial_fit(X, y)

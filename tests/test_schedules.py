@@ -1,12 +1,15 @@
 """Learning-rate schedules against their formulas, scikit-learn and PyTorch."""
 
 import math
+import pickle
 import warnings
 from fractions import Fraction
 
 import numpy as np
 import pytest
+from fits import fit
 
+from fastmlp import MLPRegressor
 from fastmlp.schedules import (
     SCHEDULES,
     Adaptive,
@@ -20,6 +23,7 @@ from fastmlp.schedules import (
     Warmup,
     make_schedule,
 )
+from fastmlp.training import Trainer
 
 ROWS = 150
 SETTINGS = {
@@ -37,8 +41,8 @@ def rates(schedule, n_epochs, initial=0.1, n_samples_seen=0, plateaus=()):
     in_force, passed = initial, []
     for epoch in range(n_epochs):
         in_force = schedule.before_epoch(epoch, in_force, n_samples_seen)
-        passed.append(in_force)
-        n_samples_seen += ROWS
+        passed.append(in_force * schedule.share(epoch))
+        n_samples_seen += ROWS if schedule.share(epoch) == 1 else 0
         if epoch in plateaus:
             in_force = schedule.after_plateau(in_force)
     return passed
@@ -259,8 +263,8 @@ def test_warm_up_goes_on_in_a_new_object(name):
     in_force, in_many = 0.1, []
     for epoch in range(4):
         anew = Warmup(WRAPPED[name], 3)
-        in_force = anew.before_epoch(epoch, in_force, epoch * ROWS)
-        in_many.append(in_force)
+        in_force = anew.before_epoch(epoch, in_force, 0)
+        in_many.append(in_force * anew.share(epoch))
     assert in_many == close(in_one[:4])
 
 
@@ -320,3 +324,164 @@ def test_warm_up_shortens_the_horizon(warmup_epochs, horizon):
 def test_an_unknown_name_is_refused():
     with pytest.raises(ValueError, match=r"'constant'.*or a callable, got 'linear'"):
         make("linear")
+
+
+# -- from call to call
+
+EPOCHS, RATE = 11, 0.03
+
+
+def falling(epoch):
+    """A schedule of the user's."""
+    return 0.5 / (3 + epoch)
+
+
+def fifth_epoch(epoch, logs):
+    """Ends a fit after five epochs."""
+    return epoch == 4
+
+
+def one_cycle_of(epoch, horizon):
+    top = 0.3 * horizon - 1
+    if epoch <= top:
+        return RATE * (0.52 - 0.48 * math.cos(math.pi * epoch / top))
+    fallen = math.cos(math.pi * (epoch - top) / (horizon - 1 - top) / 2) ** 2
+    return RATE * (4e-6 + (1 - 4e-6) * fallen)
+
+
+# Settings, and η of epoch e after t rows, for a fit of T epochs, the rise taken away.
+GOING_ON = {
+    "constant": ({}, lambda e, t, T: RATE),
+    "invscaling": ({"power_t": 0.4}, lambda e, t, T: RATE / (t + 1) ** 0.4),
+    "adaptive": (
+        {"tol": 1e9, "n_iter_no_change": 2},
+        lambda e, t, T: RATE / 5 ** max(0, (e - 1) // 3),
+    ),
+    "exponential": (
+        {"decay_rate": 0.6, "decay_epochs": 3},
+        lambda e, t, T: RATE * 0.6 ** (e / 3),
+    ),
+    "step": (
+        {"decay_rate": 0.6, "decay_epochs": 3},
+        lambda e, t, T: RATE * 0.6 ** (e // 3),
+    ),
+    "cosine": ({}, lambda e, t, T: RATE * math.cos(math.pi * e / T / 2) ** 2),
+    "restarts": (
+        {"learning_rate": "cosine", "restart_epochs": 4},
+        lambda e, t, T: RATE * math.cos(math.pi * (e % 4) / 8) ** 2,
+    ),
+    "one_cycle": ({}, lambda e, t, T: one_cycle_of(e, T)),
+    "function": ({"learning_rate": falling}, lambda e, t, T: falling(e)),
+}
+OF_MAX_ITER = ("cosine", "one_cycle")
+
+
+def expected_rates(name, warmup_epochs, rows):
+    _, formula = GOING_ON[name]
+    expected = []
+    for e in range(EPOCHS):
+        after = max(0, e - warmup_epochs)
+        # Plateaus are counted during the rise, too.
+        at = e if name == "adaptive" else after
+        rate = formula(at, rows * after, EPOCHS - warmup_epochs)
+        expected.append(rate * min(1, (e + 1) / (warmup_epochs + 1)))
+    return expected
+
+
+def going_on(name, warmup_epochs, rows, **params):
+    settings = {"learning_rate": name, "tol": 0.0, "n_iter_no_change": np.inf}
+    settings |= GOING_ON[name][0]
+    settings |= {"hidden_layer_sizes": (), "solver": "sgd", "random_state": 0}
+    settings |= {"learning_rate_init": RATE, "max_iter": EPOCHS, "batch_size": 8}
+    model = MLPRegressor(**settings, warmup_epochs=warmup_epochs)
+    rng = np.random.RandomState(1)
+    X = rng.normal(size=(rows, 2))
+    return model.set_params(**params), X, X @ [1, -2] + rng.normal(size=rows)
+
+
+def stored(model):
+    return pickle.loads(pickle.dumps(model))
+
+
+WAYS = {
+    "fit": ({}, 1),
+    "partial_fit": ({}, EPOCHS),
+    "warm fits of one epoch": ({"warm_start": True, "max_iter": 1}, EPOCHS),
+    "warm fits of four": ({"warm_start": True, "max_iter": 4}, 3),
+    "warm fits that were stopped": (
+        {"warm_start": True, "callbacks": [fifth_epoch]},
+        3,
+    ),
+}
+
+
+# Fits that do not know how many epochs are to come have no cosine over all of them.
+WAYS_OF = [
+    (name, way)
+    for name in GOING_ON
+    for way, (params, _) in WAYS.items()
+    if name not in OF_MAX_ITER or "max_iter" not in params
+]
+
+
+@pytest.mark.parametrize(("warmup_epochs", "rows"), [(0, 37), (1, 10), (3, 100)])
+@pytest.mark.parametrize(("name", "way"), WAYS_OF)
+def test_every_way_of_going_on_has_the_same_rates(name, way, warmup_epochs, rows):
+    params, n_calls = WAYS[way]
+    model, X, y = going_on(name, warmup_epochs, rows, **params)
+    passed = []
+    for _ in range(n_calls):
+        if way == "partial_fit":
+            model.partial_fit(X, y)
+        else:
+            fit(model, X, y)
+        passed += model.history_["learning_rate"]
+        model = stored(model)
+    expected = expected_rates(name, warmup_epochs, rows)
+    np.testing.assert_allclose(passed[:EPOCHS], expected, rtol=1e-10)
+
+
+@pytest.mark.parametrize("name", OF_MAX_ITER)
+@pytest.mark.parametrize("warmup_epochs", [0, 3])
+def test_what_is_over_begins_anew_at_a_warm_fit(name, warmup_epochs):
+    model, X, y = going_on(name, warmup_epochs, 40, warm_start=True)
+    expected = expected_rates(name, warmup_epochs, 40)
+    for _ in range(3):
+        rates = fit(stored(model), X, y).history_["learning_rate"]
+        np.testing.assert_allclose(rates, expected, rtol=1e-10)
+        fit(model, X, y)
+
+
+@pytest.mark.parametrize("rate", [0.01, 0.2])
+@pytest.mark.parametrize("done", [1, 2, 3])
+def test_a_rate_changed_within_the_rise_is_taken_as_it_is(done, rate):
+    model, X, y = going_on("constant", 4, 30)
+    for _ in range(done):
+        model.partial_fit(X, y)
+    model.set_params(learning_rate_init=rate).partial_fit(X, y)
+    assert model.history_["learning_rate"] == close([rate * (done + 1) / 5])
+
+
+@pytest.mark.parametrize("name", ["step", "exponential", "cosine"])
+def test_another_schedule_begins_at_its_first_epoch(name):
+    model, X, y = going_on("constant", 0, 30, decay_epochs=2)
+    for _ in range(5):
+        model.partial_fit(X, y)
+    model.set_params(learning_rate=name).partial_fit(X, y)
+    assert model.history_["learning_rate"] == close([RATE])
+
+
+@pytest.mark.parametrize("name", ["constant", "adaptive", "step"])
+def test_ctrl_c_within_the_rise_leaves_the_rate_whole(name, monkeypatch):
+    model, X, y = going_on(name, 4, 30, warm_start=True, tol=0.0)
+    model.partial_fit(X, y)
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "run_epoch", _interrupted)
+        with pytest.warns(UserWarning, match="interrupted"):
+            model.fit(X, y)
+    model.partial_fit(X, y)
+    assert model.history_["learning_rate"] == close([RATE * 2 / 5])
+
+
+def _interrupted(trainer, order):
+    raise KeyboardInterrupt

@@ -9,6 +9,7 @@ import threading
 import time
 import warnings
 
+import joblib
 import numpy as np
 import pytest
 import scipy.sparse
@@ -18,13 +19,14 @@ from scipy.optimize import minimize_scalar
 from scipy.special import huber
 from sklearn import metrics
 from sklearn.base import clone
+from sklearn.ensemble import VotingClassifier
 from sklearn.exceptions import ConvergenceWarning, UndefinedMetricWarning
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from fastmlp import MLPClassifier, MLPRegressor, _kernels
-from fastmlp.stopping import Plateau
+from fastmlp.stopping import Plateau, epoch_of_divergence
 
 pytestmark = pytest.mark.usefixtures("one_blas_thread")
 
@@ -853,6 +855,117 @@ def test_x_val_without_a_class_is_an_error_before_training(case):
     assert len(told) == 6
 
 
+class Judge:
+    """A scorer that takes down the rows that it judges by."""
+
+    def __init__(self, scores=()):
+        self.rows, self.scores = [], list(scores)
+
+    def __call__(self, estimator, X, y):
+        self.rows.append(X[:, 0].tolist())
+        return self.scores.pop(0) if self.scores else len(self.rows)
+
+
+def numbered(n_rows=60):
+    """Rows whose first feature is their number, and three classes."""
+    rng = np.random.RandomState(3)
+    X = np.column_stack([np.arange(n_rows, dtype=float), rng.normal(size=n_rows)])
+    return X, np.arange(n_rows) % 3
+
+
+STREAMS = {
+    "a seed": lambda: 5,
+    "a stream": lambda: np.random.RandomState(5),
+    "NumPy's": lambda: None,
+}
+STOPPED_EARLY = {**FAST, "early_stopping": True, "warm_start": True, "max_iter": 2}
+
+
+@pytest.mark.parametrize("fraction", [0.1, 0.3, 0.55])
+@pytest.mark.parametrize("stream", STREAMS)
+@pytest.mark.parametrize("cls", ESTIMATORS)
+def test_rows_once_held_out_stay_held_out(cls, stream, fraction):
+    X, y = numbered()
+    judge = Judge()
+    params = {**STOPPED_EARLY, "random_state": STREAMS[stream]()}
+    model = cls(**params, validation_fraction=fraction, scoring=judge)
+    for _ in range(4):
+        fit(model, X, y)
+    assert len(judge.rows) == 8
+    assert all(rows == judge.rows[0] for rows in judge.rows)
+    held_out = set(judge.rows[0])
+    assert len(held_out) == np.ceil(fraction * 60)
+    assert held_out.isdisjoint(X[model._model.order, 0])
+    assert len(model._model.order) + len(held_out) == 60
+
+
+@pytest.mark.parametrize("n_held_out", [12, 7, 3])
+def test_the_first_fit_holds_out_scikit_learns_rows(n_held_out):
+    X, y = numbered()
+    judge, theirs = Judge(), []
+
+    class Watched(sklearn.neural_network.MLPRegressor):
+        def _score(self, X, y, sample_weight=None):
+            theirs.append(X[:, 0].tolist())
+            return 0.0
+
+    params = {**STOPPED_EARLY, "validation_fraction": n_held_out / 60}
+    fit(MLPRegressor(**params, scoring=judge), X, y)
+    fit(Watched(**params), X, y)
+    assert judge.rows == theirs
+    assert len(judge.rows[0]) == n_held_out
+
+
+@pytest.mark.parametrize("shuffle", [False, True])
+@pytest.mark.parametrize("cls", ESTIMATORS)
+def test_warm_fits_under_early_stopping_are_one(cls, shuffle):
+    """Where every epoch is the best, as in a fit of as many epochs."""
+    X, y = iris()
+    params = {**FAST, "early_stopping": True, "shuffle": shuffle, "dropout": 0.2}
+    whole = fit(cls(**params, scoring=Judge()), X, y)
+    model = cls(**{**params, "max_iter": 2}, scoring=Judge(), warm_start=True)
+    for _ in range(3):
+        fit(model, X, y)
+        judge = model.scoring
+        model = pickle.loads(pickle.dumps(model))
+        assert model.scoring is not judge
+    np.testing.assert_allclose(parameters(model), parameters(whole), rtol=1e-10)
+    assert model.validation_scores_ == whole.validation_scores_ == [1, 2, 3, 4, 5, 6]
+
+
+CHANGES = {
+    "fewer rows": lambda X, y: {"X": X[:50], "y": y[:50]},
+    "one row more": lambda X, y: {"X": X[[*range(60), 0]], "y": y[[*range(60), 0]]},
+    "rows of the caller's": lambda X, y: {"X_val": X[:9], "y_val": y[:9]},
+    "a larger share": lambda X, y: {"validation_fraction": 0.4},
+    "another scorer": lambda X, y: {"scoring": "accuracy"},
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_best_score_of_something_else_is_forgotten(change):
+    X, y = numbered()
+    judge = Judge([8, 9, 1, 2])
+    model = fit(MLPClassifier(**STOPPED_EARLY, scoring=judge), X, y)
+    changed = {"X": X, "y": y, **CHANGES[change](X, y)}
+    fit_arguments = {
+        k: changed.pop(k) for k in [*changed] if k in ("X", "y") or "_val" in k
+    }
+    fit(model.set_params(**changed), **fit_arguments)
+    assert model.best_validation_score_ == max(model.validation_scores_[2:]) < 8
+    assert len(model.validation_scores_) == 4
+
+
+def test_rows_are_held_out_anew_where_there_are_others():
+    X, y = numbered(80)
+    judge = Judge()
+    model = fit(MLPClassifier(**STOPPED_EARLY, scoring=judge), X[:60], y[:60])
+    for _ in range(2):
+        fit(model, X, y)
+    assert [len(rows) for rows in judge.rows] == [6, 6, 8, 8, 8, 8]
+    assert judge.rows[2] == judge.rows[5]
+
+
 # -- over-fitting
 
 
@@ -1104,11 +1217,92 @@ def test_divergence_under_validation_gives_the_best_weights():
     params = {"hidden_layer_sizes": (), "solver": "sgd", "learning_rate_init": 100.0}
     params |= {"max_iter": 500, "n_iter_no_change": np.inf, "random_state": 0}
     params |= {"early_stopping": True}
-    model = MLPRegressor(**params).fit(X, y, **held_out)
+    model = fit(MLPRegressor(**params), X, y, **held_out)
     assert model.stop_reason_ == "diverged"
     best = int(np.nanargmax(model.validation_scores_)) + 1
     expected = fit(MLPRegressor(**{**params, "max_iter": best}), X, y, **held_out)
     assert_same_model(model, expected, X)
+
+
+def first_epoch_that_is_not_finite(losses):
+    return int(np.flatnonzero(~np.isfinite(losses))[0]) + 1
+
+
+def targets(case):
+    """Rows and targets on which a large rate diverges."""
+    rng = np.random.RandomState(7)
+    X = rng.normal(size=(120, 4))
+    return {
+        "unscaled": (X, 1e5 + 3e4 * X[:, 0]),
+        "wide": (X * 1e3, X[:, 0]),
+        "single precision": (X.astype(np.float32), 1e6 * X[:, 1]),
+        "two outputs": (X, 1e5 * X[:, :2]),
+    }[case]
+
+
+@pytest.mark.parametrize("with_rows", [False, True])
+@pytest.mark.parametrize("rate", [0.5, 3.0])
+@pytest.mark.parametrize(
+    "case", ["unscaled", "wide", "single precision", "two outputs"]
+)
+def test_divergence_is_told_at_the_callers_line(case, rate, with_rows):
+    X, y = targets(case)
+    held_out = {"X_val": X[:20], "y_val": y[:20]} if with_rows else {}
+    params = {**SMALL, "activation": "identity", "solver": "sgd", "max_iter": 50}
+    model = MLPRegressor(**params, learning_rate_init=rate, early_stopping=True)
+    with pytest.warns(ConvergenceWarning, match="Training diverged") as caught:
+        model.fit(X, y, **held_out)
+    (warning,) = caught
+    assert warning.filename == __file__
+    epoch = first_epoch_that_is_not_finite(model.loss_curve_)
+    message = str(warning.message)
+    assert f" in epoch {epoch}." in message
+    for advice in ("learning_rate_init", "grad_clip_norm", "StandardScaler"):
+        assert advice in message
+    assert np.isfinite(model.predict(X)).all()
+
+
+@pytest.mark.parametrize("rate", [3.0, 5.0, 20.0])
+@pytest.mark.parametrize("solver", ["sgd", "gd"])
+def test_a_loss_that_grows_to_the_end_is_divergence(solver, rate):
+    """Each step of a quadratic J multiplies the error by |1 - rate|, and more."""
+    rng = np.random.RandomState(0)
+    X = rng.normal(size=(50, 2))
+    params = {"hidden_layer_sizes": (), "solver": solver, "learning_rate_init": rate}
+    params |= {"batch_size": 50, "max_iter": 8, "random_state": 0, "momentum": 0}
+    with pytest.warns(ConvergenceWarning, match="Training diverged") as caught:
+        model = MLPRegressor(**params).fit(X, X @ [1, 2])
+    losses = np.array(model.history_["loss"])
+    epoch = int(np.argmax(losses > 10 * losses[0])) + 1
+    assert re.search(rf"in (epoch|iteration) {epoch}\.", str(caught[0].message))
+    assert [w.filename for w in caught] == [__file__]
+
+
+@pytest.mark.parametrize(
+    ("losses", "first", "epoch"),
+    [
+        ([], 1.0, None),
+        ([3.0, 2.0, 1.0], 3.0, None),
+        ([1.0, 9.0, 10.0], 1.0, None),
+        ([1.0, 9.0, 10.5, 70.0], 1.0, 3),
+        ([1.0, 90.0, 10.5], 1.0, None),
+        ([1e-9, 1e-3], 2.0, None),
+        ([1.0, np.inf], 1.0, 2),
+        ([np.nan], 1.0, 1),
+        ([1.0, np.inf, np.nan, np.nan], 1.0, 2),
+        ([1.0, np.inf, 0.5], 1.0, None),
+    ],
+)
+def test_what_divergence_is(losses, first, epoch):
+    assert epoch_of_divergence(losses, first) == epoch
+
+
+def test_a_stream_of_other_data_is_no_divergence():
+    X, y = iris()
+    model = MLPRegressor(**FAST, warm_start=True).partial_fit(X, y)
+    for scale in (10, 100, 1000):
+        model.partial_fit(X, scale * y)
+    assert model.loss_curve_[-1] > 1e4 * model.loss_curve_[0]
 
 
 @pytest.mark.parametrize("solver", FULL_BATCH)
@@ -1327,6 +1521,257 @@ def test_callbacks_stop_a_search_and_are_cloned():
     search = GridSearchCV(model, {"alpha": [1e-4, 1.0]}, cv=2).fit(X, y)
     assert search.best_estimator_.stop_reason_ == "callback"
     assert search.best_estimator_.n_iter_ == 2
+
+
+# -- objects with hooks
+
+
+class Watcher:
+    """Takes down all that it is told, and keeps what it is shown."""
+
+    def __init__(self, stop=None, fail=None):
+        self.told, self.views, self.stop, self.fail = [], [], stop, fail
+
+    def _note(self, hook, estimator, *call):
+        self.told.append((hook, *call))
+        self.views.append(estimator)
+        if self.fail == (hook, *call[:1]):
+            raise RuntimeError("from a hook")
+
+    def on_fit_begin(self, estimator):
+        self._note("begin", estimator)
+
+    def on_epoch_end(self, estimator, epoch, logs):
+        self._note("epoch", estimator, epoch, logs)
+        return epoch == self.stop
+
+    def on_fit_end(self, estimator):
+        self._note("end", estimator)
+
+
+class OnlyEnd:
+    """Has one hook, and is callable besides."""
+
+    def __init__(self):
+        self.seen = []
+
+    def on_fit_end(self, estimator):
+        self.seen.append(estimator)
+
+    def __call__(self, epoch, logs):
+        raise AssertionError("an object with a hook is not called")
+
+
+@pytest.mark.parametrize("solver", [*FIRST_ORDER, *FULL_BATCH])
+@pytest.mark.parametrize("cls", ESTIMATORS)
+def test_hooks_are_shown_the_model_of_the_moment(cls, solver):
+    X, y = iris()
+    params = {**FAST, "solver": solver, "tol": 0.0, "max_iter": 4}
+    watcher, only_end = Watcher(), OnlyEnd()
+    model = fit(cls(**params, callbacks=[watcher, only_end]), X, y)
+    n = model.n_iter_
+    logs = [{k: c[i] for k, c in model.history_.items()} for i in range(n)]
+    epochs = [("epoch", i, logs[i]) for i in range(n)]
+    assert watcher.told == [("begin",), *epochs, ("end",)]
+    begin, *after, end = watcher.views
+    assert_same_model(end, model, X)
+    assert_same_model(only_end.seen[0], model, X)
+    assert end.stop_reason_ == model.stop_reason_
+    assert_same_model(fit(cls(**params), X, y), model, X)
+    still = fit(cls(**{**params, **STILL, "max_iter": 1}), X, y)
+    assert_same_model(begin, still, X)
+    for i, view in enumerate(after):
+        shorter = fit(cls(**{**params, "max_iter": i + 1}), X, y)
+        assert_same_model(view, shorter, X)
+        assert view.score(X, y) == shorter.score(X, y)
+        assert (view.n_iter_, view.loss_) == (i + 1, shorter.loss_)
+        assert len(view.history_["loss"]) == i + 1
+
+
+def test_hooks_are_shown_the_current_parameters_under_early_stopping():
+    X, y, held_out = halves()
+    watcher = Watcher()
+    params = {**FAST, "early_stopping": True, "batch_norm": True}
+    model = MLPClassifier(**params, scoring=Script(9, 1, 2, 3, 4, 5))
+    fit(model.set_params(callbacks=[watcher]), X, y, **held_out)
+    for i, view in enumerate(watcher.views[1:-1]):
+        shorter = MLPClassifier(**{**FAST, "batch_norm": True, "max_iter": i + 1})
+        assert_same_model(view, fit(shorter, X, y), X)
+    assert_same_model(model, watcher.views[1], X)
+
+
+@pytest.mark.parametrize("params", [{}, {"dropout": 0.3, "learning_rate": "step"}])
+@pytest.mark.parametrize("solver", FIRST_ORDER)
+def test_what_a_hook_was_shown_goes_on_as_the_fit_did(solver, params):
+    X, y = iris()
+    watcher = Watcher()
+    params = {**FAST, **UNSTOPPED, **params, "solver": solver, "decay_epochs": 2}
+    model = fit(MLPClassifier(**params, callbacks=[watcher]), X, y)
+    view = pickle.loads(pickle.dumps(watcher.views[3]))
+    view.callbacks = None
+    for _ in range(3):
+        view.partial_fit(X, y)
+    np.testing.assert_allclose(parameters(view), parameters(model), rtol=1e-10)
+
+
+@pytest.mark.parametrize("solver", ["sgd", "adam", "lbfgs", "newton-cg"])
+@pytest.mark.parametrize("stop", [0, 2])
+def test_a_hook_may_stop(solver, stop):
+    X, y = iris()
+    watcher, late = Watcher(stop=stop), Watcher()
+    params = {**FAST, "solver": solver, "tol": 0.0}
+    model = MLPRegressor(**params, callbacks=[watcher, late]).fit(X, y)
+    assert (model.stop_reason_, model.n_iter_) == ("callback", stop + 1)
+    assert [t[0] for t in late.told] == ["begin", *["epoch"] * (stop + 1), "end"]
+
+
+@pytest.mark.parametrize("solver", ["adam", "gd"])
+@pytest.mark.parametrize("fail", [("begin",), ("epoch", 1), ("end",)])
+@pytest.mark.parametrize("fitted", [False, True])
+def test_a_hook_that_raises_leaves_the_old_model(fail, solver, fitted):
+    X, y = iris()
+    model = MLPClassifier(**FAST)
+    if fitted:
+        fit(model, X, y)
+    model.set_params(solver=solver, tol=0.0, callbacks=[Watcher(fail=fail)])
+    before = dict(vars(model))
+    with pytest.raises(RuntimeError, match="from a hook"):
+        fit(model, X[:100], y[:100])
+    assert vars(model).keys() == before.keys()
+    assert all(vars(model)[name] is before[name] for name in before)
+
+
+def test_hooks_hear_of_each_partial_fit():
+    X, y = iris()
+    watcher = Watcher()
+    model = MLPRegressor(**FAST, callbacks=[watcher])
+    for _ in range(3):
+        model.partial_fit(X, y)
+    assert [t[0] for t in watcher.told] == ["begin", "epoch", "end"] * 3
+    assert [t[1] for t in watcher.told if t[0] == "epoch"] == [0, 0, 0]
+
+
+def test_no_view_is_made_for_functions(monkeypatch):
+    X, y = iris()
+    model = MLPRegressor(**FAST, callbacks=[lambda epoch, logs: None])
+    monkeypatch.setattr(MLPRegressor, "_view", None)
+    fit(model, X, y)
+    fit(model.set_params(solver="gd"), X, y)
+
+
+@pytest.mark.parametrize("callback", [Watcher, OnlyEnd])
+def test_a_class_is_no_callback(callback):
+    with pytest.raises(TypeError, match=r"an instance of .*, not the class"):
+        MLPRegressor(callbacks=[callback]).fit(*iris())
+
+
+@pytest.mark.parametrize("callback", [3, "print", object(), None])
+def test_what_is_no_callback(callback):
+    with pytest.raises(TypeError, match=r"callbacks must be callable .* on_epoch_end"):
+        MLPRegressor(callbacks=[callback]).fit(*iris())
+
+
+def test_copies_of_an_object_record_for_themselves():
+    X, y = iris()
+    watcher, told = Watcher(), []
+    callbacks = [watcher, lambda epoch, logs: told.append(epoch)]
+    model = MLPClassifier(**{**FAST, "max_iter": 2}, callbacks=callbacks)
+    voting = VotingClassifier([("a", model), ("b", model)])
+    search = GridSearchCV(model, {"alpha": [1e-4, 1.0]}, cv=2)
+    for whole in (voting, search):
+        fit(whole, X, y)
+    assert watcher.told == []
+    for made in (*voting.estimators_, search.best_estimator_):
+        hooks = [t[0] for t in made.callbacks[0].told]
+        assert hooks == ["begin", "epoch", "epoch", "end"]
+    # A function is not copied: it hears of 2 + 2 * 2 + 1 fits.
+    assert told == [0, 1] * 7
+
+
+# -- parameters that cannot be pickled
+
+
+class Unpicklable:
+    """A callable that holds what pickle does not take."""
+
+    def __init__(self):
+        self.lock = threading.Lock()
+
+    def __call__(self, *arguments):
+        return 0.5
+
+
+NOT_PICKLED = {
+    "learning_rate": ("learning_rate", lambda e: 0.1 / (e + 1)),
+    "learning_rate, partial": (
+        "learning_rate",
+        functools.partial(lambda k, e: 0.1 / (e + k), 2),
+    ),
+    "scoring": ("scoring", lambda estimator, X, y: 0.5),
+    "scoring, made": ("scoring", metrics.make_scorer(lambda y, p: 0.5)),
+    "scoring, object": ("scoring", Unpicklable()),
+    "callbacks[0]": ("callbacks", [lambda epoch, logs: None]),
+    "callbacks[1]": ("callbacks", (Watcher(), lambda epoch, logs: None)),
+}
+LOCKED = "scoring, object"
+
+
+@pytest.mark.parametrize("fitted", [False, True])
+@pytest.mark.parametrize("case", NOT_PICKLED)
+def test_the_parameter_that_pickle_cannot_store_is_named(case, fitted, tmp_path):
+    X, y = iris()
+    parameter, value = NOT_PICKLED[case]
+    model = MLPClassifier(**{**FAST, parameter: value, "early_stopping": True})
+    if fitted:
+        fit(model, X, y)
+    name = re.escape(case.partition(",")[0])
+    match = rf"^{name}=.*cannot be pickled.*set {parameter} to .*cloudpickle"
+    for store in (pickle.dumps, lambda m: joblib.dump(m, tmp_path / "model")):
+        for whole in (model, make_pipeline(StandardScaler(), model)):
+            with pytest.raises(pickle.PicklingError, match=match):
+                store(whole)
+    assert getattr(model, parameter) is value
+    other = {"learning_rate": "constant", "scoring": None, "callbacks": None}[parameter]
+    twin = pickle.loads(pickle.dumps(model.set_params(**{parameter: other})))
+    if fitted:
+        assert_same_model(twin, model, X)
+
+
+@pytest.mark.parametrize("case", sorted(NOT_PICKLED.keys() - {LOCKED}))
+def test_copies_and_cloudpickle_take_any_parameter(case):
+    X, y = iris()
+    parameter, value = NOT_PICKLED[case]
+    params = {**FAST, parameter: value, "early_stopping": True, "warm_start": True}
+    model = fit(MLPClassifier(**params), X, y)
+    dumps = pytest.importorskip("cloudpickle", reason="takes functions").dumps
+    twins = [copy.copy(model), copy.deepcopy(model), pickle.loads(dumps(model))]
+    assert twins[0].get_params() == model.get_params()
+    expected = fit(model, X, y)
+    for twin in twins:
+        assert type(getattr(twin, parameter)) is type(value)
+        assert_same_model(fit(twin, X, y), expected, X)
+
+
+def test_processes_are_handed_any_parameter():
+    X, y = iris()
+    params = dict(list(NOT_PICKLED.values())[::2])
+    assert params.keys() == {"learning_rate", "scoring", "callbacks"}
+    params["scoring"] = lambda estimator, X, y: estimator.score(X, y)
+    model = MLPClassifier(**FAST, early_stopping=True).set_params(**params)
+    with joblib.parallel_config("loky"), unconverged():
+        expected = cross_val_score(model, X, y, cv=2)
+        scores = cross_val_score(model, X, y, cv=2, n_jobs=2)
+    np.testing.assert_array_equal(scores, expected)
+
+
+def test_a_callback_may_keep_the_model():
+    X, y = iris()
+    model = fit(MLPClassifier(**FAST, callbacks=[Watcher()]), X, y)
+    model.callbacks[0].model = model
+    for twin in (pickle.loads(pickle.dumps(model)), copy.deepcopy(model)):
+        assert twin.callbacks[0].model is twin
+        assert twin.callbacks[0].told == model.callbacks[0].told
+        assert_same_model(twin, model, X)
 
 
 # -- validation rows that are refused

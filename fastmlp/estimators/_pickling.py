@@ -6,14 +6,19 @@ import pickle
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from types import MethodType
+from types import FunctionType, MethodType
 from typing import Any
 
 # Parameters that may be functions of the user's, or objects.
 PARAMETERS = ("learning_rate", "scoring", "callbacks")
 
-# Whether a value is only being tried: it may lead back to the estimator that it is of.
+# Whether an object is only being tried: it may lead back to the estimator that it is
+# of, where functions alone are tried then. They lead nowhere.
 _trying: ContextVar[bool] = ContextVar("_trying", default=False)
+
+
+class RefusedError(pickle.PicklingError):
+    """Names the parameter that cannot be stored."""
 
 
 class Refusal:
@@ -32,13 +37,11 @@ class Refusal:
     @property
     def __name__(self) -> str:
         """None to be had."""
-        raise pickle.PicklingError(self.message)
+        raise RefusedError(self.message)
 
 
 def mark_refused(state: dict[str, Any]) -> None:
     """Put a method that is refused in place of each value that pickle cannot store."""
-    if _trying.get():
-        return
     for name in PARAMETERS:
         value = state.get(name)
         if isinstance(value, list | tuple):
@@ -63,9 +66,13 @@ def unmark(state: dict[str, Any]) -> None:
 def _marked(name: str, value: Any) -> Any:
     if value is None or isinstance(value, str):
         return value
+    if _trying.get() and not isinstance(value, FunctionType):
+        return value
     try:
         with _only_trying():
             pickle.dumps(value)
+    except RefusedError as error:  # of the estimator that the object keeps
+        return MethodType(Refusal(str(error)), value)
     except Exception as error:  # what pickle raises depends on the value
         message = (
             f"{name}={value!r} cannot be pickled ({error}). Define it at the top level "
