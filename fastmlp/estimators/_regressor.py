@@ -17,6 +17,7 @@ from fastmlp import _kernels
 from fastmlp.estimators._base import BaseMLP
 from fastmlp.estimators._docs import fill_docstring
 from fastmlp.estimators._model import Data
+from fastmlp.inputs import check_kind, refusing_overflow
 from fastmlp.scores import r2
 
 
@@ -192,7 +193,9 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             If the data are not fit for training, or training diverges. The
             estimator is then as it was before.
         """
-        self._fit(X, y, sample_weight, validation=(X_val, y_val, sample_weight_val))
+        self._fit_network(
+            X, y, sample_weight, validation=(X_val, y_val, sample_weight_val)
+        )
         return self
 
     @available_if(lambda estimator: estimator._check_solver())
@@ -211,7 +214,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         -------
         self : MLPRegressor
         """
-        self._fit(X, y, sample_weight, incremental=True)
+        self._fit_network(X, y, sample_weight, incremental=True)
         return self
 
     def predict(self, X: ArrayLike) -> np.ndarray:
@@ -296,6 +299,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         self._check_validation_targets(y)
 
     def _check_validation_targets(self, y: np.ndarray) -> None:
+        if y.dtype.kind != "b":
+            check_kind(y, "y")
         if self.loss == "poisson" and (y < 0).any():
             raise ValueError(
                 "Some value(s) of y are out of the valid range of the loss 'poisson'."
@@ -308,7 +313,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         levels = self._levels()
         if levels is not None:
             columns = np.repeat(columns, len(levels), axis=1)
-        return np.ascontiguousarray(columns, dtype=dtype)
+        with refusing_overflow("y", dtype):
+            return np.ascontiguousarray(columns, dtype=dtype)
 
     def _count_outputs(self, Y: np.ndarray) -> int:
         return Y.shape[1]
