@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,53 @@ Inputs = np.ndarray | tuple[np.ndarray, np.ndarray, np.ndarray]
 
 # Rows, targets, and weights of the rows or None.
 Data = tuple[Inputs, np.ndarray, np.ndarray | None]
+
+
+@contextmanager
+def refusing_overflow(name: str, dtype: np.dtype) -> Iterator[None]:
+    """Casts to that type in which a finite number becomes infinite raise ValueError."""
+    try:
+        with np.errstate(over="raise"):
+            yield
+    except FloatingPointError as error:
+        raise ValueError(
+            f"Input {name} contains infinity or a value too large for {dtype!r}."
+        ) from error
+
+
+def as_numbers(values: Any, dtype: np.dtype, name: str) -> np.ndarray:
+    """A C-contiguous array; copied only where its type or order demand it.
+
+    Parameters
+    ----------
+    values : array-like
+        Integers or floats.
+    dtype : dtype
+        float32 or float64.
+    name : str
+        What errors call the values.
+
+    Raises
+    ------
+    ValueError
+        If the values are of another kind, such as strings or dates, or too large for
+        the type.
+    """
+    array = np.asarray(values)
+    if array.dtype == dtype:
+        return np.ascontiguousarray(array)
+    check_kind(array, name)
+    with refusing_overflow(name, dtype):
+        return np.ascontiguousarray(array, dtype=dtype)
+
+
+def check_kind(array: Any, name: str) -> None:
+    """Raise ValueError unless the array's type is one of integers or floats."""
+    if array.dtype.kind not in "iuf":
+        raise ValueError(
+            f"{name} must hold integers or floats, got an array of {array.dtype!r}; "
+            "convert it first"
+        )
 
 
 def as_inputs(X: Any, n_inputs: int, dtype: np.dtype) -> Inputs:
@@ -30,12 +79,12 @@ def as_inputs(X: Any, n_inputs: int, dtype: np.dtype) -> Inputs:
     Raises
     ------
     ValueError
-        If X has another shape.
+        If X has another shape, or is not of numbers that the type can hold.
     """
     if isinstance(X, tuple):
         return X
     sparse = not isinstance(X, np.ndarray) and scipy.sparse.issparse(X)
-    matrix: Any = X.tocsr() if sparse else np.ascontiguousarray(X, dtype=dtype)
+    matrix: Any = X.tocsr() if sparse else as_numbers(X, dtype, "X")
     if matrix.ndim != 2 or matrix.shape[1] != n_inputs:
         raise ValueError(
             f"X must have shape (n_samples, {n_inputs}), got {matrix.shape}"
@@ -43,7 +92,7 @@ def as_inputs(X: Any, n_inputs: int, dtype: np.dtype) -> Inputs:
     if not sparse:
         return matrix
     return (
-        np.ascontiguousarray(matrix.data, dtype=dtype),
+        as_numbers(matrix.data, dtype, "X"),
         np.ascontiguousarray(matrix.indices, dtype=np.intc),
         np.ascontiguousarray(matrix.indptr, dtype=np.intp),
     )
@@ -73,12 +122,12 @@ def as_data(
     Raises
     ------
     ValueError
-        If X, y or sample_weight has another shape, or a weight is not finite or
-        negative.
+        If X, y or sample_weight has another shape, or is not of numbers that the
+        type can hold, or a weight is not finite or negative.
     """
     inputs = as_inputs(X, n_inputs, dtype)
     n_rows = count_rows(inputs)
-    Y = np.ascontiguousarray(y, dtype=dtype)
+    Y = as_numbers(y, dtype, "y")
     if Y.shape == (n_rows,):
         Y = Y.reshape(-1, 1)
     if Y.shape != (n_rows, n_target_columns):
@@ -87,7 +136,7 @@ def as_data(
         )
     if sample_weight is None:
         return inputs, Y, None
-    weights = np.ascontiguousarray(sample_weight, dtype=dtype)
+    weights = as_numbers(sample_weight, dtype, "sample_weight")
     if weights.shape != (n_rows,):
         raise ValueError(
             f"sample_weight must have shape ({n_rows},), got {weights.shape}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -13,7 +14,15 @@ from numpy.typing import ArrayLike
 from fastmlp import _kernels
 from fastmlp.evaluation import Evaluator
 from fastmlp.initialization import draw_parameters
-from fastmlp.inputs import Data, Inputs, as_data, as_inputs, count_rows, take_rows
+from fastmlp.inputs import (
+    Data,
+    Inputs,
+    as_data,
+    as_inputs,
+    as_numbers,
+    count_rows,
+    take_rows,
+)
 from fastmlp.settings import (
     as_list,
     check_dtype,
@@ -46,6 +55,33 @@ from fastmlp.workspace import (
 
 # Where a layer's γ and running moments begin, and how many there are.
 _OF_NORMALIZATION = ("gammas", "running", "n_out")
+
+
+class Views(tuple):
+    """Views of one vector, a layer each: what is assigned to one is copied into it."""
+
+    __slots__ = ()
+
+    def __setitem__(self, layer: int, values: ArrayLike) -> None:
+        copy_into(self[operator.index(layer)], values, f"layer {layer}")
+
+
+def copy_into(array: np.ndarray, values: ArrayLike, name: str) -> None:
+    """Write the values over those of an array of the same shape.
+
+    Raises
+    ------
+    ValueError
+        If they have another shape, or are not of numbers that the type can hold.
+    """
+    if values is array:  # after ``network.params += step``
+        return
+    numbers = as_numbers(values, array.dtype, name)
+    if np.shape(values) != array.shape:
+        raise ValueError(
+            f"{name} must have shape {array.shape}, got {np.shape(values)}"
+        )
+    array[...] = numbers
 
 
 class Network:
@@ -102,12 +138,16 @@ class Network:
         All weights, first layer first, then all biases, then the scales γ of
         normalised layers. Write into it to move the network; it begins on a 64-byte
         boundary.
-    weights : list of ndarray of shape (n_in, n_out)
+    weights : tuple of ndarray of shape (n_in, n_out)
         Views of ``params``, one a layer.
-    biases : list of ndarray of shape (n_out,)
+    biases : tuple of ndarray of shape (n_out,)
         Views of ``params``, one a layer; of a normalised layer its shift.
     stats : ndarray
         Running means and variances of each normalised layer, one after the other.
+
+    These four stay where they are: an array assigned to one, as in
+    ``network.params = values`` or ``network.weights[0] = values``, is copied into its
+    place, if it has the same shape.
 
     Raises
     ------
@@ -260,6 +300,42 @@ class Network:
         self.batch_norm = bool(batch_norm)
         self.layers = self._build_layers()
         self.arena_entries = count_entries(self.layers)
+
+    @property
+    def params(self) -> np.ndarray:
+        """All parameters; see the class."""
+        return self._params
+
+    @params.setter
+    def params(self, values: ArrayLike) -> None:
+        copy_into(self._params, values, "params")
+
+    @property
+    def stats(self) -> np.ndarray:
+        """Running moments; see the class."""
+        return self._stats
+
+    @stats.setter
+    def stats(self, values: ArrayLike) -> None:
+        copy_into(self._stats, values, "stats")
+
+    @property
+    def weights(self) -> Views:
+        """Each layer's weights; see the class."""
+        return self._weights
+
+    @weights.setter
+    def weights(self, values: Sequence[ArrayLike]) -> None:
+        _copy_into_each(self._weights, values, "weights")
+
+    @property
+    def biases(self) -> Views:
+        """Each layer's biases; see the class."""
+        return self._biases
+
+    @biases.setter
+    def biases(self, values: Sequence[ArrayLike]) -> None:
+        _copy_into_each(self._biases, values, "biases")
 
     @property
     def n_target_columns(self) -> int:
@@ -420,9 +496,8 @@ class Network:
         inputs = as_inputs(X, self.layer_sizes[0], self.dtype)
         n_rows, n_outputs = count_rows(inputs), self.layer_sizes[-1]
         if cotangents is not None:
-            return self._pull_back(
-                inputs, np.ascontiguousarray(cotangents, dtype=self.dtype)
-            )
+            weights = as_numbers(cotangents, self.dtype, "cotangents")
+            return self._pull_back(inputs, weights)
         gradients = np.empty((n_rows, n_outputs, self.layer_sizes[0]), self.dtype)
         for k in range(n_outputs):
             unit = np.zeros((n_rows, n_outputs), self.dtype)
@@ -515,7 +590,7 @@ class Network:
         B. A. Pearlmutter, "Fast exact multiplication by the Hessian", Neural
         Computation 6, 1994.
         """
-        direction = np.ascontiguousarray(vector, dtype=self.dtype)
+        direction = as_numbers(vector, self.dtype, "vector")
         if direction.shape != self.params.shape:
             raise ValueError(
                 f"vector must have shape {self.params.shape}, got {direction.shape}"
@@ -546,15 +621,16 @@ class Network:
 
     def __getstate__(self) -> dict:
         # Views would be stored as copies: they are made again from the vector.
-        return {
-            name: value
-            for name, value in self.__dict__.items()
-            if name not in ("weights", "biases")
-        }
+        state = self.__dict__.copy()
+        for name in ("_params", "_stats", "_weights", "_biases"):
+            del state[name]
+        return state | {"params": self._params, "stats": self._stats}
 
     def __setstate__(self, state: dict) -> None:
+        state = state.copy()
+        params, stats = state.pop("params"), state.pop("stats")
         self.__dict__.update(state)
-        self._bind(state["params"], state["stats"])
+        self._bind(params, stats)
 
     @property
     def objective(self) -> np.ndarray:
@@ -643,7 +719,7 @@ class Network:
         inputs = as_inputs(X, sizes[0], self.dtype)
         n_rows = count_rows(inputs)
         out = np.empty((n_rows, sizes[-1]), dtype=self.dtype)
-        capacity = predicted_rows(n_rows, self.params.size)
+        capacity = predicted_rows(n_rows, self._params.size)
         if n_rows <= capacity:
             self._evaluate_into(out, layers, entries, inputs, capacity)
             return out
@@ -664,7 +740,8 @@ class Network:
         capacity: int,
     ) -> None:
         arena = build_arena(entries, capacity, self.dtype)
-        _kernels.predict(out, arena, inputs, self.params, self.stats, layers, capacity)
+        model = self._params, self._stats, layers
+        _kernels.predict(out, arena, inputs, *model, capacity)
 
     def _pull_back(self, inputs: Inputs, cotangents: np.ndarray) -> np.ndarray:
         n_rows = count_rows(inputs)
@@ -699,15 +776,15 @@ class Network:
             yield self.params[gammas:][:n_out], means, variances
 
     def _bind(self, params: np.ndarray, stats: np.ndarray) -> None:
-        self.params, self.stats = params, stats
-        self.weights = []
-        self.biases = []
+        self._params, self._stats = params, stats
+        weights, biases = [], []
         for layer in self.layers:
             n_in, n_out = int(layer["n_in"]), int(layer["n_out"])
             begin, bias = int(layer["weights"]), int(layer["biases"])
             block = params[begin : begin + n_in * n_out]
-            self.weights.append(block.reshape(n_in, n_out))
-            self.biases.append(params[bias : bias + n_out])
+            weights.append(block.reshape(n_in, n_out))
+            biases.append(params[bias : bias + n_out])
+        self._weights, self._biases = Views(weights), Views(biases)
 
     def _initialize(
         self,
@@ -721,3 +798,16 @@ class Network:
         for layer, (weights, biases) in enumerate(drawn):
             self.weights[layer][...] = weights
             self.biases[layer][...] = biases
+
+
+def _copy_into_each(views: Views, values: Sequence[ArrayLike], name: str) -> None:
+    """Copy an array into each view, all of them checked before any is written to."""
+    arrays = list(values)
+    shapes, expected = [np.shape(a) for a in arrays], [view.shape for view in views]
+    if shapes != expected:
+        raise ValueError(f"{name} must have shapes {expected}, got {shapes}")
+    numbers = [
+        as_numbers(a, view.dtype, name) for a, view in zip(arrays, views, strict=True)
+    ]
+    for view, array in zip(views, numbers, strict=True):
+        view[...] = array

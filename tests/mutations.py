@@ -1744,8 +1744,11 @@ TABLE = """
 - inside &= 0 <= order[i] < n_rows
 + inside &= 0 <= order[i] <= n_rows
 * classes_checked_off_by_one
-- inside &= 0 <= Y[i, 0] < last.n_out
-+ inside &= 0 <= Y[i, 0] <= last.n_out
+- return (0 <= y) & (y < n_classes)
++ return (0 <= y) & (y <= n_classes)
+* classes_checked_without_fractions
+- inside &= is_class_index(y[i], last.n_out)
++ inside &= 0 <= y[i] < last.n_out
 * arena_checked_without_units
 - if arena_size < n_behind + halves.end - halves.begin:
 + if arena_size < (count_columns(job) + n_gathered) * job.capacity:

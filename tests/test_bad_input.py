@@ -604,7 +604,7 @@ def test_defaults_are_valid(name):
     """What validation leaves out."""
     model = getattr(fastmlp, name)()
     params = model.get_params()
-    assert params == model._default_parameters()
+    assert params == model._valid_defaults()
     validate_parameter_constraints(model._parameter_constraints, params, name)
 
 

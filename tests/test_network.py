@@ -1,5 +1,6 @@
 """Network: shapes, views, checks, and the least that a stranger would try with it."""
 
+import copy
 import pickle
 
 import builders
@@ -204,3 +205,100 @@ def test_the_layer_table_is_that_of_the_contract(hidden, dropout, batch_norm, sp
 def test_which_objectives_are_quadratic(settings, expected):
     assert Network([3, 2], **settings).is_quadratic is expected
     assert not Network([3, 2, 2], **settings).is_quadratic
+
+
+# -- what is assigned is copied into place
+
+
+def draw_network(dtype=float):
+    return Network([3, 4, 2], batch_norm=True, dtype=dtype, random_state=0)
+
+
+def test_assigned_parameters_are_followed_everywhere():
+    network, other = draw_network(), Network([3, 4, 2], batch_norm=True, random_state=7)
+    X, params = np.ones((2, 3)), network.params
+    network.params = other.params
+    network.stats = other.stats + 0.5
+    assert network.params is params
+    assert_array_equal(network.weights[0], other.weights[0])
+    assert_array_equal(network.stats, other.stats + 0.5)
+    other.stats[:] += 0.5
+    assert_array_equal(network.predict(X), other.predict(X))
+    network.params = network.params.tolist()
+    network.params += 1
+    network.stats -= 0.5
+    other.params[:], other.stats[:] = other.params + 1, other.stats - 0.5
+    assert_array_equal(network.predict(X), other.predict(X))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_assigned_layers_are_followed(dtype):
+    network, twin = draw_network(dtype), draw_network(dtype)
+    network.weights[0] = np.asfortranarray(np.arange(12).reshape(3, 4))
+    network.weights[-1] += 2
+    network.biases[1] = [5, 6]
+    network.biases[0] *= 3
+    twin.weights[0][...] = np.arange(12).reshape(3, 4)
+    twin.weights[1][...] += 2
+    twin.biases[1][...] = [5, 6]
+    twin.biases[0][...] *= 3
+    assert_array_equal(network.params, twin.params)
+    assert_array_equal(network.predict(np.ones((2, 3))), twin.predict(np.ones((2, 3))))
+    network.weights = [2 * weights for weights in network.weights]
+    network.biases = [-biases for biases in network.biases]
+    n_weights = 3 * 4 + 4 * 2
+    assert_array_equal(network.params[:n_weights], 2 * twin.params[:n_weights])
+    assert_array_equal(network.params[n_weights:][:6], -twin.params[n_weights:][:6])
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("params", np.zeros(3)),
+        ("params", 0.0),
+        ("params", np.zeros((1, 30))),
+        ("params", None),
+        ("params", ["1"] * 30),
+        ("stats", np.zeros(30)),
+        ("weights", [np.zeros((3, 4))]),
+        ("weights", [np.zeros((3, 4)), np.zeros((4, 3))]),
+        ("weights", [np.zeros((3, 4)), np.full((4, 2), "a")]),
+        ("biases", [np.zeros(4), 0.0]),
+    ],
+)
+def test_what_does_not_fit_is_not_assigned(name, values):
+    network, twin = draw_network(), draw_network()
+    assert network.params.shape == (30,)
+    with pytest.raises(ValueError, match=f"{name} must"):
+        setattr(network, name, values)
+    for layer in (np.zeros((4, 3)), 1.0, np.full((3, 4), 1j)):
+        with pytest.raises(ValueError, match="layer 0 must"):
+            network.weights[0] = layer
+    with pytest.raises(AttributeError):
+        network.weights.append(np.zeros((2, 2)))
+    with pytest.raises(AttributeError):
+        del network.params
+    assert_array_equal(network.params, twin.params)
+    assert_array_equal(network.stats, twin.stats)
+
+
+def test_views_are_bound_anew_in_copies():
+    network = draw_network()
+    for twin in (
+        network.copy(),
+        pickle.loads(pickle.dumps(network)),
+        copy.deepcopy(network),
+    ):
+        twin.params = np.arange(30)
+        twin.weights[1] = np.zeros((4, 2))
+        assert_array_equal(twin.weights[0].ravel(), np.arange(12))
+        assert (twin.params[12:20] == 0).all()
+        assert (network.params[12:20] != 0).all()
+
+
+def test_a_pickle_holds_the_vector_once():
+    """Also what earlier versions stored: the same names."""
+    state = draw_network().__getstate__()
+    assert {"params", "stats"} < set(state)
+    arrays = [v for v in state.values() if isinstance(v, np.ndarray) and v.size > 20]
+    assert len(arrays) == 1

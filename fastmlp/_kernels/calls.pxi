@@ -110,6 +110,12 @@ cdef int check_head(
     return 0
 
 
+cdef inline bint is_class_index(double y, double n_classes) noexcept nogil:
+    """Whether y is one of 0 ... n_classes - 1. No branch: rows are checked side by side."""
+    # Doubles from 2⁵² on are whole: a fraction of y does not survive the sum.
+    return (0 <= y) & (y < n_classes) & (y + 4503599627370496.0 - 4503599627370496.0 == y)
+
+
 cdef int check_targets(
     const Job* job, const real[:, ::1] Y, const real[::1] sample_weight,
     Py_ssize_t arena_size,
@@ -117,6 +123,7 @@ cdef int check_targets(
     cdef Py_ssize_t i
     cdef const Layer* last = last_layer(job)
     cdef bint indices = last.activation == activations.SOFTMAX
+    cdef const real* y = matrix_pointer(Y)
     cdef bint inside = True
     if Y.shape[0] != job.n_rows:
         raise ValueError("X and Y have different numbers of rows")
@@ -128,9 +135,9 @@ cdef int check_targets(
         raise ValueError("the arena is too small")
     if indices:
         for i in range(job.n_rows):
-            inside &= 0 <= Y[i, 0] < last.n_out
+            inside &= is_class_index(y[i], last.n_out)
         if not inside:
-            raise ValueError("class indices must be in 0 ... n_classes - 1")
+            raise ValueError("class indices must be whole numbers in 0 ... n_classes - 1")
     return 0
 
 

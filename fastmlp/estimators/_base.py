@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, is_regressor
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import (
@@ -36,6 +37,7 @@ from fastmlp.estimators._parameters import (
 from fastmlp.estimators._pickling import mark_refused, unmark
 from fastmlp.estimators._stream import copy_stream
 from fastmlp.estimators._validation import (
+    as_numbers_of,
     checked_sample_weight,
     is_valid_matrix,
     is_valid_target,
@@ -54,6 +56,9 @@ FIRST_ORDER_ATTRIBUTES = (
     "validation_loss_curve_",
     "overfit_epoch_",
 )
+
+# How scikit-learn looks at X. What is no number stays what it is, and is refused.
+INPUT_SETTINGS = {"accept_sparse": ["csr", "csc"], "dtype": "numeric", "order": "C"}
 
 
 # What scikit-learn's callbacks have an estimator hold while it is fitted.
@@ -92,7 +97,7 @@ class BaseMLP(
 
     # -- the way of a fit
 
-    def _fit(
+    def _fit_network(
         self,
         X: Any,
         y: Any,
@@ -105,7 +110,7 @@ class BaseMLP(
         callbacks = Callbacks(self.callbacks)
         goes_on = hasattr(self, "coefs_") and (self.warm_start or incremental)
         with self._unchanged_on_failure():
-            data = self._validate_input(X, y, sample_weight, incremental, goes_on)
+            data = self._validate_training(X, y, sample_weight, incremental, goes_on)
             layer_sizes = [data.X.shape[1], *hidden, self._count_outputs(data.Y)]
             held_out = self._validate_validation(data, *validation)
             if goes_on:
@@ -148,14 +153,13 @@ class BaseMLP(
             raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
         return sizes
 
-    def _input_settings(self) -> dict[str, Any]:
-        """How X is validated."""
-        types = [np.dtype(np.float64), np.dtype(np.float32)]
+    def _input_types(self) -> list[np.dtype]:
+        """The types of X that need no cast, that which others are cast to first."""
         if self.dtype is not None:
-            types = [check_dtype(self.dtype)]
-        return {"accept_sparse": ["csr", "csc"], "dtype": types, "order": "C"}
+            return [check_dtype(self.dtype)]
+        return [np.dtype(np.float64), np.dtype(np.float32)]
 
-    def _validate_input(
+    def _validate_training(
         self,
         X: Any,
         y: Any,
@@ -194,7 +198,8 @@ class BaseMLP(
     def _name_of_fault(self, X_val: Any, y_val: Any) -> str:
         """Which of the two it is that could not be validated."""
         try:
-            validate_data(self, X_val, reset=False, **self._input_settings())
+            X = validate_data(self, X_val, reset=False, **INPUT_SETTINGS)
+            as_numbers_of(self._input_types(), X, "X")
         except (TypeError, ValueError):
             return "X_val"
         try:
@@ -217,8 +222,11 @@ class BaseMLP(
             multi_output=True,
             y_numeric=is_regressor(self),
             reset=reset,
-            **self._input_settings(),
+            **INPUT_SETTINGS,
         )
+        X = as_numbers_of(self._input_types(), X, "X")
+        if is_regressor(self) and issparse(y):
+            y = y.toarray()
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         return X, y
@@ -482,13 +490,14 @@ class BaseMLP(
             check_is_fitted(self)
         if self._is_valid(X):
             return X
-        return validate_data(self, X, reset=False, **self._input_settings())
+        X = validate_data(self, X, reset=False, **INPUT_SETTINGS)
+        return as_numbers_of(self._input_types(), X, "X")
 
     def _is_valid(self, X: Any, reset: bool = False) -> bool:
         """Whether X is surely what validation would return, columns and all, unless
         they are to be learnt from it.
         """
-        if not is_valid_matrix(X, self._input_settings()["dtype"]):
+        if not is_valid_matrix(X, self._input_types()):
             return False
         return reset or (
             X.shape[1] == getattr(self, "n_features_in_", None)

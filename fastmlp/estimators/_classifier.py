@@ -22,8 +22,14 @@ from sklearn.utils.multiclass import (
 
 from fastmlp.estimators._base import BaseMLP
 from fastmlp.estimators._docs import fill_docstring
-from fastmlp.estimators._labels import Labels, find_classes, fit_binarizer
+from fastmlp.estimators._labels import (
+    Labels,
+    find_classes,
+    fit_binarizer,
+    weigh_classes,
+)
 from fastmlp.estimators._model import Data
+from fastmlp.inputs import refusing_overflow
 from fastmlp.network import Network
 from fastmlp.scores import accuracy
 
@@ -199,7 +205,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             If the data are not fit for training, or training diverges. The
             estimator is then as it was before.
         """
-        self._fit(X, y, sample_weight, validation=(X_val, y_val, sample_weight_val))
+        self._fit_network(
+            X, y, sample_weight, validation=(X_val, y_val, sample_weight_val)
+        )
         return self
 
     @available_if(lambda estimator: estimator._check_solver())
@@ -237,7 +245,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
                 self._label_binarizer = fit_binarizer(
                     y if multilabel else np.asarray(classes)
                 )
-            self._fit(X, y, sample_weight, incremental=True)
+            self._fit_network(X, y, sample_weight, incremental=True)
         return self
 
     def predict(self, X: ArrayLike) -> np.ndarray:
@@ -485,14 +493,18 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             weights = weights * data.sample_weight
         if not weights.any():
             raise ValueError("class_weight must leave a row that counts for something")
-        return weights.astype(data.Y.dtype)
+        with refusing_overflow("class_weight", data.Y.dtype):
+            return weights.astype(data.Y.dtype)
 
     def _class_weights(self, y: np.ndarray) -> np.ndarray:
         """What each row counts for by its class or labels."""
         if not self._labels.exclusive:
             return compute_sample_weight(self.class_weight, y)
-        by_class = compute_class_weight(self.class_weight, classes=self.classes_, y=y)
-        return by_class[np.searchsorted(self.classes_, y)]
+        if self.class_weight == "balanced":
+            weights = compute_class_weight("balanced", classes=self.classes_, y=y)
+        else:
+            weights = weigh_classes(self.class_weight, self.classes_)
+        return weights[np.searchsorted(self.classes_, y)]
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from numbers import Real
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.sparse import issparse
@@ -33,6 +36,37 @@ def find_classes(y: np.ndarray) -> np.ndarray:
 
 def _are_whole_numbers(y: ArrayLike) -> bool:
     return isinstance(y, np.ndarray) and y.ndim == 1 and y.dtype.kind in "biu"
+
+
+def weigh_classes(class_weight: Any, classes: np.ndarray) -> np.ndarray:
+    """The weight of each class; 1 where none is given, if every key is a class.
+
+    scikit-learn's ``compute_class_weight`` looks labels up by ``int(label)`` if they
+    have one: "1" and "01" would be the class 1. Here a class is found by itself alone.
+
+    Raises
+    ------
+    ValueError
+        If a class has no weight while one is given for what is no class, or if a
+        weight is no number.
+    """
+    if not isinstance(class_weight, dict):
+        raise ValueError(
+            "class_weight must be a dict or 'balanced' where a row has one class, "
+            f"got {class_weight!r}"
+        )
+    for label, weight in class_weight.items():
+        if not isinstance(weight, Real):
+            raise ValueError(
+                f"class_weight must be numbers, got {weight!r} for {label!r}"
+            )
+    missing = [label for label in classes.tolist() if label not in class_weight]
+    if missing and len(classes) - len(missing) != len(class_weight):
+        raise ValueError(
+            f"The classes, {missing}, are not in class_weight, whose keys are "
+            f"{list(class_weight)}"
+        )
+    return np.array([float(class_weight.get(c, 1)) for c in classes.tolist()])
 
 
 def fit_binarizer(y: ArrayLike) -> LabelBinarizer:

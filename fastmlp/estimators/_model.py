@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from fastmlp.inputs import refusing_overflow
 from fastmlp.network import Network
 from fastmlp.optimizers import Optimizer
 from fastmlp.training import Loop, Run
@@ -25,8 +26,17 @@ class Data:
     sample_weight: np.ndarray | None
 
     def astype(self, dtype: np.dtype) -> Data:
-        """The same data for a network of that type; not copied if they have it."""
-        return self._map(lambda array: array.astype(dtype, copy=False), self.y)
+        """The same data for a network of that type; not copied if they have it.
+
+        Raises
+        ------
+        ValueError
+            If one of the numbers is too large for the type.
+        """
+        if self.X.dtype == dtype:
+            return self
+        with refusing_overflow("X, y or sample_weight", dtype):
+            return self._map(lambda array: array.astype(dtype, copy=False), self.y)
 
     def take(self, rows: np.ndarray) -> Data:
         """Those rows."""

@@ -126,16 +126,26 @@ class Parameters:
 
     @classmethod
     @cache
-    def _default_parameters(cls) -> dict[str, Any]:
-        parameters = signature(cls).parameters.values()
+    def _valid_defaults(cls) -> dict[str, Any]:
+        """The defaults of our own constructor; a subclass may have other parameters."""
+        ours = next(
+            c for c in cls.__mro__ if c.__module__.startswith(f"{__package__}.")
+        )
+        parameters = signature(ours).parameters.values()
         return {parameter.name: parameter.default for parameter in parameters}
 
     def _validate_params(self) -> None:
-        """Check those that are not their defaults; all take as long as a short fit."""
+        """Check those that are not their defaults; all take as long as a short fit.
+
+        A subclass may take them under other names, or as keywords: what counts is what
+        they are set to.
+        """
+        defaults = self._valid_defaults()
         given = {
             name: value
-            for name, default in self._default_parameters().items()
-            if (value := getattr(self, name)) is not default
+            for name, value in self.__dict__.items()
+            if name in self._parameter_constraints
+            and not (name in defaults and value is defaults[name])
         }
         validate_parameter_constraints(
             self._parameter_constraints, given, caller_name=type(self).__name__

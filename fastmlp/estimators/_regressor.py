@@ -20,6 +20,7 @@ from fastmlp.estimators._base import BaseMLP
 from fastmlp.estimators._docs import fill_docstring
 from fastmlp.estimators._model import Data
 from fastmlp.estimators._validation import checked_truth
+from fastmlp.inputs import check_kind, refusing_overflow
 from fastmlp.network import Network
 from fastmlp.scores import D2, r2
 
@@ -198,7 +199,9 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             If the data are not fit for training, or training diverges. The
             estimator is then as it was before.
         """
-        self._fit(X, y, sample_weight, validation=(X_val, y_val, sample_weight_val))
+        self._fit_network(
+            X, y, sample_weight, validation=(X_val, y_val, sample_weight_val)
+        )
         return self
 
     @available_if(lambda estimator: estimator._check_solver())
@@ -217,7 +220,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         -------
         self : MLPRegressor
         """
-        self._fit(X, y, sample_weight, incremental=True)
+        self._fit_network(X, y, sample_weight, incremental=True)
         return self
 
     def predict(self, X: ArrayLike) -> np.ndarray:
@@ -331,6 +334,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         self._check_validation_targets(y)
 
     def _check_validation_targets(self, y: np.ndarray) -> None:
+        if y.dtype.kind != "b":
+            check_kind(y, "y")
         if self.loss == "poisson" and (y < 0).any():
             raise ValueError(
                 "Some value(s) of y are out of the valid range of the loss 'poisson'."
@@ -343,7 +348,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         levels = self._levels()
         if levels is not None:
             columns = np.repeat(columns, len(levels), axis=1)
-        return np.ascontiguousarray(columns, dtype=dtype)
+        with refusing_overflow("y", dtype):
+            return np.ascontiguousarray(columns, dtype=dtype)
 
     def _count_outputs(self, Y: np.ndarray) -> int:
         return Y.shape[1]

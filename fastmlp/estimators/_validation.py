@@ -12,8 +12,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.utils import check_array, check_consistent_length
+from sklearn.utils import assert_all_finite, check_array, check_consistent_length
 from sklearn.utils.validation import _check_sample_weight
+
+from fastmlp.inputs import check_kind
 
 
 def is_valid_matrix(X: Any, dtypes: Sequence[np.dtype]) -> bool:
@@ -38,6 +40,27 @@ def is_valid_target(y: Any, n_rows: int) -> bool:
     )
 
 
+def as_numbers_of(dtypes: Sequence[np.dtype], array: Any, name: str) -> Any:
+    """A validated array or sparse matrix in one of the types, the first unless it is.
+
+    Objects are asked for their numbers, as scikit-learn does; strings, dates and
+    differences of dates are not numbers, though NumPy would cast them.
+
+    Raises
+    ------
+    ValueError
+        If the array is not of numbers, or one is too large for the type.
+    """
+    if array.dtype in dtypes:
+        return array
+    if array.dtype.kind not in "bO":
+        check_kind(array, name)
+    with np.errstate(over="ignore", invalid="ignore"):
+        array = array.astype(dtypes[0])
+        assert_all_finite(array, input_name=name)
+    return array
+
+
 def _is_finite(array: np.ndarray) -> bool:
     """Whether all entries are surely finite; a sum may overflow where they are."""
     with np.errstate(over="ignore", invalid="ignore"):
@@ -52,10 +75,13 @@ def checked_sample_weight(
     Raises
     ------
     ValueError
-        If a weight is negative, infinite or NaN, or all are zero.
+        If a weight is negative, infinite, NaN or no number, or all are zero.
     """
     if sample_weight is None:
         return None
+    given = np.asarray(sample_weight)
+    if given.dtype.kind not in "bO":
+        check_kind(given, name)
     weights = _check_sample_weight(sample_weight, X, dtype=X.dtype)
     if (weights < 0).any():
         raise ValueError(f"Negative values in data passed to `{name}`")
