@@ -2040,8 +2040,8 @@ TABLE = """
 - (epoch + 1) / (self.epochs + 1)
 + (epoch + 1) / self.epochs
 * warmup_counts_as_epochs
-- max(0, epoch - self.epochs)
-+ epoch
+- max(0, epoch - self.epochs), learning_rate
++ epoch, learning_rate
 * cosine_never_over
 - not self.restarts and epoch >= self.period
 + False
@@ -2506,8 +2506,8 @@ TABLE = """
 - if any(model.network.dropout) and model.dropout_seed == 0:
 + if model.dropout_seed == 0:
 * validation_rows_ignored
-- return rows, held_out
-+ return rows, None
+- return model.copy_order(), held_out
++ return model.copy_order(), None
 * scorer_ignored
 - if self.scoring is None:
 + if True:
@@ -2524,8 +2524,8 @@ TABLE = """
 - param_tol=self.param_tol
 + param_tol=None
 * callbacks_not_handed_on
-- callbacks=self._callbacks()
-+ callbacks=()
+- callbacks=callbacks.functions,
++ callbacks=(),
 * warmup_not_handed_on
 - warmup_epochs=self.warmup_epochs
 + warmup_epochs=0
@@ -2594,8 +2594,11 @@ TABLE = """
 - learning_rate=self.learning_rate_init
 + learning_rate=0.001
 * full_batch_callbacks_not_handed_on
-- callbacks=self._callbacks()
-+ callbacks=()
+- [*callbacks.functions, end_iteration]
++ [end_iteration]
+* full_batch_hooks_not_told
+- [*callbacks.functions, end_iteration]
++ callbacks.functions
 
 === fastmlp/estimators/_validation.py
 
