@@ -2043,14 +2043,20 @@ TABLE = """
 - (epoch + 1) / (self.epochs + 1)
 + (epoch + 1) / self.epochs
 * warmup_counts_as_epochs
-- max(0, epoch - self.epochs)
-+ epoch
-* warmup_counts_its_samples
-- n_samples_seen - self._n_samples_of_rise
-+ n_samples_seen
-* warmup_hides_the_rate
-- learning_rate / shared_before
-+ learning_rate
+- max(0, epoch - self.epochs), learning_rate
++ epoch, learning_rate
+* cosine_never_over
+- not self.restarts and epoch >= self.period
++ False
+* restarts_are_over
+- not self.restarts and epoch >= self.period
++ epoch >= self.period
+* one_cycle_never_over
+- return epoch >= self.horizon
++ return False
+* warmup_is_part_of_the_horizon
+- self.schedule.is_over(max(0, epoch - self.epochs))
++ self.schedule.is_over(epoch)
 * warmup_lengthens_the_horizon
 - max(1, max_iter - warmup_epochs)
 + max_iter
@@ -2105,6 +2111,16 @@ TABLE = """
 * numpys_true_goes_on
 - isinstance(answer, bool | np.bool_)
 + isinstance(answer, bool)
+
+* divergence_dated_at_the_end
+- int(np.argmax(astray)) + 1
++ len(values)
+* every_rise_is_divergence
+- limit = 10 * first if
++ limit = first if
+* peaks_are_divergence
+- if values[-1] == np.nanmax(values) else math.inf
++ if True else math.inf
 
 === fastmlp/threads.py v3
 
@@ -2263,6 +2279,17 @@ TABLE = """
 * rate_after_fit_not_set
 - optimizer.learning_rate = loop.schedule.after_fit(
 + loop.schedule.after_fit(
+* warmup_counts_its_samples
+- len(rows) if share == 1 else 0
++ len(rows)
+* share_of_the_rate_stays
+- finally:
+-         optimizer.learning_rate = whole
++ finally:
++         pass
+* whole_rate_in_a_warmup
+- optimizer.learning_rate = whole * share
++ pass
 * epochs_not_counted
 - loop.n_epochs_seen += 1
 + pass
@@ -2416,8 +2443,8 @@ TABLE = """
 - now.optimizer = model.optimizer and model.optimizer.copy()
 + pass
 * published_order_written_to
-- rows = model.order.copy()
-+ rows = model.order
+- return model.copy_order(), data.take(model.held_out)
++ return model.order, data.take(model.held_out)
 * nesterov_and_momentum_swapped
 - name = "nesterov" if self.nesterovs_momentum else "momentum"
 + name = "momentum" if self.nesterovs_momentum else "nesterov"
@@ -2434,11 +2461,32 @@ TABLE = """
 - n_samples_seen=model.n_samples_seen,
 + n_samples_seen=0,
 * epochs_seen_forgotten
-- model.n_epochs_seen if incremental else 0
-+ 0
-* schedule_of_a_new_fit_goes_on
-- model.n_epochs_seen if incremental else 0
-+ model.n_epochs_seen
+- loop.n_epochs_seen = model.n_epochs_seen
++ pass
+* samples_of_the_schedule_forgotten
+- n_samples_scheduled=model.n_samples_scheduled,
++ n_samples_scheduled=0,
+* what_is_over_goes_on
+- anew=not incremental
++ anew=False
+* partial_fit_begins_anew
+- anew=not incremental
++ anew=True
+* held_out_rows_drawn_anew
+- if model.held_out is None or (len
++ if True or (len
+* best_of_other_rows_kept
+- return "held_out", scoring, len(rows), len(held_out.Y)
++ return ("score",)
+* hooks_are_shown_the_best
+- lambda: latest(run), run.n_epochs - 1
++ lambda: self._view(ended(run)), run.n_epochs - 1
+* hooks_cannot_stop
+- epochs.end(lambda: ended(run))) or stops
++ epochs.end(lambda: ended(run)))
+* streams_diverge
+- first = math.inf if incremental else
++ first = 0 if incremental else
 * validation_loss_unweighted
 - network.as_data(data.X, data.Y, data.sample_weight)
 + network.as_data(data.X, data.Y, None)
@@ -2455,7 +2503,7 @@ TABLE = """
 - model.optimizer = self._new_optimizer(model)
 + pass
 * changed_schedule_keeps_the_rate
-- if model.learning_rate != self.learning_rate:
+- if begins:
 + if False:
 * best_loss_of_the_wrong_sign
 - self.best_loss_ = None if self.early_stopping else -model.best
@@ -2482,8 +2530,8 @@ TABLE = """
 - if any(model.network.dropout) and model.dropout_seed == 0:
 + if model.dropout_seed == 0:
 * validation_rows_ignored
-- return rows, held_out
-+ return rows, None
+- return model.copy_order(), held_out
++ return model.copy_order(), None
 * scorer_ignored
 - if self.scoring is None:
 + if True:
@@ -2500,8 +2548,8 @@ TABLE = """
 - param_tol=self.param_tol
 + param_tol=None
 * callbacks_not_handed_on
-- callbacks=self._callbacks()
-+ callbacks=()
+- callbacks=callbacks.functions,
++ callbacks=(),
 * warmup_not_handed_on
 - warmup_epochs=self.warmup_epochs
 + warmup_epochs=0
@@ -2570,8 +2618,11 @@ TABLE = """
 - learning_rate=self.learning_rate_init
 + learning_rate=0.001
 * full_batch_callbacks_not_handed_on
-- callbacks=self._callbacks()
-+ callbacks=()
+- [*callbacks.functions, end_iteration]
++ [end_iteration]
+* full_batch_hooks_not_told
+- [*callbacks.functions, end_iteration]
++ callbacks.functions
 
 === fastmlp/estimators/_validation.py
 

@@ -130,7 +130,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         param_tol: float | None = None,
         scoring: str | Callable | None = None,
         stop_on_overfit: bool = False,
-        callbacks: Sequence[Callable[[int, dict[str, float]], object]] | None = None,
+        callbacks: Sequence[object] | None = None,
         dtype: str | type | np.dtype | None = None,
         n_threads: int | None = None,
     ) -> None:

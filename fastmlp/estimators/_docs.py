@@ -24,13 +24,15 @@ alpha : float, default=0.0001
 batch_size : int, 'auto' or 'full', default='auto'
     Rows of one step of a first-order solver; 'auto' is min(200, n_samples).
 learning_rate : str or callable, default='constant'
-    Schedule of a first-order solver's rate η, epochs e counted from 0. 'invscaling':
+    Schedule of a first-order solver's rate η, epochs e counted from 0 over all calls
+    that go on from each other (partial_fit, warm_start). 'invscaling':
     learning_rate_init / (t + 1)**power_t, t the samples seen. 'adaptive': divided by
     5 whenever training stalls, until it is at most 1e-6. 'exponential' and 'step':
     learning_rate_init * decay_rate**(e / decay_epochs), in steps the exponent rounded
     down. 'cosine': half a cosine down to 0 over max_iter epochs, or over every
     restart_epochs. 'one_cycle': up to learning_rate_init and down again over
-    max_iter epochs. A callable returns the η of the epoch that it is given.
+    max_iter epochs; of these two, once their epochs are over, a further fit begins
+    anew. A callable returns the η of the epoch that it is given.
 learning_rate_init : float, default=0.001
     Initial learning rate; the highest of 'one_cycle'.
 power_t : float, default=0.5
@@ -48,14 +50,16 @@ tol : float, default=1e-4
 verbose : bool, default=False
     Whether to print a line of progress each epoch.
 warm_start : bool, default=False
-    Whether fit goes on from the previous solution, optimizer state included.
+    Whether fit goes on from the previous solution, with the state of the optimizer,
+    the schedule, the shuffles and the stopping rule.
 momentum : float, default=0.9
     Momentum of 'sgd', in [0, 1].
 nesterovs_momentum : bool, default=True
     Whether that momentum is Nesterov's.
 early_stopping : bool, default=False
     Whether to stop when the score of held-out rows no longer improves, and keep
-    the parameters of the best score.
+    the parameters of the best score. A warm start holds the same rows out for as long
+    as their number and that of all rows stay the same.
 validation_fraction : float, default=0.1
     Share of the rows held out, in [0, 1). Not used where fit is given X_val.
 beta_1, beta_2 : float, default=0.9, 0.999
@@ -95,7 +99,8 @@ decay_epochs : int, default=10
 restart_epochs : int, default=None
     Epochs after which 'cosine' begins anew; None: never.
 warmup_epochs : int, default=0
-    Epochs in which η rises linearly before the schedule begins.
+    Epochs in which η rises linearly before the schedule begins, which counts its
+    epochs and samples from there. Once in all calls that go on from each other.
 param_tol : float, default=None
     Training ends when no parameter has moved by as much over an epoch.
 scoring : str or callable, default=None
@@ -106,11 +111,17 @@ scoring : str or callable, default=None
 stop_on_overfit : bool, default=False
     Whether training ends when over-fitting is seen: the training loss still falls,
     but the validation score has not risen for n_iter_no_change epochs.
-callbacks : list of callable, default=None
-    Each is called as f(epoch, logs) after every epoch, or iteration of a full-batch
-    solver, counted from 0; logs holds that epoch's entries of history_. Training
-    ends when one returns True. One that raises an exception ends the fit, which
-    leaves the estimator as it was.
+callbacks : list of callable or object, default=None
+    Functions are called as f(epoch, logs) after every epoch, or iteration of a
+    full-batch solver, counted from 0 in each call; logs holds that epoch's entries of
+    history_. Objects that have any of the methods on_fit_begin(estimator),
+    on_epoch_end(estimator, epoch, logs) and on_fit_end(estimator) are shown the model,
+    too: estimator is a fitted copy with the parameters of that moment, which predicts,
+    may be kept or pickled, and goes on with partial_fit. Training ends when f or
+    on_epoch_end returns True. One that raises an exception ends the fit, which leaves
+    the estimator as it was; on_fit_end is not called then. A clone has copies of the
+    objects, and those record: see estimators_[0].callbacks of VotingClassifier,
+    best_estimator_.callbacks of GridSearchCV. Functions are not copied.
 dtype : {{'float32', 'float64'}}, default=None
     Type of parameters and computation; None: that of X.
 n_threads : int, default=None

@@ -120,7 +120,7 @@ class Parameters:
     param_tol: float | None
     scoring: str | Callable | None
     stop_on_overfit: bool
-    callbacks: Sequence[Callable[[int, dict[str, float]], object]] | None
+    callbacks: Sequence[object] | None
     dtype: str | type | np.dtype | None
     n_threads: int | None
 

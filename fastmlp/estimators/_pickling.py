@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import pickle
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from types import FunctionType, MethodType
+from types import FunctionType
 from typing import Any
 
 # Parameters that may be functions of the user's, or objects.
@@ -21,27 +22,8 @@ class RefusedError(pickle.PicklingError):
     """Names the parameter that cannot be stored."""
 
 
-class Refusal:
-    """The function of a bound method that pickle refuses, and nothing else does.
-
-    ``pickle`` stores a bound method as the name of its function, and asks for that name
-    here. Copies, and what pickles code too (cloudpickle), take the method's two parts.
-    """
-
-    def __init__(self, message: str) -> None:
-        self.message = message
-
-    def __call__(self, *arguments: object) -> None:
-        """Methods are made of callables; nobody calls this one."""
-
-    @property
-    def __name__(self) -> str:
-        """None to be had."""
-        raise RefusedError(self.message)
-
-
 def mark_refused(state: dict[str, Any]) -> None:
-    """Put a method that is refused in place of each value that pickle cannot store."""
+    """Put a mark that pickle refuses in place of each value that it cannot store."""
     for name in PARAMETERS:
         value = state.get(name)
         if isinstance(value, list | tuple):
@@ -72,7 +54,7 @@ def _marked(name: str, value: Any) -> Any:
         with _only_trying():
             pickle.dumps(value)
     except RefusedError as error:  # of the estimator that the object keeps
-        return MethodType(Refusal(str(error)), value)
+        return _mark(str(error), value)
     except Exception as error:  # what pickle raises depends on the value
         message = (
             f"{name}={value!r} cannot be pickled ({error}). Define it at the top level "
@@ -80,16 +62,32 @@ def _marked(name: str, value: Any) -> Any:
             f"{name.partition('[')[0]} to something else before pickling, or pickle "
             "with cloudpickle, as joblib's loky does."
         )
-        return MethodType(Refusal(message), value)
+        return _mark(message, value)
     return value
 
 
+def _mark(message: str, value: Any) -> staticmethod:
+    """The value in a static method that refuses to be pickled, and says why.
+
+    cloudpickle, and what is made of it, takes a static method apart and does not ask
+    it; ``pickle`` knows no static methods, and does.
+    """
+
+    def refuse(protocol: object) -> None:
+        raise RefusedError(message)
+
+    mark = staticmethod(value)
+    vars(mark)["__reduce_ex__"] = refuse
+    vars(mark)["__deepcopy__"] = lambda memo: staticmethod(copy.deepcopy(value, memo))
+    return mark
+
+
 def _is_mark(value: Any) -> bool:
-    return isinstance(value, MethodType) and isinstance(value.__func__, Refusal)
+    return isinstance(value, staticmethod)
 
 
 def _unmarked(value: Any) -> Any:
-    return value.__self__ if _is_mark(value) else value
+    return value.__func__ if _is_mark(value) else value
 
 
 @contextmanager
