@@ -1886,6 +1886,12 @@ TABLE = """
 
 === fastmlp/inputs.py
 
+* dates_are_numbers
+- array.dtype.kind not in "iuf"
++ array.dtype.kind not in "iufmMSU"
+* overflow_to_infinity
+- np.errstate(over="raise")
++ np.errstate(over="ignore")
 * rows_of_sparse_inputs_begin_where_they_did
 - indptr[rows.start : rows.stop + 1] - indptr[rows.start]
 + indptr[rows.start : rows.stop + 1]
@@ -1920,8 +1926,17 @@ TABLE = """
 - twin._bind(aligned_copy(self.params), aligned_copy(self.stats))
 + twin._bind(self.params, aligned_copy(self.stats))
 * unpickled_views_missing
-- self._bind(state["params"], state["stats"])
+- self._bind(params, stats)
++ self._params, self._stats = params, stats
+* assigned_vectors_replace
+- copy_into(self._params, values, "params")
++ self._params = np.asarray(values, self.dtype)
+* assigned_layers_ignored
+- copy_into(self[operator.index(layer)], values, f"layer {layer}")
 + pass
+* assigned_arrays_broadcast
+- if np.shape(values) != array.shape:
++ if False:
 * weights_not_initialised_by_seed
 - random_state = np.random.RandomState(random_state)
 + random_state = np.random.RandomState(0)
@@ -2612,7 +2627,7 @@ TABLE = """
 - checked_sample_weight(sample_weight_val, X, "sample_weight_val")
 + None
 * dtype_ignored
-- types = [check_dtype(self.dtype)]
+- return [check_dtype(self.dtype)]
 + pass
 * rate_of_gd_not_handed_on
 - learning_rate=self.learning_rate_init
@@ -2698,6 +2713,15 @@ TABLE = """
 
 === fastmlp/estimators/_labels.py
 
+* labels_columns_first
+- .astype(dtype, order="C")
++ .astype(dtype)
+* unknown_keys_accepted
+- if missing and len(classes) - len(missing) != len(class_weight):
++ if False:
+* class_weights_taken_for_numbers
+- if not isinstance(weight, Real):
++ if False:
 * two_classes_are_many
 - len(np.unique(y)) <= 2
 + len(np.unique(y)) < 2

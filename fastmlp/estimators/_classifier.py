@@ -56,8 +56,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         squared distance from the 0 and 1 of the classes (the delta rule), of outputs
         'logistic' or 'identity'.
     class_weight : dict, 'balanced' or None, default=None
-        What the rows of each class count for, {label: weight}; 'balanced': inversely
-        to how often the class occurs. Multiplied with sample_weight in training.
+        What the rows of each class count for, {label: weight}, a label being a key as
+        it stands ("1" is not 1); 'balanced': inversely to how often the class occurs.
+        Multiplied with sample_weight in training.
 
     Attributes
     ----------
