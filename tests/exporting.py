@@ -60,10 +60,8 @@ def targets(kind):
 def model(head, activation="relu", dtype="float64", **params):
     """An estimator after two epochs, which is fitted to no end but to differ from 0."""
     estimator, settings, kind = HEADS[head]
-    settings = {
-        **{"hidden_layer_sizes": (7, 6), "batch_size": 20, "max_iter": 2},
-        **{"learning_rate_init": 0.05, "random_state": 0, **settings, **params},
-    }
+    settings = {"hidden_layer_sizes": (7, 6), "batch_size": 20, **settings, **params}
+    settings |= {"max_iter": 2, "learning_rate_init": 0.05, "random_state": 0}
     est = estimator(activation=activation, dtype=dtype, **settings)
     return fit(est, rows(dtype), targets(kind))
 

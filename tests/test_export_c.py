@@ -2,6 +2,7 @@
 
 import ctypes
 import functools
+import itertools
 import shutil
 import subprocess
 
@@ -24,6 +25,7 @@ from tests.fits import iris
 
 WARNINGS = ["-Wall", "-Wextra", "-Werror", "-pedantic", "-Wconversion", "-Wshadow"]
 WARNINGS += ["-Wdouble-promotion", "-std=c99"]
+NUMBERS = itertools.count()
 LABEL_TYPES = {"f": ctypes.c_double, "u": ctypes.c_uint64, "i": ctypes.c_int64}
 
 needs_gcc = pytest.mark.skipif(not shutil.which("gcc"), reason="there is no gcc")
@@ -35,17 +37,23 @@ def compile_with(compiler, *arguments):
     assert done.returncode == 0, done.stderr
 
 
-class Compiled:
-    """The functions of a source file, in a library of their own."""
+def load(*reports):
+    """A library of those sources, which must be in one folder."""
+    sources = [report.source for report in reports]
+    # A name that was loaded before would be found in memory.
+    library = sources[0].with_name(f"{next(NUMBERS)}.so")
+    compile_with("gcc", "-shared", "-fPIC", *sources, "-o", library)
+    return ctypes.CDLL(str(library))
 
-    def __init__(self, source, est):
-        library = source.with_suffix(".so")
-        compile_with("gcc", "-O1", "-shared", "-fPIC", source, "-o", library)
-        self.library, self.name = ctypes.CDLL(str(library)), source.stem
-        header = source.with_suffix(".h").read_text().split()
+
+class Compiled:
+    """The functions that one source has in a library."""
+
+    def __init__(self, library, report, est):
+        self.library, self.name, self.est = library, report.source.stem, est
+        header = report.header.read_text().split()
         self.n_outputs = int(header[header.index(f"{self.name.upper()}_N_OUTPUTS") + 1])
         self.dtype = np.float64 if "double" in header else np.float32
-        self.est = est
 
     def predict(self, X):
         """A row after the other; what is behind the output is not written to."""
@@ -78,14 +86,32 @@ class Compiled:
 def check(est, tmp_path, tolerance, X, X_scaled=None, **settings):
     """Compile what to_c writes, and compare it on X with what est makes of X."""
     report = fastmlp.to_c(est, tmp_path / "net.c", **settings)
-    compiled = Compiled(report.source, est)
-    X_scaled = X if X_scaled is None else X_scaled
+    compiled = Compiled(load(report), report, est)
+    compare(compiled, tolerance, X, X_scaled)
+    return report, compiled
+
+
+def check_activations(head, tmp_path, tolerance, trained_in, X=None, **settings):
+    """One library with a network of each activation."""
+    X = rows(trained_in) if X is None else X
+    networks = [model(head, name, trained_in) for name in _kernels.HIDDEN_ACTIVATIONS]
+    names = [tmp_path / f"{name}.c" for name in _kernels.HIDDEN_ACTIVATIONS]
+    reports = [
+        fastmlp.to_c(est, name, **settings)
+        for est, name in zip(networks, names, strict=True)
+    ]
+    library = load(*reports)
+    for report, est in zip(reports, networks, strict=True):
+        compare(Compiled(library, report, est), tolerance, X)
+
+
+def compare(compiled, tolerance, X, X_scaled=None):
+    est, X_scaled = compiled.est, X if X_scaled is None else X_scaled
     expected = outputs(est, X_scaled).reshape(len(X), -1)
     assert difference(compiled.predict(X), expected) <= tolerance
     if hasattr(est, "classes_") and est.predict(X_scaled).ndim == 1:
         found = np.array(compiled.labels)[compiled.classes(X)]
         assert_array_equal(found, est.predict(X_scaled))
-    return report, compiled
 
 
 def test_every_activation_has_a_formula():
@@ -93,12 +119,9 @@ def test_every_activation_has_a_formula():
 
 
 @needs_gcc
-@pytest.mark.parametrize("activation", _kernels.HIDDEN_ACTIVATIONS)
 @pytest.mark.parametrize("head", HEADS)
-def test_predictions(head, activation, tmp_path):
-    est = model(head, activation)
-    report, _ = check(est, tmp_path, 1e-12, rows("float64"), dtype="float64")
-    assert report.n_bytes == 8 * sum(a.size for a in [*est.coefs_, *est.intercepts_])
+def test_predictions(head, tmp_path):
+    check_activations(head, tmp_path, 1e-12, "float64", dtype="float64")
 
 
 @needs_gcc
@@ -109,22 +132,26 @@ def test_float_by_head(head, tmp_path):
 
 
 @needs_gcc
-@pytest.mark.parametrize("activation", _kernels.HIDDEN_ACTIVATIONS)
-def test_float_by_activation(activation, tmp_path):
-    est = model("multiclass softmax", activation, "float32")
-    check(est, tmp_path, 1e-6, rows("float32"))
-    report, _ = check(
-        model("multiclass softmax", activation), tmp_path, 1e-6, rows("float32")
-    )
-    source = report.source.read_text()
-    assert "double" not in source + report.header.read_text()
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_float_by_activation(dtype, tmp_path):
+    check_activations("multiclass softmax", tmp_path, 1e-6, dtype, rows("float32"))
+    for file in [*tmp_path.glob("*.c"), *tmp_path.glob("*.h")]:
+        assert "double" not in file.read_text()
+
+
+@needs_gcc
+@pytest.mark.parametrize("level", [1e3, -1e3])
+def test_far_out_nothing_overflows(level, tmp_path):
+    X = np.full((2, 5), level, np.float32) * np.float32([[1], [100]])
+    check_activations("squared_error identity", tmp_path, 1e-5, "float32", X)
 
 
 @needs_gcc
 @pytest.mark.parametrize("head", HEADS)
 def test_batch_norm_is_folded(head, tmp_path):
     est = model(head, "gelu", batch_norm=True)
-    check(est, tmp_path, 1e-12, rows("float64"), dtype="float64")
+    report, _ = check(est, tmp_path, 1e-12, rows("float64"), dtype="float64")
+    assert report.n_bytes == 8 * sum(a.size for a in [*est.coefs_, *est.intercepts_])
 
 
 @needs_gcc
@@ -144,7 +171,7 @@ LABELS = {
     "uint8": np.array([3, 7, 255], dtype=np.uint8),
     "uint64": np.array([0, 2, 2**64 - 1], dtype=np.uint64),
     "int64": np.array([-(2**63), 0, 2**63 - 1]),
-    "float": np.array([-1.0, 0.0, 1e20]),
+    "float": np.array([-1.0, 0.0, 2.0**40]),
     "bool": np.array([False, True]),
     "two str": np.array(["no", "yes"]),
     "one": np.array([5]),
@@ -169,14 +196,6 @@ def test_outputs_that_sum_to_zero_are_shared_evenly(tmp_path):
     check(est, tmp_path, 1e-12, rows("float64"), dtype="float64")
 
 
-@needs_gcc
-@pytest.mark.parametrize("level", [1e3, -1e3])
-@pytest.mark.parametrize("activation", _kernels.HIDDEN_ACTIVATIONS)
-def test_far_out_nothing_overflows(activation, level, tmp_path):
-    X = np.full((2, 5), level) * [[1], [100]]
-    check(model("squared_error identity", activation), tmp_path, 1e-5, X)
-
-
 SCALERS = [
     StandardScaler(),
     StandardScaler(with_mean=False),
@@ -194,10 +213,13 @@ SCALERS = [
 def test_scalers(scaler, tmp_path):
     X = rows("float64") * [1, 20, 0.3, 4, 5] + [0, 100, -3, 2, 1]
     X_scaled = scaler.fit_transform(X)
-    est = fit(MLPRegressor((6,), max_iter=3, random_state=0), X_scaled, targets(1))
+    est = fit(
+        MLPRegressor(hidden_layer_sizes=(6,), max_iter=3, random_state=0),
+        X_scaled,
+        targets(1),
+    )
     settings = {"scaler": scaler, "dtype": "float64"}
     check(est, tmp_path, 1e-12, X, X_scaled, **settings)
-    check(est, tmp_path, 1e-5, X, X_scaled, scaler=scaler)
 
 
 # -- int8
@@ -213,7 +235,7 @@ def test_int8_does_what_is_reported(dtype, norm, tmp_path):
     fit(est, X, y)
     settings = {"dtype": dtype, "scaler": scaler, "int8": True}
     report = fastmlp.to_c(est, tmp_path / "net.c", X=X * 3 + 1, y=y, **settings)
-    compiled = Compiled(report.source, est)
+    compiled = Compiled(load(report), report, est)
     found, expected = compiled.predict(X * 3 + 1), est.predict_proba(X)
     error = np.abs(found - expected).max()
     assert 1e-4 < error < 0.1
