@@ -339,10 +339,11 @@ def _read_scaler(
     from sklearn import preprocessing
     from sklearn.utils.validation import check_is_fitted
 
-    kinds = ("StandardScaler", "MinMaxScaler", "MaxAbsScaler", "RobustScaler")
-    if not isinstance(scaler, tuple(getattr(preprocessing, kind) for kind in kinds)):
+    names = ("StandardScaler", "MinMaxScaler", "MaxAbsScaler", "RobustScaler")
+    kinds: Any = tuple(getattr(preprocessing, name) for name in names)
+    if not isinstance(scaler, kinds):
         raise TypeError(
-            f"scaler must be a fitted {', '.join(kinds)} or None, "
+            f"scaler must be a fitted {', '.join(names)} or None, "
             f"got {type(scaler).__name__}"
         )
     check_is_fitted(scaler)

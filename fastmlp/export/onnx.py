@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numpy.polynomial import Chebyshev, Polynomial
 
 from fastmlp._extras import require
 from fastmlp._version import __version__
@@ -121,6 +120,7 @@ def _gelu_of_double(nodes: Nodes, z: str) -> str:
 
 def _erfc_coefficients() -> np.ndarray:
     """Of p in u = 2t − 1, lowest power first: ln(erfc(x) exp(x²)/t) to 1e-13."""
+    from numpy.polynomial import Chebyshev, Polynomial
     from scipy.special import erfcx
 
     def log_of_rest(u: np.ndarray) -> np.ndarray:
@@ -308,7 +308,9 @@ def _describe_results(
 ) -> dict[str, tuple[np.dtype, list[int | None]]]:
     """Type and shape of each result by name; object stands for strings."""
     if model.classes is None:
-        shape = [None] if model.is_vector else [None, model.n_outputs]
+        shape: list[int | None] = [None]
+        if not model.is_vector:
+            shape.append(model.n_outputs)
         return {"predictions": (model.dtype, shape)}
     if model.multilabel:
         label = np.dtype(np.int64), [None, model.n_outputs]
