@@ -221,10 +221,10 @@ def to_c(
 
     Notes
     -----
-    The size is that of the constants, ``CExport.n_bytes``, and below 2 KiB of code:
-    of digits' 64-32-10 with relu 9.6 kB of float, 2.7 kB with int8, 0.8 kB of code
-    (gcc -Os, x86-64). Sums are taken one after the other, in the type of the export:
-    float differs from ``predict`` by some 1e-7 of the largest term.
+    The size is that of the constants, ``CExport.n_bytes``, and less than 1 KiB of code:
+    of a 64-32-10 network with relu 9640 bytes as float and 2704 with int8, and 0.4 KiB
+    of code (gcc -Os, x86-64 and aarch64). Sums are taken one after the other, in the
+    type of the export: float differs from ``predict`` by some 1e-7 of the largest term.
 
     Examples
     --------
