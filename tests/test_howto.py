@@ -9,6 +9,7 @@ from pathlib import Path
 
 import joblib
 import pytest
+from numpy.testing import assert_allclose
 from sklearn.datasets import load_iris
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -68,7 +69,7 @@ def test_serve(number, pipeline, tmp_path, monkeypatch):
     exec(blocks("serve.md", "python")[number], server.__dict__)
     answer = server.predict(server.Rows(rows=X[::50].tolist()))
     assert answer["labels"] == pipeline.predict(X[::50]).tolist()
-    expected = pipeline.predict_proba(X[::50]).ravel().tolist()
-    assert sum(answer["probabilities"], []) == pytest.approx(expected, abs=1e-6)
+    expected = pipeline.predict_proba(X[::50])
+    assert_allclose(answer["probabilities"], expected, atol=1e-6)
     with pytest.raises(fastapi.HTTPException):
         server.predict(server.Rows(rows=[[1.0, 2.0]]))
