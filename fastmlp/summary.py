@@ -102,9 +102,7 @@ class Summary:
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = [
             "  ".join(
-                cell.ljust(width)
-                if heading in ("layer", "activation")
-                else cell.rjust(width)
+                cell.ljust(width) if _side(heading) == "left" else cell.rjust(width)
                 for heading, cell, width in zip(HEADINGS, row, widths, strict=True)
             ).rstrip()
             for row in rows
@@ -115,15 +113,25 @@ class Summary:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        head = "".join(f"<th>{escape(heading)}</th>" for heading in HEADINGS)
-        body = "".join(
-            "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>"
-            for row in self._cells()
+        rows = [("th", HEADINGS), *(("td", row) for row in self._cells())]
+        lines = "".join(
+            "<tr>"
+            + "".join(
+                f'<{tag} style="text-align: {_side(heading)}">{escape(cell)}</{tag}>'
+                for heading, cell in zip(HEADINGS, row, strict=True)
+            )
+            + "</tr>"
+            for tag, row in rows
         )
         return (
-            f"<table><caption>{escape(self._title())}</caption>"
-            f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+            '<table style="font-family: monospace; border-spacing: 1em 0.2em">'
+            f"<caption>{escape(self._title())}</caption>{lines}</table>"
         )
+
+
+def _side(heading: str) -> str:
+    """Words begin at the left, numbers end at the right."""
+    return "left" if heading in ("layer", "activation") else "right"
 
 
 def summarize(model: FittedModel, kind: str) -> Summary:

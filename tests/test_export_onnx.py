@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
+from sklearn.ensemble import StackingRegressor, VotingClassifier, VotingRegressor
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -163,6 +164,8 @@ def test_pipelines(head, dtype, skl2onnx):
     proto = skl2onnx.to_onnx(pipeline, X[:1])
     found = list(run(proto, 3 * X + 1).values())
     expected = outputs(pipeline, 3 * X + 1)
+    if expected.ndim == 1:
+        expected = expected.reshape(-1, 1)
     assert difference(found[-1], expected) <= TOLERANCES[dtype]
     if len(found) == 2:
         assert_array_equal(found[0], pipeline.predict(3 * X + 1))
@@ -180,15 +183,32 @@ def test_pipelines_have_no_zipmap(zipmap, skl2onnx):
     assert run(proto, rows("float64"))["probabilities"].shape == (60, 3)
 
 
-def test_two_networks_in_one_graph_and_another_type_of_input(skl2onnx):
-    stacking = pytest.importorskip("sklearn.ensemble").VotingRegressor(
-        [("a", model("squared_error identity")), ("b", model("huber identity", "tanh"))]
+@pytest.mark.parametrize("dtype", TOLERANCES)
+@pytest.mark.parametrize("ensemble", [VotingRegressor, StackingRegressor])
+def test_two_networks_in_one_graph(ensemble, dtype, skl2onnx):
+    """Also where the rows are of another type than the networks."""
+    first = model("squared_error identity", dtype="float64")
+    second = model("huber identity", "tanh", dtype="float32")
+    stack = ensemble([("a", first), ("b", second)])
+    fit(stack, rows("float64"), targets(1))
+    X = rows(dtype)
+    (found,) = run(skl2onnx.to_onnx(stack, X[:1]), X).values()
+    assert difference(found.ravel(), stack.predict(X)) < 1e-5
+
+
+def test_classifiers_that_vote(skl2onnx):
+    members = [
+        ("a", model("multiclass softmax")),
+        ("b", model("multiclass delta rule")),
+    ]
+    vote = VotingClassifier(members, voting="soft", flatten_transform=False)
+    fit(vote, rows("float64"), targets("multiclass"))
+    proto = skl2onnx.to_onnx(
+        vote, rows("float64")[:1], options={id(vote): {"zipmap": False}}
     )
-    fit(stacking, rows("float64"), targets(1))
-    X = rows("float32")
-    proto = skl2onnx.to_onnx(stacking, X[:1])
-    (found,) = run(proto, X).values()
-    assert difference(found.ravel(), stacking.predict(X)) < 1e-5
+    label, probabilities = run(proto, rows("float64")).values()
+    assert_array_equal(label, vote.predict(rows("float64")))
+    assert difference(probabilities, vote.predict_proba(rows("float64"))) < 1e-6
 
 
 def test_an_old_operator_set_is_refused(skl2onnx):

@@ -401,10 +401,11 @@ def test_summary_needs_a_fit():
 )
 def test_the_html_representation_has_the_table(plain):
     table = plain.summary()._repr_html_()
-    assert "<td>hidden 1 + batch norm</td>" in table
+    assert ">hidden 1 + batch norm</td>" in table
     assert table in plain._repr_html_()
     assert table in plain._repr_mimebundle_()["text/html"]
-    assert "<summary>Layers" not in small()._repr_html_()
+    assert "<summary>Layers</summary>" in plain._repr_html_()
+    assert "<summary>Layers</summary>" not in small()._repr_html_()
 
 
 # -- without matplotlib

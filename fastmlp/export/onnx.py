@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -328,7 +329,8 @@ def register_onnx() -> None:
 
     After it ``skl2onnx.to_onnx(pipeline, X[:1])`` converts a whole pipeline. Its
     outputs are those of :func:`to_onnx`: probabilities are one array, whatever its
-    option ``zipmap`` says. Inputs of another type are cast to the network's.
+    option ``zipmap`` says. Only where a regressor's ``predict`` returns a vector it is
+    one column, as skl2onnx has it. Inputs of another type are cast to the network's.
 
     Raises
     ------
@@ -353,12 +355,15 @@ def register_onnx() -> None:
 def _declare_outputs(
     scope: Any, est: Any, inputs: list, custom_parsers: Any = None
 ) -> list:
-    """The step's results, for skl2onnx to connect."""
+    """The step's results, for skl2onnx to connect; it has a column where
+    ``predict`` returns a vector.
+    """
     from skl2onnx.common.data_types import _guess_numpy_type
 
     operator = scope.declare_local_operator(f"Fastmlp{type(est).__name__}", est)
     operator.inputs = inputs
-    for name, (dtype, shape) in _describe_results(read(est, "register_onnx")).items():
+    model = replace(read(est, "register_onnx"), is_vector=False)
+    for name, (dtype, shape) in _describe_results(model).items():
         kind = _guess_numpy_type(dtype, shape)
         operator.outputs.append(scope.declare_local_variable(name, kind))
     return list(operator.outputs)
@@ -375,14 +380,21 @@ def _convert(scope: Any, operator: Any, container: Any) -> None:
             f"fastmlp's estimators need an operator set of at least {OPSET}, "
             f"got target_opset={container.target_opset}"
         )
+    from skl2onnx.common.data_types import guess_proto_type
+
     model = read(operator.raw_operator, "register_onnx").folded()
+    model = replace(model, is_vector=False)
     nodes = Nodes(model.dtype, scope.get_unique_variable_name("fastmlp"))
     code = _TENSOR_TYPES[model.dtype.name]
     columns = [nodes.add("Cast", x.full_name, to=code) for x in operator.inputs]
     x = columns[0] if len(columns) == 1 else nodes.add("Concat", *columns, axis=1)
     results = _add_predictions(nodes, model, x)
-    for output in operator.outputs:
-        nodes.rename(results[output.raw_name], output.full_name)
+    # A step that has steps, a VotingRegressor say, declares their outputs by itself:
+    # under other names, and in the type of its own inputs.
+    for output, (name, result) in zip(operator.outputs, results.items(), strict=True):
+        if name != "label":
+            result = nodes.add("Cast", result, to=guess_proto_type(output.type))
+        nodes.rename(result, output.full_name)
     _replay(nodes, container)
 
 
