@@ -13,10 +13,9 @@ from fastmlp._extras import require
 from fastmlp._version import __version__
 from fastmlp.export._model import EPSILON, FittedModel, label_type, read, row_of
 
-# The oldest operator set in which all operators are as they are used here, and in which
-# runtimes can take those apart that they have for float32 only; later ones agree.
-# IR_VERSION is its format of files: runtimes refuse one newer than their own.
-OPSET, IR_VERSION = 18, 8
+# The oldest operator set in which all operators are as they are used here; later ones
+# agree. IR_VERSION is its format of files: runtimes refuse one newer than their own.
+OPSET, IR_VERSION = 15, 8
 
 # TensorProto's codes.
 _INT64, _TENSOR_TYPES = 7, {"float32": 1, "float64": 11}
@@ -60,6 +59,9 @@ class Nodes:
 
 
 # -- activations: from the name of z to that of σ(z)
+#
+# Runtimes have the operators of activations for float32, most of them not for float64,
+# and their numbers are float32. There formulas are made of operators for both.
 
 
 def _named(op: str, **attributes: Any) -> Callable[[Nodes, str], str]:
@@ -71,30 +73,51 @@ def _identity(nodes: Nodes, z: str) -> str:
 
 
 def _leaky_relu(nodes: Nodes, z: str) -> str:
-    """max(z, 0.01 z); an attribute's number is float32, too coarse for float64."""
+    """max(z, 0.01 z)."""
     if nodes.dtype == np.float32:
         return nodes.add("LeakyRelu", z, alpha=0.01)
     return nodes.add("Max", z, nodes.add("Mul", z, 0.01))
 
 
+def _below_zero(nodes: Nodes, z: str) -> str:
+    """e^min(z, 0) − 1."""
+    return nodes.add("Sub", nodes.add("Exp", nodes.add("Min", z, 0.0)), 1.0)
+
+
+def _elu(nodes: Nodes, z: str) -> str:
+    if nodes.dtype == np.float32:
+        return nodes.add("Elu", z, alpha=1.0)
+    return nodes.add("Add", nodes.add("Relu", z), _below_zero(nodes, z))
+
+
 def _selu(nodes: Nodes, z: str) -> str:
-    """λ max(z, 0) + λα elu(min(z, 0)), for the same reason."""
     scale, alpha = 1.0507009873554805, 1.6732632423543772
     if nodes.dtype == np.float32:
         return nodes.add("Selu", z, alpha=alpha, gamma=scale)
     above = nodes.add("Mul", nodes.add("Relu", z), scale)
-    below = nodes.add("Elu", nodes.add("Min", z, 0.0), alpha=1.0)
-    return nodes.add("Add", above, nodes.add("Mul", below, scale * alpha))
+    below = nodes.add("Mul", _below_zero(nodes, z), scale * alpha)
+    return nodes.add("Add", above, below)
+
+
+def _softplus(nodes: Nodes, z: str) -> str:
+    """max(z, 0) + ln(1 + e^−|z|)."""
+    if nodes.dtype == np.float32:
+        return nodes.add("Softplus", z)
+    small = nodes.add("Exp", nodes.add("Neg", nodes.add("Abs", z)))
+    rest = nodes.add("Log", nodes.add("Add", small, 1.0))
+    return nodes.add("Add", nodes.add("Relu", z), rest)
 
 
 def _silu(nodes: Nodes, z: str) -> str:
     return nodes.add("Mul", z, nodes.add("Sigmoid", z))
 
 
+def _mish(nodes: Nodes, z: str) -> str:
+    return nodes.add("Mul", z, nodes.add("Tanh", _softplus(nodes, z)))
+
+
 def _gelu(nodes: Nodes, z: str) -> str:
-    """½ z (1 + erf(z/√2)), which runtimes know and fuse; but they have erf of float32
-    only.
-    """
+    """½ z (1 + erf(z/√2)), which runtimes know and fuse."""
     if nodes.dtype == np.float64:
         return _gelu_of_double(nodes, z)
     erf = nodes.add("Erf", nodes.add("Mul", z, 0.5**0.5))
@@ -145,13 +168,13 @@ ACTIVATIONS: dict[str, Callable[[Nodes, str], str]] = {
     "tanh": _named("Tanh"),
     "relu": _named("Relu"),
     "leaky_relu": _leaky_relu,
-    "elu": _named("Elu", alpha=1.0),
+    "elu": _elu,
     "selu": _selu,
-    "softplus": _named("Softplus"),
+    "softplus": _softplus,
     "silu": _silu,
     "gelu": _gelu,
     "gelu_tanh": _gelu_tanh,
-    "mish": _named("Mish"),
+    "mish": _mish,
     "exp": _named("Exp"),
     "softmax": _named("Softmax", axis=1),
 }
@@ -245,7 +268,7 @@ def to_onnx(
     Returns
     -------
     onnx.ModelProto
-        Of operator set 18, with no operators of our own.
+        Of operator set 15, with no operators of our own.
 
     Raises
     ------
