@@ -46,6 +46,20 @@ def test_importing_the_package_imports_no_scikit_learn():
     assert done.stdout == "False\n", done.stderr
 
 
+@pytest.mark.parametrize("name", ["", ".estimators", ".export", ".plot"])
+def test_nothing_is_imported_that_only_some_functions_need(name):
+    libraries = {"matplotlib", "onnx", "skl2onnx", "torch", "IPython"}
+    done = run(f"import fastmlp{name}, sys; print({libraries} & set(sys.modules))")
+    assert done.stdout == "set()\n", done.stderr
+
+
+def test_every_public_name_is_there():
+    import fastmlp
+
+    for name in fastmlp.__all__:
+        assert getattr(fastmlp, name) is not None
+
+
 @pytest.mark.parametrize("isa", _kernels.available())
 def test_isa_is_forced(isa):
     done = run("from fastmlp import _kernels; print(_kernels.isa)", FASTMLP_ISA=isa)

@@ -43,10 +43,12 @@ from fastmlp.estimators._validation import (
     is_valid_target,
     naming,
 )
+from fastmlp.export._model import read
 from fastmlp.full_batch import COLUMNS, FullBatchRun, fit_full_batch
 from fastmlp.network import Network
 from fastmlp.settings import check_dtype
 from fastmlp.stopping import epoch_of_divergence
+from fastmlp.summary import Summary, summarize
 
 FIRST_ORDER_ATTRIBUTES = (
     "loss_curve_",
@@ -483,6 +485,24 @@ class BaseMLP(
         """
         inputs = self._checked_inputs(X)
         return self._current_network().hidden_activations(inputs)
+
+    def summary(self) -> Summary:
+        """The table of layers: shapes, parameters, multiply-adds a row, bytes.
+
+        Returns
+        -------
+        Summary
+            Prints as a table, and is one in a notebook.
+        """
+        return summarize(read(self, "summary"), type(self).__name__)
+
+    def _html_repr(self) -> str:
+        """scikit-learn's diagram (1.7 and later), with the table once fitted."""
+        diagram = super()._html_repr()
+        if not hasattr(self, "coefs_"):
+            return diagram
+        table = self.summary()._repr_html_()
+        return f"{diagram}<details><summary>Layers</summary>{table}</details>"
 
     def _checked_inputs(self, X: ArrayLike) -> Any:
         """X of a fitted estimator as the network takes it."""

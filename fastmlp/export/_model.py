@@ -1,0 +1,192 @@
+"""What a fitted estimator computes, as plain frozen data: the only place that looks
+into one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+import numpy as np
+
+# Added to a unit's variance before its root is taken (docs/contracts.md).
+EPSILON = 1e-5
+
+Row = TypeVar("Row")
+
+
+@dataclass(frozen=True)
+class BatchNorm:
+    """γ (x − mean)/√(variance + EPSILON) + β of each unit, with running averages."""
+
+    scale: np.ndarray
+    shift: np.ndarray
+    mean: np.ndarray
+    variance: np.ndarray
+
+
+@dataclass(frozen=True)
+class Layer:
+    """σ(a W + b); with batch normalisation σ(normalised(a W)), and b is its shift."""
+
+    weights: np.ndarray
+    biases: np.ndarray
+    activation: str
+    batch_norm: BatchNorm | None = None
+
+    @property
+    def n_params(self) -> int:
+        """Numbers that are trained."""
+        n_scales = 0 if self.batch_norm is None else self.batch_norm.scale.size
+        return self.weights.size + self.biases.size + n_scales
+
+    def folded(self) -> Layer:
+        """The same layer without normalisation, computed in float64, rounded once."""
+        norm = self.batch_norm
+        if norm is None:
+            return self
+        factor = norm.scale / np.sqrt(norm.variance.astype(np.float64) + EPSILON)
+        dtype = self.weights.dtype
+        return Layer(
+            (self.weights * factor).astype(dtype),
+            (norm.shift - norm.mean * factor).astype(dtype),
+            self.activation,
+        )
+
+
+@dataclass(frozen=True)
+class FittedModel:
+    """A fitted network and how its outputs become predictions.
+
+    Parameters
+    ----------
+    layers : tuple of Layer
+        The last one's activation is the output activation.
+    loss : str
+        What it was trained on; no prediction depends on it.
+    dtype : dtype
+        float32 or float64, of all parameters.
+    classes : ndarray of shape (n_classes,) or None
+        ``classes_``; None for a regressor.
+    multilabel : bool
+        Whether each output is a label by itself.
+    is_vector : bool
+        Whether a regressor predicts one number a row, in an array of shape
+        (n_samples,).
+    """
+
+    layers: tuple[Layer, ...]
+    loss: str
+    dtype: np.dtype
+    classes: np.ndarray | None
+    multilabel: bool
+    is_vector: bool
+
+    @property
+    def n_features(self) -> int:
+        """Inputs of the first layer."""
+        return self.layers[0].weights.shape[0]
+
+    @property
+    def n_outputs(self) -> int:
+        """Units of the last layer."""
+        return self.layers[-1].weights.shape[1]
+
+    @property
+    def output_activation(self) -> str:
+        """Activation of the last layer."""
+        return self.layers[-1].activation
+
+    @property
+    def is_classifier(self) -> bool:
+        """Whether predictions are labels."""
+        return self.classes is not None
+
+    @property
+    def is_normalised_by_sum(self) -> bool:
+        """Whether several outputs become probabilities by division by their sum."""
+        apart = self.output_activation == "softmax" or self.multilabel
+        return self.is_classifier and self.n_outputs > 1 and not apart
+
+    def folded(self) -> FittedModel:
+        """The same model with batch normalisation folded into weights and biases."""
+        return replace(self, layers=tuple(layer.folded() for layer in self.layers))
+
+
+def read(est: Any, caller: str) -> FittedModel:
+    """The model of a fitted estimator.
+
+    Parameters
+    ----------
+    est : MLPClassifier or MLPRegressor
+        Fitted.
+    caller : str
+        Function that errors speak of.
+
+    Raises
+    ------
+    TypeError
+        If it is no estimator of fastmlp.
+    sklearn.exceptions.NotFittedError
+        If it is not fitted.
+    """
+    from sklearn.utils.validation import check_is_fitted
+
+    from fastmlp import MLPClassifier, MLPRegressor
+
+    if not isinstance(est, (MLPClassifier, MLPRegressor)):
+        raise TypeError(
+            f"{caller} takes a fitted fastmlp.MLPClassifier or fastmlp.MLPRegressor, "
+            f"got {type(est).__name__}"
+        )
+    check_is_fitted(est)
+    network = est._current_network()
+    classifies = isinstance(est, MLPClassifier)
+    one_column = network.layer_sizes[-1] == 1
+    return FittedModel(
+        layers=tuple(_read_layer(network, k) for k in range(len(network.layers))),
+        loss=network.loss_name,
+        dtype=network.dtype,
+        classes=est.classes_ if classifies else None,
+        multilabel=classifies and not est._labels.exclusive,
+        is_vector=not classifies and one_column and est._levels() is None,
+    )
+
+
+def _read_layer(network: Any, number: int) -> Layer:
+    record = network.layers[number]
+    names = [*network.activations, network.output_activation]
+    n_out, begin = int(record["n_out"]), int(record["gammas"])
+    norm = None
+    if begin >= 0:
+        mean, variance = network.stats[record["running"] :][: 2 * n_out].reshape(2, -1)
+        scale = network.params[begin : begin + n_out]
+        norm = BatchNorm(scale, network.biases[number], mean, variance)
+    return Layer(network.weights[number], network.biases[number], names[number], norm)
+
+
+def row_of(table: Mapping[str, Row], activation: str, caller: str) -> Row:
+    """A target's row for an activation.
+
+    Raises
+    ------
+    ValueError
+        If it has none.
+    """
+    if activation not in table:
+        raise ValueError(
+            f"{caller} has no formula for activation {activation!r}; it has "
+            f"{', '.join(sorted(table))}"
+        )
+    return table[activation]
+
+
+def label_type(classes: np.ndarray) -> np.dtype:
+    """The type of labels outside of NumPy: object for strings; booleans and uint64 as
+    they are, other whole numbers int64, floats float64.
+    """
+    kind = classes.dtype.kind
+    if kind == "b" or classes.dtype == np.uint64:
+        return classes.dtype
+    return np.dtype({"U": object, "O": object, "f": np.float64}.get(kind, np.int64))

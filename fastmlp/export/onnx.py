@@ -1,0 +1,431 @@
+"""To ONNX: nodes that any runtime has, in the network's own type."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from fastmlp._extras import require
+from fastmlp._version import __version__
+from fastmlp.export._model import EPSILON, FittedModel, label_type, read, row_of
+
+# The oldest operator set in which all operators are as they are used here; later ones
+# agree. IR_VERSION is its format of files: runtimes refuse one newer than their own.
+OPSET, IR_VERSION = 15, 8
+
+# TensorProto's codes.
+_INT64, _TENSOR_TYPES = 7, {"float32": 1, "float64": 11}
+
+
+class Nodes:
+    """A graph in the making: nodes and constants, and a new name for each result.
+
+    Parameters
+    ----------
+    dtype : dtype
+        Type of the numbers.
+    prefix : str
+        What every name begins with.
+    """
+
+    def __init__(self, dtype: np.dtype, prefix: str = "") -> None:
+        self.dtype = dtype
+        self.nodes: list[tuple[str, list[str], list[str], dict[str, Any]]] = []
+        self.constants: dict[str, np.ndarray] = {}
+        self._prefix = prefix
+
+    def add(self, op: str, *inputs: Any, **attributes: Any) -> str:
+        """Add a node; inputs are names, or values, which become constants."""
+        names = [x if isinstance(x, str) else self.constant(x) for x in inputs]
+        output = f"{self._prefix}{op}_{len(self.nodes)}"
+        self.nodes.append((op, names, [output], attributes))
+        return output
+
+    def constant(self, values: Any) -> str:
+        """A constant: a number is of the network's type, an array as it is."""
+        is_array = isinstance(values, np.ndarray)
+        array = values if is_array else np.asarray(values, self.dtype)
+        name = f"{self._prefix}constant_{len(self.constants)}"
+        self.constants[name] = array
+        return name
+
+    def rename(self, output: str, name: str) -> None:
+        """Give a result the name of one of the graph's outputs."""
+        self.nodes.append(("Identity", [output], [name], {}))
+
+
+# -- activations: from the name of z to that of σ(z)
+#
+# Runtimes have the operators of activations for float32, most of them not for float64,
+# and their numbers are float32. There formulas are made of operators for both.
+
+
+def _named(op: str, **attributes: Any) -> Callable[[Nodes, str], str]:
+    return lambda nodes, z: nodes.add(op, z, **attributes)
+
+
+def _identity(nodes: Nodes, z: str) -> str:
+    return z
+
+
+def _leaky_relu(nodes: Nodes, z: str) -> str:
+    """max(z, 0.01 z)."""
+    if nodes.dtype == np.float32:
+        return nodes.add("LeakyRelu", z, alpha=0.01)
+    return nodes.add("Max", z, nodes.add("Mul", z, 0.01))
+
+
+def _below_zero(nodes: Nodes, z: str) -> str:
+    """e^min(z, 0) − 1."""
+    return nodes.add("Sub", nodes.add("Exp", nodes.add("Min", z, 0.0)), 1.0)
+
+
+def _elu(nodes: Nodes, z: str) -> str:
+    if nodes.dtype == np.float32:
+        return nodes.add("Elu", z, alpha=1.0)
+    return nodes.add("Add", nodes.add("Relu", z), _below_zero(nodes, z))
+
+
+def _selu(nodes: Nodes, z: str) -> str:
+    scale, alpha = 1.0507009873554805, 1.6732632423543772
+    if nodes.dtype == np.float32:
+        return nodes.add("Selu", z, alpha=alpha, gamma=scale)
+    above = nodes.add("Mul", nodes.add("Relu", z), scale)
+    below = nodes.add("Mul", _below_zero(nodes, z), scale * alpha)
+    return nodes.add("Add", above, below)
+
+
+def _softplus(nodes: Nodes, z: str) -> str:
+    """max(z, 0) + ln(1 + e^−|z|)."""
+    if nodes.dtype == np.float32:
+        return nodes.add("Softplus", z)
+    small = nodes.add("Exp", nodes.add("Neg", nodes.add("Abs", z)))
+    rest = nodes.add("Log", nodes.add("Add", small, 1.0))
+    return nodes.add("Add", nodes.add("Relu", z), rest)
+
+
+def _silu(nodes: Nodes, z: str) -> str:
+    return nodes.add("Mul", z, nodes.add("Sigmoid", z))
+
+
+def _mish(nodes: Nodes, z: str) -> str:
+    return nodes.add("Mul", z, nodes.add("Tanh", _softplus(nodes, z)))
+
+
+def _gelu(nodes: Nodes, z: str) -> str:
+    """½ z (1 + erf(z/√2)), which runtimes know and fuse."""
+    if nodes.dtype == np.float64:
+        return _gelu_of_double(nodes, z)
+    erf = nodes.add("Erf", nodes.add("Mul", z, 0.5**0.5))
+    return nodes.add("Mul", nodes.add("Mul", z, nodes.add("Add", erf, 1.0)), 0.5)
+
+
+def _gelu_of_double(nodes: Nodes, z: str) -> str:
+    """max(z, 0) − |z| ½ erfc(x), x = |z|/√2, erfc(x) = t exp(p(t) − x²),
+    t = 1/(1 + x/2), p a polynomial: the form of Numerical Recipes' erfc.
+    """
+    size = nodes.add("Abs", z)
+    x = nodes.add("Mul", size, 0.5**0.5)
+    t = nodes.add("Reciprocal", nodes.add("Add", nodes.add("Mul", x, 0.5), 1.0))
+    u = nodes.add("Sub", nodes.add("Mul", t, 2.0), 1.0)
+    first, *others = _erfc_coefficients()[::-1]
+    power = nodes.add("Mul", u, first)
+    for coefficient in others[:-1]:
+        power = nodes.add("Mul", nodes.add("Add", power, coefficient), u)
+    power = nodes.add("Add", power, others[-1])
+    power = nodes.add("Exp", nodes.add("Sub", power, nodes.add("Mul", x, x)))
+    tail = nodes.add("Mul", nodes.add("Mul", t, 0.5), power)
+    return nodes.add("Sub", nodes.add("Relu", z), nodes.add("Mul", size, tail))
+
+
+def _erfc_coefficients() -> np.ndarray:
+    """Of p in u = 2t − 1, lowest power first: ln(erfc(x) exp(x²)/t) to 1e-13."""
+    from numpy.polynomial import Chebyshev, Polynomial
+    from scipy.special import erfcx
+
+    def log_of_rest(u: np.ndarray) -> np.ndarray:
+        t = (u + 1) / 2
+        return np.log(erfcx(2 / t - 2) / t)
+
+    return Chebyshev.interpolate(log_of_rest, 28).convert(kind=Polynomial).coef
+
+
+def _gelu_tanh(nodes: Nodes, z: str) -> str:
+    """½ z (1 + tanh(√(2/π) z (1 + 0.044715 z²)))."""
+    inner = nodes.add("Mul", nodes.add("Mul", z, z), 0.044715)
+    inner = nodes.add("Mul", z, nodes.add("Add", inner, 1.0))
+    tanh = nodes.add("Tanh", nodes.add("Mul", inner, (2 / np.pi) ** 0.5))
+    return nodes.add("Mul", nodes.add("Mul", z, nodes.add("Add", tanh, 1.0)), 0.5)
+
+
+ACTIVATIONS: dict[str, Callable[[Nodes, str], str]] = {
+    "identity": _identity,
+    "logistic": _named("Sigmoid"),
+    "tanh": _named("Tanh"),
+    "relu": _named("Relu"),
+    "leaky_relu": _leaky_relu,
+    "elu": _elu,
+    "selu": _selu,
+    "softplus": _softplus,
+    "silu": _silu,
+    "gelu": _gelu,
+    "gelu_tanh": _gelu_tanh,
+    "mish": _mish,
+    "exp": _named("Exp"),
+    "softmax": _named("Softmax", axis=1),
+}
+
+
+# -- the network, and what predictions make of its outputs
+
+
+def _add_network(nodes: Nodes, model: FittedModel, x: str) -> str:
+    for layer in model.layers:
+        norm = layer.batch_norm
+        if norm is None:
+            x = nodes.add("Gemm", x, layer.weights, layer.biases)
+        else:
+            x = nodes.add("MatMul", x, layer.weights)
+            numbers = norm.scale, norm.shift, norm.mean, norm.variance
+            x = nodes.add("BatchNormalization", x, *numbers, epsilon=EPSILON)
+        x = row_of(ACTIVATIONS, layer.activation, "to_onnx")(nodes, x)
+    return x
+
+
+def _add_probabilities(nodes: Nodes, model: FittedModel, outputs: str) -> str:
+    if model.output_activation == "identity":
+        outputs = nodes.add("Clip", outputs, 0.0, 1.0)
+    if model.n_outputs == 1:
+        return nodes.add("Concat", nodes.add("Sub", 1.0, outputs), outputs, axis=1)
+    if not model.is_normalised_by_sum:
+        return outputs
+    total = nodes.add("ReduceSum", outputs, np.array([1]), keepdims=1)
+    is_positive = nodes.add("Greater", total, 0.0)
+    divisor = nodes.add("Where", is_positive, total, 1.0)
+    shares = nodes.add("Div", outputs, divisor)
+    return nodes.add("Where", is_positive, shares, 1 / model.n_outputs)
+
+
+def _add_labels(nodes: Nodes, model: FittedModel, outputs: str) -> str:
+    if model.multilabel:
+        return nodes.add("Cast", nodes.add("Greater", outputs, 0.5), to=_INT64)
+    assert model.classes is not None
+    classes = model.classes.astype(label_type(model.classes))
+    if model.n_outputs > 1:
+        index = nodes.add("ArgMax", outputs, axis=1, keepdims=0)
+        return nodes.add("Gather", classes, index)
+    # A single class is found on either side of the threshold.
+    classes = classes if len(classes) > 1 else classes.repeat(2)
+    found = nodes.add("Cast", nodes.add("Greater", outputs, 0.5), to=_INT64)
+    return nodes.add("Gather", classes, nodes.add("Squeeze", found, np.array([1])))
+
+
+def _add_predictions(nodes: Nodes, model: FittedModel, x: str) -> dict[str, str]:
+    """All of it; the names of the results by what they are."""
+    outputs = _add_network(nodes, model, x)
+    if model.is_classifier:
+        return {
+            "label": _add_labels(nodes, model, outputs),
+            "probabilities": _add_probabilities(nodes, model, outputs),
+        }
+    if model.is_vector:
+        outputs = nodes.add("Squeeze", outputs, np.array([1]))
+    return {"predictions": outputs}
+
+
+# -- a file
+
+
+def to_onnx(
+    est: Any,
+    path: str | os.PathLike | None = None,
+    *,
+    fold_batch_norm: bool = True,
+) -> Any:
+    """A fitted estimator as an ONNX model.
+
+    The model has one input, ``X`` of shape (n, n_features), of the network's type:
+    float32 or float64. A regressor's is one output, ``predictions``, shaped as
+    ``predict`` returns it. A classifier has two: ``label``, as ``predict`` returns it
+    (strings, or numbers: int64 for whole ones; of labels that can be had together an
+    int64 matrix of 0 and 1), and ``probabilities``, one array as ``predict_proba``
+    returns it.
+
+    Parameters
+    ----------
+    est : MLPClassifier or MLPRegressor
+        Fitted. A Pipeline is converted by skl2onnx after :func:`register_onnx`.
+    path : path-like, default=None
+        File that the model is also written to.
+    fold_batch_norm : bool, default=True
+        Whether batch normalisation becomes part of weights and biases, which is as
+        exact and faster; False keeps its nodes.
+
+    Returns
+    -------
+    onnx.ModelProto
+        Of operator set 15, with no operators of our own.
+
+    Raises
+    ------
+    ImportError
+        If onnx is not installed: ``pip install "fastmlp[onnx]"``.
+    TypeError
+        If est is no estimator of fastmlp.
+    ValueError
+        If an activation has no formula here.
+
+    Examples
+    --------
+    >>> import fastmlp, onnxruntime  # doctest: +SKIP
+    >>> fastmlp.to_onnx(model, "model.onnx")  # doctest: +SKIP
+    >>> session = onnxruntime.InferenceSession("model.onnx")  # doctest: +SKIP
+    >>> label, probabilities = session.run(None, {"X": X})  # doctest: +SKIP
+    """
+    onnx = require("onnx", "onnx", "to_onnx")
+    model = read(est, "to_onnx")
+    nodes = Nodes(model.dtype)
+    results = _add_predictions(nodes, model.folded() if fold_batch_norm else model, "X")
+    for name, result in results.items():
+        nodes.rename(result, name)
+    proto = _make_proto(onnx, nodes, model, type(est).__name__)
+    if path is not None:
+        onnx.save(proto, os.fspath(path))
+    return proto
+
+
+def _make_proto(onnx: Any, nodes: Nodes, model: FittedModel, name: str) -> Any:
+    helper = onnx.helper
+    numbers = helper.np_dtype_to_tensor_dtype(model.dtype)
+    graph = helper.make_graph(
+        [
+            helper.make_node(op, inputs, outputs, **attributes)
+            for op, inputs, outputs, attributes in nodes.nodes
+        ],
+        name,
+        [helper.make_tensor_value_info("X", numbers, [None, model.n_features])],
+        [
+            helper.make_tensor_value_info(
+                result, helper.np_dtype_to_tensor_dtype(dtype), shape
+            )
+            for result, (dtype, shape) in _describe_results(model).items()
+        ],
+        [onnx.numpy_helper.from_array(a, key) for key, a in nodes.constants.items()],
+    )
+    proto = helper.make_model(
+        graph,
+        opset_imports=[helper.make_opsetid("", OPSET)],
+        producer_name="fastmlp",
+        producer_version=__version__,
+        ir_version=IR_VERSION,
+    )
+    onnx.checker.check_model(proto)
+    return proto
+
+
+def _describe_results(
+    model: FittedModel,
+) -> dict[str, tuple[np.dtype, list[int | None]]]:
+    """Type and shape of each result by name; object stands for strings."""
+    if model.classes is None:
+        shape: list[int | None] = [None]
+        if not model.is_vector:
+            shape.append(model.n_outputs)
+        return {"predictions": (model.dtype, shape)}
+    if model.multilabel:
+        label = np.dtype(np.int64), [None, model.n_outputs]
+    else:
+        label = label_type(model.classes), [None]
+    n_columns = model.n_outputs if model.multilabel else max(2, model.n_outputs)
+    return {"label": label, "probabilities": (model.dtype, [None, n_columns])}
+
+
+# -- as a step of a pipeline that skl2onnx converts
+
+
+def register_onnx() -> None:
+    """Teach skl2onnx to convert fastmlp's estimators, alone and inside a Pipeline.
+
+    After it ``skl2onnx.to_onnx(pipeline, X[:1])`` converts a whole pipeline. Its
+    outputs are those of :func:`to_onnx`: probabilities are one array, whatever its
+    option ``zipmap`` says. Only where a regressor's ``predict`` returns a vector it is
+    one column, as skl2onnx has it. Inputs of another type are cast to the network's.
+
+    Raises
+    ------
+    ImportError
+        If skl2onnx is not installed: ``pip install "fastmlp[onnx]"``.
+    """
+    skl2onnx = require("skl2onnx", "onnx", "register_onnx")
+    from fastmlp import MLPClassifier, MLPRegressor
+
+    for estimator in (MLPClassifier, MLPRegressor):
+        skl2onnx.update_registered_converter(
+            estimator,
+            f"Fastmlp{estimator.__name__}",
+            _keep_shapes,
+            _convert,
+            parser=_declare_outputs,
+            # A pipeline sets this one by itself.
+            options={"zipmap": [True, False, "columns"]},
+        )
+
+
+def _declare_outputs(
+    scope: Any, est: Any, inputs: list, custom_parsers: Any = None
+) -> list:
+    """The step's results, for skl2onnx to connect; it has a column where
+    ``predict`` returns a vector.
+    """
+    from skl2onnx.common.data_types import _guess_numpy_type
+
+    operator = scope.declare_local_operator(f"Fastmlp{type(est).__name__}", est)
+    operator.inputs = inputs
+    model = replace(read(est, "register_onnx"), is_vector=False)
+    for name, (dtype, shape) in _describe_results(model).items():
+        kind = _guess_numpy_type(dtype, shape)
+        operator.outputs.append(scope.declare_local_variable(name, kind))
+    return list(operator.outputs)
+
+
+def _keep_shapes(operator: Any) -> None:
+    """They are known since the outputs were declared."""
+
+
+def _convert(scope: Any, operator: Any, container: Any) -> None:
+    """Put the step's nodes into skl2onnx's graph."""
+    if container.target_opset < OPSET:
+        raise ValueError(
+            f"fastmlp's estimators need an operator set of at least {OPSET}, "
+            f"got target_opset={container.target_opset}"
+        )
+    from skl2onnx.common.data_types import guess_proto_type
+
+    model = read(operator.raw_operator, "register_onnx").folded()
+    model = replace(model, is_vector=False)
+    nodes = Nodes(model.dtype, scope.get_unique_variable_name("fastmlp"))
+    code = _TENSOR_TYPES[model.dtype.name]
+    columns = [nodes.add("Cast", x.full_name, to=code) for x in operator.inputs]
+    x = columns[0] if len(columns) == 1 else nodes.add("Concat", *columns, axis=1)
+    results = _add_predictions(nodes, model, x)
+    # A step that has steps, a VotingRegressor say, declares their outputs by itself:
+    # under other names, and in the type of its own inputs.
+    for output, (name, result) in zip(operator.outputs, results.items(), strict=True):
+        if name != "label":
+            result = nodes.add("Cast", result, to=guess_proto_type(output.type))
+        nodes.rename(result, output.full_name)
+    _replay(nodes, container)
+
+
+def _replay(nodes: Nodes, container: Any) -> None:
+    onnx = require("onnx", "onnx", "register_onnx")
+    for name, array in nodes.constants.items():
+        code = onnx.helper.np_dtype_to_tensor_dtype(array.dtype)
+        container.add_initializer(name, code, array.shape, array.ravel())
+    for number, (op, inputs, outputs, attributes) in enumerate(nodes.nodes):
+        name = f"{outputs[0]}_{number}"
+        container.add_node(op, inputs, outputs, name=name, **attributes)

@@ -1,0 +1,125 @@
+"""To PyTorch: a Sequential of its own modules."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from fastmlp._extras import require
+from fastmlp.export._model import EPSILON, BatchNorm, FittedModel, read, row_of
+
+# A module from torch.nn; None where there is nothing to do.
+ACTIVATIONS: dict[str, Callable[[Any], Any]] = {
+    "identity": lambda nn: None,
+    "logistic": lambda nn: nn.Sigmoid(),
+    "tanh": lambda nn: nn.Tanh(),
+    "relu": lambda nn: nn.ReLU(),
+    "leaky_relu": lambda nn: nn.LeakyReLU(0.01),
+    "elu": lambda nn: nn.ELU(),
+    "selu": lambda nn: nn.SELU(),
+    # Beyond the threshold, where it is z to any precision, it is z.
+    "softplus": lambda nn: nn.Softplus(threshold=40),
+    "silu": lambda nn: nn.SiLU(),
+    "gelu": lambda nn: nn.GELU(),
+    "gelu_tanh": lambda nn: nn.GELU(approximate="tanh"),
+    "mish": lambda nn: nn.Mish(),
+    "exp": lambda nn: _exp(),
+    "softmax": lambda nn: nn.Softmax(dim=1),
+}
+
+
+def to_torch(est: Any, *, fold_batch_norm: bool = False) -> Any:
+    """A fitted estimator as a ``torch.nn.Sequential``, in evaluation mode.
+
+    Parameters
+    ----------
+    est : MLPClassifier or MLPRegressor
+        Fitted.
+    fold_batch_norm : bool, default=False
+        Whether batch normalisation becomes part of weights and biases; else it is a
+        BatchNorm1d with the running averages.
+
+    Returns
+    -------
+    torch.nn.Sequential
+        Linear, BatchNorm1d and activations, of the network's type, on the CPU, with
+        copies of all parameters. It maps (n, n_features) to (n, n_outputs), the last
+        layer's activation included: of a regressor what ``predict`` gives, with one
+        column where that is a vector; of a classifier with 'softmax', or with labels
+        that can be had together, ``predict_proba``; with one output the second column
+        of it. To train on with PyTorch's losses of logits, leave the last module out.
+
+    Raises
+    ------
+    ImportError
+        If PyTorch is not installed: ``pip install "fastmlp[torch]"``.
+    TypeError
+        If est is no estimator of fastmlp.
+    ValueError
+        If an activation has no module here.
+
+    Notes
+    -----
+    PyTorch's BatchNorm1d takes a tenth of the batch's moments a step, as the engine
+    does, but corrects its variance by n/(n − 1) there: only training on differs.
+
+    Examples
+    --------
+    >>> import fastmlp, torch  # doctest: +SKIP
+    >>> module = fastmlp.to_torch(model)  # doctest: +SKIP
+    >>> module(torch.from_numpy(X))  # doctest: +SKIP
+    """
+    torch = require("torch", "torch", "to_torch")
+    model = read(est, "to_torch")
+    modules = _modules(torch, model.folded() if fold_batch_norm else model)
+    return torch.nn.Sequential(*modules).eval()
+
+
+def _modules(torch: Any, model: FittedModel) -> list[Any]:
+    modules = []
+    for layer in model.layers:
+        activation = row_of(ACTIVATIONS, layer.activation, "to_torch")(torch.nn)
+        norm = layer.batch_norm
+        biases = layer.biases if norm is None else None
+        modules.append(_linear(torch, layer.weights, biases))
+        if norm is not None:
+            modules.append(_batch_norm(torch, norm))
+        if activation is not None:
+            modules.append(activation)
+    return modules
+
+
+def _linear(torch: Any, weights: np.ndarray, biases: np.ndarray | None) -> Any:
+    n_in, n_out = weights.shape
+    settings = {"dtype": getattr(torch, weights.dtype.name)}
+    # Its own numbers, which are replaced, are not drawn from the user's stream.
+    linear = torch.nn.utils.skip_init(
+        torch.nn.Linear, n_in, n_out, bias=biases is not None, **settings
+    )
+    arrays = {"weight": weights.T}
+    if biases is not None:
+        arrays["bias"] = biases
+    _load(torch, linear, arrays)
+    return linear
+
+
+def _batch_norm(torch: Any, norm: BatchNorm) -> Any:
+    settings = {"eps": EPSILON, "dtype": getattr(torch, norm.scale.dtype.name)}
+    module = torch.nn.BatchNorm1d(len(norm.scale), **settings)
+    arrays = {"weight": norm.scale, "bias": norm.shift}
+    arrays |= {"running_mean": norm.mean, "running_var": norm.variance}
+    _load(torch, module, arrays)
+    return module
+
+
+def _load(torch: Any, module: Any, arrays: dict[str, np.ndarray]) -> None:
+    state = {name: torch.tensor(np.array(array)) for name, array in arrays.items()}
+    module.load_state_dict(state, strict=False)
+
+
+def _exp() -> Any:
+    from fastmlp.export._torch_exp import Exp
+
+    return Exp()
