@@ -191,7 +191,7 @@ def test_what_only_training_reads_is_left_out(kind, params):
         (
             "two outputs",
             {"activation": ["relu", "tanh"]},
-            "this network has relu, tanh",
+            "has relu, tanh",
         ),
         ("multiclass", {"output_activation": "logistic"}, "'logistic'.*multiclass"),
         ("binary", {"loss": "squared_error", "output_activation": "identity"}, "ident"),
@@ -199,7 +199,7 @@ def test_what_only_training_reads_is_left_out(kind, params):
         (
             "one output",
             {"output_activation": "tanh"},
-            "'tanh' with loss='squared_error",
+            "'tanh' with loss='sq",
         ),
         ("one output", {"output_activation": "softplus"}, "'softplus'"),
     ],
