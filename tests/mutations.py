@@ -1953,8 +1953,24 @@ TABLE = """
 - self.params[...] = 1
 + self.params[...] = 0
 * running_variances_begin_at_zero
-- self.stats[mean + n_out : mean + 2 * n_out] = 1
-+ self.stats[mean + n_out : mean + 2 * n_out] = 0
+- means[...], variances[...] = 0, 1
++ means[...], variances[...] = 0, 0
+* logits_after_the_output_activation
+- layers["activation"][-1] = _kernels.ACTIVATIONS["identity"]
++ pass
+* shift_of_folded_means_forgotten
+- biases[number] += scaled[-1]
++ pass
+* gammas_not_folded
+- scaled *= gammas
++ pass
+* losses_of_other_outputs_computed
+- _kernels.HEADS[self.loss_name],
+-         )
+-         record
++ _kernels.ACTIVATIONS,
++         )
++         record
 * hidden_layers_of_the_inputs
 - below = X if number == 0 else outputs[-1]
 + below = X
@@ -2600,8 +2616,24 @@ TABLE = """
 - model.random_state = copy_stream(model.random_state)
 + pass
 * set_coefficients_ignored
-- if all(a is b for a, b in zip(mine, public, strict=True)):
-+ if len(mine) == len(public):
+- return len(mine) == len(public) and all(map(operator.is_, mine, public))
++ return len(mine) == len(public)
+* set_output_activation_ignored
+- self.out_activation_ == network.output_activation
++ True
+* set_number_of_layers_ignored
+- and self.n_layers_ == len(network.layer_sizes)
+* set_number_of_outputs_ignored
+- and self.n_outputs_ == network.layer_sizes[-1]
+* moments_of_other_layers_kept
+- if model.network.layer_sizes != network.layer_sizes:
++ if False:
+* set_samples_seen_ignored
+- attributes.get("t_", model.n_samples_seen)
++ model.n_samples_seen
+* set_best_loss_ignored
+- model.best = model.best if loss is None else -loss
++ pass
 * partial_fit_runs_every_epoch
 - n_epochs = 1 if incremental else self.max_iter
 + n_epochs = self.max_iter
@@ -2711,6 +2743,70 @@ TABLE = """
 - gradients[(outputs < 0) | (outputs > 1)] = 0
 + pass
 
+* set_outputs_read_as_probabilities
+- return network.output_activation == model.network.output_activation
++ return True
+* other_probabilities_converted
+- if name not in ("softmax", "logistic") or self._normalises(network):
++ if name not in ("softmax", "logistic"):
+
+=== fastmlp/estimators/_compat.py
+
+* first_and_second_moments_swapped
+- made.ms, made.vs = slots
++ made.vs, made.ms = slots
+* steps_of_adam_not_written
+- made.t = int(optimizer.rule["t"][0])
++ made.t = 1
+* steps_of_adam_not_read
+- optimizer.rule["t"] = found.t
++ pass
+* rate_in_force_not_written
+- made.learning_rate = optimizer.learning_rate
++ pass
+* rate_in_force_not_read
+- slots, optimizer.learning_rate = (found.velocities,), found.learning_rate
++ slots = (found.velocities,)
+* velocities_not_written
+- made.velocities = slots[0] if slots else made.velocities
++ pass
+* stalled_epochs_not_read
+- return getattr(theirs, "_no_improvement_count", 0)
++ return 0
+* optimizer_set_for_all_copies
+- self._model = replace(self._model, optimizer=optimizer)
++ self._model.optimizer = optimizer
+
+=== fastmlp/estimators/_conversion.py
+
+* classes_of_softmax_swapped
+- weights[-1] = weights[-1][:, 1:] - weights[-1][:, :1]
++ weights[-1] = weights[-1][:, :1] - weights[-1][:, 1:]
+* losses_not_averaged
+- scaled = name in LOSSES and value is not None and factor != 1
++ scaled = False
+* ignored_schedule_followed
+- if estimator.solver != "sgd":
++ if False:
+* set_output_activation_not_converted
+- ours.out_activation_ = theirs.out_activation_
++ pass
+* moments_of_normalised_layers_converted
+- return sizes == network.layer_sizes and not network.batch_norm
++ return sizes == network.layer_sizes
+* random_state_shared
+- random_state = copy.deepcopy(model.random_state)
++ random_state = model.random_state
+
+=== fastmlp/estimators/_attributes.py
+
+* whole_numbers_become_float32
+- np.result_type(*weights, *biases, np.float32)
++ np.dtype(np.float32)
+* layers_beyond_are_read
+- weights = [W.toarray() if issparse(W) else np.asarray(W) for W in coefs[:n_read]]
++ weights = [W.toarray() if issparse(W) else np.asarray(W) for W in coefs]
+
 === fastmlp/estimators/_labels.py
 
 * labels_columns_first
@@ -2722,6 +2818,20 @@ TABLE = """
 * class_weights_taken_for_numbers
 - if not isinstance(weight, Real):
 + if False:
+
+
+* changed_binarizers_decode_as_usual
+- type(binarizer) is LabelBinarizer
++ True
+* other_thresholds_decode_as_usual
+- and (binarizer.neg_label, binarizer.pos_label) == (0, 1)
+* unsorted_classes_encode_as_usual
+- return bool((self.classes_[1:] > self.classes_[:-1]).all())
++ return True
+* rows_of_labels_in_another_order
+- return np.ascontiguousarray(Y, dtype=dtype)
++ return np.asfortranarray(Y, dtype=dtype)
+
 * two_classes_are_many
 - len(np.unique(y)) <= 2
 + len(np.unique(y)) < 2

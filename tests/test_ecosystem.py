@@ -10,7 +10,7 @@ from fits import iris
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
-from sklearn.exceptions import UnsetMetadataPassedError
+from sklearn.exceptions import ConvergenceWarning, UnsetMetadataPassedError
 from sklearn.inspection import permutation_importance
 from sklearn.model_selection import GridSearchCV, cross_val_score, cross_validate
 from sklearn.pipeline import make_pipeline
@@ -304,6 +304,49 @@ def test_loaded_models_predict_and_train_on(estimator, solver, load, iris, tmp_p
         parameters(loaded.partial_fit(X, y)), parameters(model.partial_fit(X, y))
     )
     assert np.abs(parameters(loaded) - before).max() > 1e-6
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_skops_calls_untrusted_what_the_docs_say(estimator, iris):
+    skops = pytest.importorskip("skops.io", reason="skops is not installed")
+    model = small(estimator).fit(*iris)
+    stored = skops.dumps(model)
+    untrusted = skops.get_untrusted_types(data=stored)
+    assert untrusted == sorted(
+        [
+            f"{estimator.__module__}.{estimator.__name__}",
+            "fastmlp.estimators._model.Model",
+            "fastmlp.network.Network",
+            "fastmlp.optimizers.Optimizer",
+            "numpy.dtype",
+        ]
+    )
+    loaded = skops.loads(stored, trusted=untrusted)
+    assert_array_equal(outputs(loaded, iris[0]), outputs(model, iris[0]))
+    assert_array_equal(
+        parameters(loaded.partial_fit(*iris)), parameters(model.partial_fit(*iris))
+    )
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_a_convergence_warning_points_at_the_callers_line(estimator, iris):
+    for params in {}, {"solver": "lbfgs"}:
+        with pytest.warns(ConvergenceWarning) as caught:
+            small(estimator, max_iter=1, **params).fit(*iris)
+        assert [warning.filename for warning in caught] == [__file__]
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+@pytest.mark.parametrize("sizes", [(9,), (8, 8), ()])
+def test_other_hidden_layers_are_an_error_at_a_warm_start(estimator, sizes, iris):
+    model = small(estimator, warm_start=True).fit(*iris)
+    before = parameters(model)
+    model.set_params(hidden_layer_sizes=sizes)
+    with pytest.raises(ValueError, match="need the layers of the previous fit"):
+        model.fit(*iris)
+    with pytest.raises(ValueError, match="need the layers of the previous fit"):
+        model.partial_fit(*iris)
+    assert_array_equal(parameters(model), before)
 
 
 def test_training_on_leaves_the_file_as_it_was(iris, tmp_path):

@@ -178,6 +178,10 @@ def write_optimizer(theirs: Any, optimizer: Optimizer) -> None:
             *(theirs.beta_1, theirs.beta_2, theirs.epsilon),
         )
         made.t = int(optimizer.rule["t"][0])
+        if made.t > 0:
+            # Of the last step, as their step leaves it.
+            bias = np.sqrt(1 - made.beta_2**made.t) / (1 - made.beta_1**made.t)
+            made.learning_rate = made.learning_rate_init * bias
         made.ms, made.vs = slots
     elif optimizer.name in ("sgd", "momentum", "nesterov"):
         made = SGDOptimizer(

@@ -145,7 +145,8 @@ class Conversion:
         model.follow(ours._schedule_name(), anew=True)
         model.judged_by = None if ours.early_stopping else ("loss",)
         model.n_stalled = read_stalled_epochs(theirs)
-        model.optimizer = read_optimizer(theirs, self._new_optimizer(model))
+        if self.solver not in FULL_BATCH_SOLVERS:
+            model.optimizer = read_optimizer(theirs, self._new_optimizer(model))
         model.n_samples_seen = getattr(theirs, "t_", 0)
         self._publish(model)
         # As a user may have set it.

@@ -132,7 +132,9 @@ n_threads : int, default=None
 
 ATTRIBUTES = """
 coefs_ : list of ndarray of shape (n_in, n_out)
-    Weights of each layer, views of one vector.
+    Weights of each layer, views of one vector. What is set in them, item by item or in
+    place, is predicted with and trained on, as in scikit-learn; and so are
+    intercepts_, n_layers_, n_outputs_ and, for prediction, out_activation_.
 intercepts_ : list of ndarray of shape (n_out,)
     Biases of each layer, views of the same vector.
 history_ : dict of list of float
