@@ -97,7 +97,8 @@ def prepare_epoch(estimator: str, X: np.ndarray, y: np.ndarray) -> Callable[[], 
     """Return the engine's part of a fit: an epoch of a network that is there."""
     from fastmlp.network import Network
     from fastmlp.optimizers import Optimizer
-    from fastmlp.training import Trainer
+    from fastmlp.rows import ArrayRows
+    from fastmlp.trainer import Trainer
 
     classifies = estimator == "MLPClassifier"
     network = Network(
@@ -114,7 +115,7 @@ def prepare_epoch(estimator: str, X: np.ndarray, y: np.ndarray) -> Callable[[], 
         learning_rate=TIMED_LEARNING_RATE,
     )
     Y = y.reshape(-1, 1).astype(network.dtype)
-    trainer = Trainer(network, optimizer, X, Y, batch_size=N_ROWS)
+    trainer = Trainer(network, optimizer, ArrayRows((X, Y, None)), batch_size=N_ROWS)
     order = np.arange(N_ROWS)
     return lambda: trainer.run_epoch(order)
 

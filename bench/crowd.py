@@ -46,17 +46,20 @@ def train_epoch(problem: Problem, n_threads: int) -> str:
 
     A trainer's first step is always its whole crew's: each step has a new one.
     """
-    from fastmlp.threads import gather_crew
-    from fastmlp.training import Trainer
+    from fastmlp.rows import ArrayRows
+    from fastmlp.threads import thread_team
+    from fastmlp.trainer import Trainer
 
     trainee = load_peer("fastmlp").prepare(problem)
     network, optimizer = trainee.network, trainee.trainer.optimizer
     Y = problem.targets[:, np.newaxis].astype(np.float32)
     batch_size = problem.shape.batch_size
-    with gather_crew(n_threads) as crew:
+    with thread_team(n_threads) as team:
         for batch in problem.batches:
             trainer = Trainer(
-                network, optimizer, problem.X, Y, batch_size=batch_size, crew=crew
+                *(network, optimizer, ArrayRows((problem.X, Y, None))),
+                batch_size=batch_size,
+                team=team,
             )
             trainer.run_epoch(batch)
     return hashlib.sha256(network.params.tobytes()).hexdigest()

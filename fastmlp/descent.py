@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from fastmlp.evaluation import Evaluator
-from fastmlp.network import Network
-from fastmlp.stopping import asks_to_stop
+from fastmlp.stopping import StopReason
+
+if TYPE_CHECKING:
+    from fastmlp.fitting import Fit
 
 MESSAGES = {
-    "gtol": "no entry of the gradient is larger than gtol",
-    "max_iter": "the limit of iterations or evaluations has been reached",
-    "callback": "a callback asked to stop",
-    "interrupted": "interrupted by the user",
-    "no_progress": "no step makes the objective smaller in this arithmetic",
+    StopReason.GTOL: "no entry of the gradient is larger than gtol",
+    StopReason.MAX_ITER: "the limit of iterations or evaluations has been reached",
+    StopReason.MAX_SECONDS: "the time is over",
+    StopReason.CALLBACK: "a callback asked to stop",
+    StopReason.NO_PROGRESS: "no step makes the objective smaller in this arithmetic",
 }
 
 
@@ -31,32 +30,32 @@ class Point(NamedTuple):
     gradient: np.ndarray
 
 
-@dataclass
 class Descent:
-    """A minimisation under way: where it is, and what may end it."""
+    """A minimisation under way: where it is, and what may end it.
 
-    network: Network
-    evaluator: Evaluator
-    max_iter: int
-    max_fun: int
-    gtol: float
-    learning_rate: float
-    callbacks: Sequence[Callable[[int, dict[str, float]], object]]
-    report: Callable[[str], None] | None
-    history: dict[str, list[float]]
-    n_evaluations: int = 0
-    stopped: bool = False
+    Parameters
+    ----------
+    fit : Fit
+        The fit that it is: network and limits, and who is told of each iteration.
+    evaluator : Evaluator
+        J and its derivatives.
 
-    def __post_init__(self) -> None:
+    Attributes
+    ----------
+    point, best : Point
+        Where it is, and where J was least.
+    n_evaluations : int
+        Of J with its gradient.
+    """
+
+    def __init__(self, fit: Fit, evaluator: Evaluator) -> None:
+        self.fit, self.evaluator = fit, evaluator
+        self.network, self.recipe = fit.state.network, fit.recipe
         self.eps = float(np.finfo(self.network.dtype).eps)
-        self._started = time.perf_counter()
+        self.n_evaluations = 0
+        fit.begin_epoch()
         self._latest = self._compute(self.network.params.astype(np.float64))
         self.point = self.best = self._latest
-
-    @property
-    def n_iter(self) -> int:
-        """Iterations finished."""
-        return len(self.history["loss"])
 
     def evaluate(self, params: np.ndarray) -> Point:
         """J and its gradient; what was asked for last is not computed again."""
@@ -71,40 +70,33 @@ class Descent:
         return product.astype(np.float64, copy=False)
 
     def finish_iteration(self, point: Point, **figures: float) -> None:
-        """Go to that point; tell history, report and callbacks of it."""
+        """Go to that point, and have it recorded and judged."""
         self.point = point
         if point.loss < self.best.loss:
             self.best = point
         self.network.params[:] = point.params
-        logs = {
-            "loss": point.loss,
-            "gradient_norm": float(np.linalg.norm(point.gradient)),
-            **figures,
-            "seconds": time.perf_counter() - self._started,
-        }
-        for name, value in logs.items():
-            self.history[name].append(value)
-        if self.report is not None:
-            self.report(f"Iteration {self.n_iter}, loss = {point.loss:.8f}")
-        index = self.n_iter - 1
-        answers = [callback(index, dict(logs)) for callback in self.callbacks]
-        self.stopped = any(asks_to_stop(answer) for answer in answers)
-        self._started = time.perf_counter()
+        norm = float(np.linalg.norm(point.gradient))
+        self.fit.end_epoch({"loss": point.loss, "gradient_norm": norm, **figures})
+        self.fit.begin_epoch()
 
     def is_moved_by(self, step: np.ndarray) -> bool:
         """Whether the step is longer than what rounding does to the parameters."""
         least = self.eps * np.linalg.norm(self.point.params)
         return bool(np.linalg.norm(step) > least)
 
-    def reason_to_stop(self) -> str | None:
+    def reason_to_stop(self) -> StopReason | None:
         """Why there should be no further iteration; None: there should."""
-        if np.abs(self.point.gradient).max() <= self.gtol:
-            return "gtol"
-        if self.stopped:
-            return "callback"
-        if self.n_iter >= self.max_iter or self.n_evaluations >= self.max_fun:
-            return "max_iter"
-        return None if math.isfinite(self.point.loss) else "no_progress"
+        if np.abs(self.point.gradient).max() <= self.recipe.tol:
+            return StopReason.GTOL
+        if self.fit.stop_reason is not None:
+            return self.fit.stop_reason
+        if self._is_at_limit():
+            return StopReason.MAX_ITER
+        return None if math.isfinite(self.point.loss) else StopReason.NO_PROGRESS
+
+    def _is_at_limit(self) -> bool:
+        many = self.fit.n_epochs >= self.recipe.n_epochs
+        return many or self.n_evaluations >= self.recipe.max_fun
 
     def _compute(self, params: np.ndarray) -> Point:
         self.network.params[:] = params

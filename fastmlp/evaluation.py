@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from fastmlp import _kernels
-from fastmlp.inputs import Data
+from fastmlp.rows import Data
 from fastmlp.workspace import (
     block_rows,
     build_arena,
@@ -37,14 +37,14 @@ class Evaluator:
     numbers : ndarray of shape (n_outputs,)
         The loss's number of each output.
     data : tuple
-        Rows, targets and weights, as :func:`fastmlp.inputs.as_data` makes them.
-    crew : Crew, default=None
-        Threads that share the rows (:func:`fastmlp.threads.gather_crew`); the bits do
+        Rows, targets and weights, as :func:`fastmlp.rows.as_data` makes them.
+    team : Team, default=None
+        Threads that share the rows (:func:`fastmlp.threads.thread_team`); the bits do
         not depend on them.
 
     Attributes
     ----------
-    crew : Crew or None
+    team : Team or None
         Who shares the next evaluation.
     """
 
@@ -57,7 +57,7 @@ class Evaluator:
         objective: np.ndarray,
         numbers: np.ndarray,
         data: Data,
-        crew: Any = None,
+        team: Any = None,
     ) -> None:
         self._params = params
         self._layers, self._spread = layers, spread
@@ -65,7 +65,7 @@ class Evaluator:
         self._objective, self._numbers = objective, numbers
         self._data = data
         self._capacity = block_rows(len(data[1]))
-        self.crew = crew
+        self.team = team
         self._arena = build_arena(
             count_entries(layers),
             self._capacity,
@@ -122,7 +122,7 @@ class Evaluator:
         )
 
     def _terms(self, objective: np.ndarray) -> tuple[np.ndarray, np.ndarray, int, Any]:
-        return objective, self._numbers, self._capacity, self.crew
+        return objective, self._numbers, self._capacity, self.team
 
     @cached_property
     def _unpenalised(self) -> np.ndarray:

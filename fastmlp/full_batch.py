@@ -7,147 +7,72 @@ double precision whatever the network's type, which is that of J and its derivat
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 import scipy.optimize
-from numpy.typing import ArrayLike
 
 from fastmlp.descent import MESSAGES, Descent
-from fastmlp.network import Network
+from fastmlp.rows import RowSource, all_at_once
 from fastmlp.second_order import run_newton_cg
-from fastmlp.stopping import raise_if_diverged
-from fastmlp.threads import gather_crew, one_thread_for_blas
+from fastmlp.stopping import StopReason, raise_if_diverged
+from fastmlp.threads import one_thread_for_blas, thread_team
+
+if TYPE_CHECKING:
+    from fastmlp.fitting import Fit
 
 # Sufficient decrease of a line search, as a share of what the slope promises.
 SUFFICIENT_DECREASE = 1e-4
 
 
-@dataclass
-class FullBatchRun:
-    """What one full-batch minimisation did.
-
-    Attributes
-    ----------
-    history : dict of list of float
-        One entry an iteration, taken after its step: 'loss' (J), 'gradient_norm'
-        (Euclidean), 'seconds', and under gd and steepest 'learning_rate' (the step
-        size).
-    loss : float
-        J at the end.
-    n_iter : int
-        Iterations taken.
-    stop_reason : str
-        'gtol' (no entry of the gradient is larger), 'tol' (lbfgs: J hardly changed),
-        'max_iter' (of iterations or evaluations), 'callback', 'interrupted' or
-        'no_progress' (no step makes J smaller in this arithmetic).
-    message : str
-        The reason in words; under lbfgs they are SciPy's.
-    """
-
-    history: dict[str, list[float]]
-    loss: float
-    n_iter: int
-    stop_reason: str
-    message: str
-
-    @property
-    def converged(self) -> bool:
-        """Whether a tolerance ended it, not a limit."""
-        return self.stop_reason in ("gtol", "tol")
+Ending = tuple[StopReason, str]
 
 
-def fit_full_batch(
-    network: Network,
-    X: ArrayLike,
-    Y: ArrayLike,
-    sample_weight: ArrayLike | None,
-    *,
-    solver: str,
-    max_iter: int,
-    max_fun: int,
-    gtol: float,
-    learning_rate: float,
-    n_threads: int = 1,
-    callbacks: Sequence[Callable[[int, dict[str, float]], object]] = (),
-    report: Callable[[str], None] | None = None,
-) -> FullBatchRun:
+def minimise(fit: Fit, rows: RowSource) -> None:
     """Minimise J over all rows, moving the network's parameters.
 
     Ctrl-C ends it; the best parameters so far are kept.
 
     Parameters
     ----------
-    network : Network
-        Its parameters are the start and receive the result.
-    X, Y, sample_weight
-        As in :meth:`Network.loss`; X is converted once.
-    solver : {'lbfgs', 'gd', 'steepest', 'newton-cg'}
-        How the next step is chosen.
-    max_iter, max_fun : int
-        Limits on iterations, and on evaluations of J with its gradient; the latter is
-        looked at between iterations. Products with the Hessian are not counted.
-    gtol : float
-        It has converged when no entry of the gradient is larger in magnitude.
-    learning_rate : float
-        Step size η of gd; nothing else reads it.
-    n_threads : int, default=1
-        Threads that share the rows; the numbers do not depend on it.
-    callbacks : sequence of callable, default=()
-        Each is called as ``f(iteration, logs)`` after an iteration, counted from 0,
-        with the entries of the history, the network having that iteration's
-        parameters; True ends the run.
-    report : callable, default=None
-        Takes a line of progress each iteration.
-
-    Returns
-    -------
-    FullBatchRun
+    fit : Fit
+        The fit: its recipe names the solver and its limits, its state's network is
+        the start and receives the result.
+    rows : RowSource
+        The rows, all in memory.
 
     Raises
     ------
+    DivergenceError
+        If the parameters or J have become infinite or NaN.
     ValueError
-        If the solver is unknown, data have another shape than the network, a layer is
-        normalised and products with the Hessian are needed, or the parameters or J
-        have become infinite or NaN.
+        If a layer is normalised and products with the Hessian are needed, or the rows
+        are a stream.
     """
-    if solver not in SOLVERS:
-        raise ValueError(f"solver must be one of {SOLVERS}, got {solver!r}")
-    data = network.as_data(X, Y, sample_weight)
-    with one_thread_for_blas(), gather_crew(n_threads) as crew:
-        run = Descent(
-            network,
-            network.evaluator(data, crew),
-            max_iter,
-            max_fun,
-            gtol,
-            learning_rate,
-            callbacks,
-            report,
-            {name: [] for name in COLUMNS[solver]},
-        )
-        # Overflow is divergence, which is seen at the end.
-        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-            reason, message = _run(run, solver)
-    network.params[:] = run.point.params
-    raise_if_diverged(np.append(network.params, run.point.loss))
-    return FullBatchRun(run.history, run.point.loss, run.n_iter, reason, message)
-
-
-def _run(run: Descent, solver: str) -> tuple[str, str]:
-    """Reason and words with which it ended; after Ctrl-C, back to the best point."""
-    try:
-        return _METHODS[solver](run)
-    except KeyboardInterrupt:
-        run.point = run.best
-        return "interrupted", MESSAGES["interrupted"]
+    network = fit.state.network
+    data = all_at_once(rows)
+    # Counted for one evaluation: threads sleep until the next.
+    n_threads = fit.recipe.count_threads(network, len(data[1]), 1)
+    with one_thread_for_blas(), thread_team(n_threads) as team:
+        descent = Descent(fit, network.evaluator(data, team))
+        try:
+            # Overflow is divergence, which is seen at the end.
+            with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+                fit.stop_reason, fit.state.message = METHODS[fit.recipe.solver](descent)
+        except KeyboardInterrupt:
+            descent.point = descent.best
+            raise
+        finally:
+            network.params[:] = descent.point.params
+            fit.state.loss = descent.point.loss
+    raise_if_diverged(np.append(network.params, fit.state.loss))
 
 
 # -- the solvers: each moves run.point until there is a reason to stop
 
 
-def _run_lbfgs(run: Descent) -> tuple[str, str]:
+def _run_lbfgs(run: Descent) -> Ending:
     """Limited-memory BFGS, SciPy's: a model of the Hessian from the last ten steps.
 
     References
@@ -162,7 +87,7 @@ def _run_lbfgs(run: Descent) -> tuple[str, str]:
 
     def progress(intermediate_result: scipy.optimize.OptimizeResult) -> None:
         run.finish_iteration(run.evaluate(intermediate_result.x))
-        if run.stopped:
+        if run.fit.stop_reason is not None:
             raise StopIteration
 
     result = scipy.optimize.minimize(
@@ -171,21 +96,24 @@ def _run_lbfgs(run: Descent) -> tuple[str, str]:
         method="L-BFGS-B",
         jac=True,
         callback=progress,
-        options={"maxiter": run.max_iter, "maxfun": run.max_fun, "gtol": run.gtol},
+        options={
+            "maxiter": run.recipe.n_epochs,
+            "maxfun": run.recipe.max_fun,
+            "gtol": run.recipe.tol,
+        },
     )
-    reasons = {0: "tol", 1: "max_iter", 2: "no_progress"}
-    reason = "callback" if run.stopped else reasons[result.status]
-    if np.abs(run.point.gradient).max() <= run.gtol:
-        reason = "gtol"
+    reason = run.fit.stop_reason or LBFGS_REASONS[result.status]
+    if np.abs(run.point.gradient).max() <= run.recipe.tol:
+        reason = StopReason.GTOL
     return reason, str(result.message)
 
 
-def _run_gd(run: Descent) -> tuple[str, str]:
+def _run_gd(run: Descent) -> Ending:
     """Gradient descent, x ← x − η ∇J with a fixed η."""
-    return _follow_gradient(run, lambda run: run.learning_rate)
+    return _follow_gradient(run, lambda run: run.recipe.schedule.learning_rate_init)
 
 
-def _run_steepest(run: Descent) -> tuple[str, str]:
+def _run_steepest(run: Descent) -> Ending:
     """Steepest descent, x ← x − η ∇J with η from a line search.
 
     On a quadratic the exact minimiser along the line is known, η = gᵀg / gᵀHg: no
@@ -204,12 +132,12 @@ def _run_steepest(run: Descent) -> tuple[str, str]:
 
 def _follow_gradient(
     run: Descent, choose_step_size: Callable[[Descent], float | None]
-) -> tuple[str, str]:
+) -> Ending:
     while (reason := run.reason_to_stop()) is None:
         size = choose_step_size(run)
         params = run.point.params - (size or 0.0) * run.point.gradient
         if size is None or np.array_equal(params, run.point.params):
-            reason = "no_progress"
+            reason = StopReason.NO_PROGRESS
             break
         run.finish_iteration(run.evaluate(params), learning_rate=size)
     return reason, MESSAGES[reason]
@@ -226,7 +154,7 @@ def _exact_step_size(run: Descent) -> float | None:
 def _wolfe_step_size(run: Descent) -> float | None:
     """A step size of the strong Wolfe conditions; at kinks, of sufficient decrease."""
     point = run.point
-    losses = run.history["loss"]
+    losses = run.fit.state.history.get("loss", [])
     with warnings.catch_warnings():
         # Not finding one is no surprise: the slope jumps at relu's kinks.
         warnings.simplefilter("ignore", RuntimeWarning)
@@ -262,17 +190,16 @@ def _descends(run: Descent, size: float) -> bool:
     return bool(found >= SUFFICIENT_DECREASE * promised and found > 0)
 
 
-_METHODS: dict[str, Callable[[Descent], tuple[str, str]]] = {
+# By the status of SciPy's result.
+LBFGS_REASONS = {
+    0: StopReason.TOL,
+    1: StopReason.MAX_ITER,
+    2: StopReason.NO_PROGRESS,
+}
+
+METHODS: dict[str, Callable[[Descent], Ending]] = {
     "lbfgs": _run_lbfgs,
     "gd": _run_gd,
     "steepest": _run_steepest,
     "newton-cg": run_newton_cg,
-}
-SOLVERS = tuple(_METHODS)
-
-# What is recorded of every iteration; gd and steepest have a step size besides.
-COLUMNS: dict[str, tuple[str, ...]] = {
-    name: ("loss", "gradient_norm", "seconds")
-    + (("learning_rate",) if name in ("gd", "steepest") else ())
-    for name in SOLVERS
 }

@@ -14,7 +14,8 @@ from numpy.typing import ArrayLike
 from fastmlp import _kernels
 from fastmlp.evaluation import Evaluator
 from fastmlp.initialization import draw_parameters
-from fastmlp.inputs import (
+from fastmlp.memory import aligned_copy, aligned_empty
+from fastmlp.rows import (
     Data,
     Inputs,
     as_data,
@@ -36,16 +37,14 @@ from fastmlp.settings import (
 from fastmlp.threads import (
     PRODUCTS_OF_A_STEP,
     PRODUCTS_OF_CURVATURE,
-    count_crew,
-    gather_crew,
+    count_team,
+    partition_rows,
     predicted_rows,
     run_in_threads,
-    share_rows,
+    thread_team,
 )
 from fastmlp.workspace import (
     OBJECTIVE,
-    aligned_copy,
-    aligned_empty,
     build_arena,
     build_layers,
     count_entries,
@@ -223,8 +222,8 @@ class Network:
         dtype : {float64, float32}
             Type of the parameters and of every computation.
         **settings
-            Parameters of the constructor but sizes, init, dtype and random_state, all
-            of them. Normalised layers begin with γ = 1 and running moments of 0 and 1.
+            Parameters of the constructor but sizes, init, dtype and random_state.
+            Normalised layers begin with γ = 1 and running moments of 0 and 1.
 
         Raises
         ------
@@ -237,47 +236,21 @@ class Network:
         network.dtype = check_dtype(dtype)
         network._configure(**settings)
         network._allocate()
-        network.set_weights(weights, biases)
+        network.weights, network.biases = weights, biases
         return network
-
-    def set_weights(
-        self, weights: Sequence[ArrayLike], biases: Sequence[ArrayLike]
-    ) -> None:
-        """Copy weights and biases into ``params``.
-
-        Parameters
-        ----------
-        weights, biases : sequence of array-like
-            One a layer, of the shapes that ``weights`` and ``biases`` have.
-
-        Raises
-        ------
-        ValueError
-            If they have other shapes.
-        """
-        sizes = check_layers(weights, biases, ("weights", "biases"))
-        if sizes != self.layer_sizes:
-            raise ValueError(
-                f"weights and biases are those of layers of {sizes} units, the network "
-                f"has {self.layer_sizes}"
-            )
-        for view, values in zip(
-            [*self.weights, *self.biases], [*weights, *biases], strict=True
-        ):
-            view[...] = values
 
     def _configure(
         self,
         *,
-        activation: str | Sequence[str],
-        loss: str,
-        output_activation: str | None,
-        huber_delta: float,
-        quantile: float | Sequence[float],
-        alpha: float,
-        l1_ratio: float,
-        dropout: float | Sequence[float],
-        batch_norm: bool,
+        activation: str | Sequence[str] = "relu",
+        loss: str = "squared_error",
+        output_activation: str | None = None,
+        huber_delta: float = 1.0,
+        quantile: float | Sequence[float] = 0.5,
+        alpha: float = 0.0,
+        l1_ratio: float = 0.0,
+        dropout: float | Sequence[float] = 0.0,
+        batch_norm: bool = False,
     ) -> None:
         """Check and take over everything but sizes, type and parameters."""
         n_hidden, n_outputs = len(self.layer_sizes) - 2, self.layer_sizes[-1]
@@ -290,6 +263,7 @@ class Network:
             output_activation or _kernels.HEADS[loss][0],
             _kernels.HEADS[loss],
         )
+        self.huber_delta, self.quantile = huber_delta, quantile
         self.numbers = loss_numbers(loss, n_outputs, huber_delta, quantile, self.dtype)
         self.alpha = check_range("alpha", alpha, 0, np.inf)
         self.l1_ratio = check_range("l1_ratio", l1_ratio, 0, 1, closed=True)
@@ -371,14 +345,16 @@ class Network:
         Parameters
         ----------
         **settings
-            Parameters of the constructor but sizes, init, dtype and random_state, all
-            of them: the copy takes these in place of the network's own. Its parameters
-            mean the same only if its ``kind`` has stayed the same.
+            Parameters of the constructor but sizes, init, dtype and random_state: the
+            copy takes these in place of the network's own. Its parameters mean the
+            same only if its ``kind`` has stayed the same.
         """
         twin = object.__new__(Network)
         twin.__dict__.update(self.__dict__)
         if settings:
-            twin._configure(**settings)
+            twin._configure(**{**self.settings, **settings})
+        else:
+            twin.dropout, twin.layers = list(self.dropout), self.layers.copy()
         twin._bind(aligned_copy(self.params), aligned_copy(self.stats))
         return twin
 
@@ -619,18 +595,48 @@ class Network:
         matrix = np.stack(columns)
         return (matrix + matrix.T) / 2
 
-    def __getstate__(self) -> dict:
-        # Views would be stored as copies: they are made again from the vector.
-        state = self.__dict__.copy()
-        for name in ("_params", "_stats", "_weights", "_biases"):
-            del state[name]
-        return state | {"params": self._params, "stats": self._stats}
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The constructor's parameters but sizes, init, dtype and random_state."""
+        return {
+            "activation": list(self.activations),
+            "loss": self.loss_name,
+            "output_activation": self.output_activation,
+            "huber_delta": self.huber_delta,
+            "quantile": self.quantile,
+            "alpha": self.alpha,
+            "l1_ratio": self.l1_ratio,
+            "dropout": list(self.dropout),
+            "batch_norm": self.batch_norm,
+        }
 
-    def __setstate__(self, state: dict) -> None:
-        state = state.copy()
-        params, stats = state.pop("params"), state.pop("stats")
-        self.__dict__.update(state)
-        self._bind(params, stats)
+    def set_dropout(self, dropout: float) -> None:
+        """Change the share of units that hidden layers drop in training.
+
+        Parameters
+        ----------
+        dropout : float
+            For all hidden layers, each of which must drop units already.
+        """
+        self.dropout = [dropout] * len(self.dropout)
+        self.layers["dropout"][:-1] = dropout
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Tables and codes are built anew: a later version may number them otherwise.
+        return {
+            "layer_sizes": self.layer_sizes,
+            "dtype": self.dtype.name,
+            "settings": self.settings,
+            "params": self.params,
+            "stats": self.stats,
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.layer_sizes = check_layer_sizes(state["layer_sizes"])
+        self.dtype = check_dtype(state["dtype"])
+        self._configure(**state["settings"])
+        self._allocate()
+        self.params, self.stats = state["params"], state["stats"]
 
     @property
     def objective(self) -> np.ndarray:
@@ -659,7 +665,7 @@ class Network:
         Returns
         -------
         tuple
-            Of the network's dtype; see :func:`fastmlp.inputs.as_data`, also for the
+            Of the network's dtype; see :func:`fastmlp.rows.as_data`, also for the
             errors raised.
         """
         return as_data(
@@ -667,20 +673,20 @@ class Network:
             self.dtype,
         )
 
-    def evaluator(self, data: Data, crew: Any = None) -> Evaluator:
+    def evaluator(self, data: Data, team: Any = None) -> Evaluator:
         """What evaluates J and its derivatives over the same rows, as often as asked.
 
         Parameters
         ----------
         data : tuple
             What :meth:`as_data` has made of the rows.
-        crew : Crew, default=None
-            Threads that share them (:func:`fastmlp.threads.gather_crew`); the bits do
+        team : Team, default=None
+            Threads that share them (:func:`fastmlp.threads.thread_team`); the bits do
             not depend on them.
         """
         spread = partial(self._build_layers, spread=True)
         model = self.params, self.stats, self.layers, spread
-        return Evaluator(*model, self.objective, self.numbers, data, crew)
+        return Evaluator(*model, self.objective, self.numbers, data, team)
 
     @contextmanager
     def _evaluating(
@@ -694,9 +700,9 @@ class Network:
         with each weight.
         """
         data = self.as_data(X, y, sample_weight)
-        n_threads = count_crew(self.layers, len(data[1]), n_products)
-        with gather_crew(n_threads) as crew:
-            yield self.evaluator(data, crew)
+        n_threads = count_team(self.layers, len(data[1]), n_products)
+        with thread_team(n_threads) as team:
+            yield self.evaluator(data, team)
 
     def _build_layers(self, spread: bool = False) -> np.ndarray:
         return build_layers(
@@ -728,7 +734,7 @@ class Network:
             some = take_rows(inputs, rows)
             self._evaluate_into(out[rows], layers, entries, some, capacity)
 
-        run_in_threads(evaluate, share_rows(n_rows, layers, capacity))
+        run_in_threads(evaluate, partition_rows(n_rows, layers, capacity))
         return out
 
     def _evaluate_into(
@@ -755,7 +761,7 @@ class Network:
                 *(self.params, self.stats, self.layers, capacity),
             )
 
-        run_in_threads(pull_back, share_rows(n_rows, self.layers, capacity))
+        run_in_threads(pull_back, partition_rows(n_rows, self.layers, capacity))
         return out
 
     def _allocate(self) -> None:

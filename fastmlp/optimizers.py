@@ -7,7 +7,7 @@ import copy
 import numpy as np
 
 from fastmlp import _kernels
-from fastmlp.workspace import aligned_copy, aligned_empty
+from fastmlp.memory import aligned_copy, aligned_empty
 
 RULE = np.dtype(
     [
@@ -63,8 +63,8 @@ class Optimizer:
     seed : int, default=0
         Of the dropout masks.
     earlier : Optimizer, default=None
-        Whose state this one begins with: its slots, which are copied, its steps and,
-        unless η₀ is another, its η. One of another name has nothing to hand over.
+        Whose state this one begins with: its slots, which are copied, and its steps.
+        One of another name has nothing to hand over.
 
     Attributes
     ----------
@@ -98,7 +98,6 @@ class Optimizer:
         decays = {"momentum": momentum, "rho": rho, "beta_1": beta_1, "beta_2": beta_2}
         first, second = DECAYS[name]
         self.name = name
-        self.initial_learning_rate = learning_rate
         self.rule = np.zeros(1, dtype=RULE)
         self.rule["optimizer"] = _kernels.OPTIMIZERS[name]
         self.rule["learning_rate"] = learning_rate
@@ -129,11 +128,40 @@ class Optimizer:
     def learning_rate(self, value: float) -> None:
         self.rule["learning_rate"] = value
 
+    @property
+    def n_steps(self) -> int:
+        """Steps taken."""
+        return int(self.rule["t"][0])
+
+    @n_steps.setter
+    def n_steps(self, n: int) -> None:
+        self.rule["t"] = n
+
+    @property
+    def numbers(self) -> dict[str, float | int]:
+        """The constructor's numbers, as they now are; those not read are left out."""
+        rule = self.rule[0]
+        decays = dict(zip(DECAYS[self.name], ("decay_1", "decay_2"), strict=True))
+        kept = ("learning_rate", "epsilon", "weight_decay", "clip_norm", "seed")
+        fields = {name: name for name in kept} | decays
+        return {name: rule[f].item() for name, f in fields.items() if name is not None}
+
+    def change(self, name: str, value: float) -> None:
+        """Give one of the numbers another value.
+
+        Parameters
+        ----------
+        name : {'momentum', 'rho', 'beta_1', 'beta_2', 'weight_decay'}
+            A number that this optimizer has.
+        value : float
+            What it is from the next step on.
+        """
+        decays = dict(zip(DECAYS[self.name], ("decay_1", "decay_2"), strict=True))
+        self.rule[decays.get(name, name)] = value
+
     def _go_on_from(self, earlier: Optimizer) -> None:
         self.slots = aligned_copy(earlier.slots)
         self.rule["t"] = earlier.rule["t"]
-        if earlier.initial_learning_rate == self.initial_learning_rate:
-            self.learning_rate = earlier.learning_rate
 
     def copy(self) -> Optimizer:
         """An independent optimizer in the same state."""

@@ -1,11 +1,14 @@
-"""Learning-rate schedules: η of each epoch. Each works with every optimizer."""
+"""Learning-rate schedules, and η itself, which nothing else owns.
+
+Each schedule works with every optimizer.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Protocol, SupportsFloat
+from dataclasses import dataclass, field
+from typing import Any, Protocol, SupportsFloat
 
 
 class Schedule(Protocol):
@@ -16,13 +19,11 @@ class Schedule(Protocol):
     """
 
     @property
-    def last_words(self) -> str:
+    def stop_message(self) -> str:
         """Said when a plateau ends training."""
 
-    def before_epoch(
-        self, epoch: int, learning_rate: float, n_samples_seen: int
-    ) -> float:
-        """η of an epoch, of which it is trained with :meth:`share`.
+    def rate(self, epoch: int, learning_rate: float, n_samples_seen: int) -> float:
+        """η of an epoch, of which it is trained with :meth:`factor`.
 
         Parameters
         ----------
@@ -34,23 +35,23 @@ class Schedule(Protocol):
             Rows trained on until now, those of epochs with a share below 1 not counted.
         """
 
-    def share(self, epoch: int) -> float:
+    def factor(self, epoch: int) -> float:
         """Share of η that the epoch is trained with: below 1 in a warm-up."""
 
     def is_over(self, epoch: int) -> bool:
         """Whether that epoch is behind the last one that the schedule was made for."""
 
-    def after_plateau(self, learning_rate: float) -> float | None:
+    def lower(self, learning_rate: float) -> float | None:
         """η to go on with when training has stalled, or None to stop."""
 
-    def after_fit(self, learning_rate: float, n_samples_seen: int) -> float:
+    def after(self, learning_rate: float, n_samples_seen: int) -> float:
         """η that a later fit finds in force."""
 
 
 class _StopsAtPlateau:
-    last_words = "Stopping."
+    stop_message = "Stopping."
 
-    def share(self, epoch: int) -> float:
+    def factor(self, epoch: int) -> float:
         """All of it."""
         return 1.0
 
@@ -58,11 +59,11 @@ class _StopsAtPlateau:
         """Never."""
         return False
 
-    def after_plateau(self, learning_rate: float) -> float | None:
+    def lower(self, learning_rate: float) -> float | None:
         """Stop."""
         return None
 
-    def after_fit(self, learning_rate: float, n_samples_seen: int) -> float:
+    def after(self, learning_rate: float, n_samples_seen: int) -> float:
         """That of the last epoch."""
         return learning_rate
 
@@ -70,9 +71,7 @@ class _StopsAtPlateau:
 class Constant(_StopsAtPlateau):
     """η stays as it is."""
 
-    def before_epoch(
-        self, epoch: int, learning_rate: float, n_samples_seen: int
-    ) -> float:
+    def rate(self, epoch: int, learning_rate: float, n_samples_seen: int) -> float:
         """The same."""
         return learning_rate
 
@@ -80,9 +79,9 @@ class Constant(_StopsAtPlateau):
 class Adaptive(Constant):
     """η is divided by 5 at each plateau, until it is at most 1e-6."""
 
-    last_words = "Learning rate too small. Stopping."
+    stop_message = "Learning rate too small. Stopping."
 
-    def after_plateau(self, learning_rate: float) -> float | None:
+    def lower(self, learning_rate: float) -> float | None:
         """A fifth, or stop."""
         return None if learning_rate <= 1e-6 else learning_rate / 5.0
 
@@ -102,15 +101,13 @@ class InverseScaling(_StopsAtPlateau):
     initial: float
     power: float
 
-    def before_epoch(
-        self, epoch: int, learning_rate: float, n_samples_seen: int
-    ) -> float:
+    def rate(self, epoch: int, learning_rate: float, n_samples_seen: int) -> float:
         """The formula."""
         return self.initial / (n_samples_seen + 1) ** self.power
 
-    def after_fit(self, learning_rate: float, n_samples_seen: int) -> float:
+    def after(self, learning_rate: float, n_samples_seen: int) -> float:
         """That of the epoch that would follow, as scikit-learn has it."""
-        return self.before_epoch(0, learning_rate, n_samples_seen)
+        return self.rate(0, learning_rate, n_samples_seen)
 
 
 @dataclass(frozen=True)
@@ -125,9 +122,7 @@ class OfEpoch(_StopsAtPlateau):
 
     function: Callable[[int], SupportsFloat]
 
-    def before_epoch(
-        self, epoch: int, learning_rate: float, n_samples_seen: int
-    ) -> float:
+    def rate(self, epoch: int, learning_rate: float, n_samples_seen: int) -> float:
         """The function's value.
 
         Raises
@@ -161,21 +156,19 @@ class Exponential(_StopsAtPlateau):
     ----------
     initial : float
         η₀.
-    rate : float
+    decay : float
         r, at most 1.
     epochs : int
         k.
     """
 
     initial: float
-    rate: float
+    decay: float
     epochs: int
 
-    def before_epoch(
-        self, epoch: int, learning_rate: float, n_samples_seen: int
-    ) -> float:
+    def rate(self, epoch: int, learning_rate: float, n_samples_seen: int) -> float:
         """The formula."""
-        return self.initial * self.rate ** (epoch / self.epochs)
+        return self.initial * self.decay ** (epoch / self.epochs)
 
 
 @dataclass(frozen=True)
@@ -186,21 +179,19 @@ class Step(_StopsAtPlateau):
     ----------
     initial : float
         η₀.
-    rate : float
+    decay : float
         r, at most 1.
     epochs : int
         k.
     """
 
     initial: float
-    rate: float
+    decay: float
     epochs: int
 
-    def before_epoch(
-        self, epoch: int, learning_rate: float, n_samples_seen: int
-    ) -> float:
+    def rate(self, epoch: int, learning_rate: float, n_samples_seen: int) -> float:
         """The formula."""
-        return self.initial * self.rate ** (epoch // self.epochs)
+        return self.initial * self.decay ** (epoch // self.epochs)
 
 
 @dataclass(frozen=True)
@@ -227,9 +218,7 @@ class Cosine(_StopsAtPlateau):
     period: int
     restarts: bool = False
 
-    def before_epoch(
-        self, epoch: int, learning_rate: float, n_samples_seen: int
-    ) -> float:
+    def rate(self, epoch: int, learning_rate: float, n_samples_seen: int) -> float:
         """The formula."""
         e = epoch % self.period if self.restarts else min(epoch, self.period - 1)
         return _anneal(self.initial, 0.0, e / self.period)
@@ -263,9 +252,7 @@ class OneCycle(_StopsAtPlateau):
     initial: float
     horizon: int
 
-    def before_epoch(
-        self, epoch: int, learning_rate: float, n_samples_seen: int
-    ) -> float:
+    def rate(self, epoch: int, learning_rate: float, n_samples_seen: int) -> float:
         """The formula."""
         top, end = 0.3 * self.horizon - 1, self.horizon - 1
         start = self.initial / 25
@@ -310,19 +297,17 @@ class Warmup:
     epochs: int
 
     @property
-    def last_words(self) -> str:
+    def stop_message(self) -> str:
         """What the other schedule says."""
-        return self.schedule.last_words
+        return self.schedule.stop_message
 
-    def before_epoch(
-        self, epoch: int, learning_rate: float, n_samples_seen: int
-    ) -> float:
+    def rate(self, epoch: int, learning_rate: float, n_samples_seen: int) -> float:
         """The other schedule's η."""
-        return self.schedule.before_epoch(
+        return self.schedule.rate(
             max(0, epoch - self.epochs), learning_rate, n_samples_seen
         )
 
-    def share(self, epoch: int) -> float:
+    def factor(self, epoch: int) -> float:
         """Rises by the same at each epoch, to 1."""
         return min(1.0, (epoch + 1) / (self.epochs + 1))
 
@@ -330,95 +315,270 @@ class Warmup:
         """Once the other schedule is."""
         return self.schedule.is_over(max(0, epoch - self.epochs))
 
-    def after_plateau(self, learning_rate: float) -> float | None:
+    def lower(self, learning_rate: float) -> float | None:
         """What the other schedule says."""
-        return self.schedule.after_plateau(learning_rate)
+        return self.schedule.lower(learning_rate)
 
-    def after_fit(self, learning_rate: float, n_samples_seen: int) -> float:
+    def after(self, learning_rate: float, n_samples_seen: int) -> float:
         """What the other schedule says."""
-        return self.schedule.after_fit(learning_rate, n_samples_seen)
+        return self.schedule.after(learning_rate, n_samples_seen)
 
 
 @dataclass(frozen=True)
-class _Settings:
-    initial: float
-    power: float
-    decay_rate: float
-    decay_epochs: int
-    restart_epochs: int | None
-    horizon: int
+class OfProgress:
+    """A value as a function of how much of a fit is over, from 0 to 1.
 
-
-def _make_cosine(s: _Settings) -> Cosine:
-    if s.restart_epochs is None:
-        return Cosine(s.initial, s.horizon)
-    return Cosine(s.initial, s.restart_epochs, restarts=True)
-
-
-SCHEDULES: dict[str, Callable[[_Settings], Schedule]] = {
-    "constant": lambda s: Constant(),
-    "invscaling": lambda s: InverseScaling(s.initial, s.power),
-    "adaptive": lambda s: Adaptive(),
-    "exponential": lambda s: Exponential(s.initial, s.decay_rate, s.decay_epochs),
-    "step": lambda s: Step(s.initial, s.decay_rate, s.decay_epochs),
-    "cosine": _make_cosine,
-    "one_cycle": lambda s: OneCycle(s.initial, s.horizon),
-}
-
-
-def make_schedule(
-    name_or_callable: str | Callable[[int], SupportsFloat],
-    initial: float,
-    *,
-    power: float,
-    decay_rate: float,
-    decay_epochs: int,
-    restart_epochs: int | None,
-    warmup_epochs: int,
-    max_iter: int,
-) -> Schedule:
-    """The schedule of that name or function, after a warm-up if one is asked for.
+    Given as ``learning_rate``, ``momentum``, ``weight_decay`` or ``dropout``.
 
     Parameters
     ----------
-    name_or_callable : str or callable
-        A name of ``SCHEDULES``, or a function of the epoch (:class:`OfEpoch`).
-    initial : float
-        η₀ of 'invscaling', 'exponential', 'step' and 'cosine', the highest η of
-        'one_cycle'. The other schedules begin at the optimizer's η.
-    power : float
-        p of 'invscaling'.
-    decay_rate : float
-        r of 'exponential' and 'step'.
-    decay_epochs : int
-        k of 'exponential' and 'step'.
-    restart_epochs : int or None
-        Period of 'cosine' with restarts; None has it fall once.
-    warmup_epochs : int
-        Epochs of the rise before any of them; 0 for none.
-    max_iter : int
-        Epochs in all. 'one_cycle', and 'cosine' without restarts, end with them.
+    function : callable
+        Takes e/T, the share of the fit's T = max_iter epochs that is over when an
+        epoch begins; 1 from epoch T on.
 
-    Returns
-    -------
-    Schedule
+    Examples
+    --------
+    >>> from fastmlp import MLPClassifier
+    >>> from fastmlp.schedules import OfProgress
+    >>> linear = OfProgress(lambda t: 0.01 * (1 - t))
+    >>> model = MLPClassifier(learning_rate=linear)
+    """
+
+    function: Callable[[float], SupportsFloat]
+
+    def __call__(self, progress: float) -> SupportsFloat:
+        """The function's value."""
+        return self.function(progress)
+
+
+@dataclass(frozen=True)
+class Progressive(_StopsAtPlateau):
+    """η = f(e/T), f any function of the fit's progress; it may be 0.
+
+    Parameters
+    ----------
+    function : OfProgress
+        f.
+    horizon : int
+        T.
+    """
+
+    function: OfProgress
+    horizon: int
+
+    def rate(self, epoch: int, learning_rate: float, n_samples_seen: int) -> float:
+        """The function's value.
+
+        Raises
+        ------
+        ValueError
+            If that is not a finite number ≥ 0.
+        """
+        return value_at(
+            self.function, epoch, self.horizon, "learning_rate", 0.0, math.inf
+        )
+
+
+def value_at(
+    setting: float | Callable[[int], SupportsFloat] | OfProgress,
+    epoch: int,
+    horizon: int,
+    name: str,
+    low: float,
+    high: float,
+) -> float:
+    """A setting's value in an epoch: a number, or a function's value.
+
+    Parameters
+    ----------
+    setting : float, callable or OfProgress
+        A callable takes the epoch.
+    epoch, horizon : int
+        The epoch, from 0, and how many there are.
+    name : str
+        Of the setting, for errors.
+    low, high : float
+        What a function's value must be in: [low, high).
 
     Raises
     ------
     ValueError
-        If the name is unknown.
+        If a function's value is outside.
     """
-    schedule: Schedule
-    if callable(name_or_callable):
-        schedule = OfEpoch(name_or_callable)
-    elif name_or_callable in SCHEDULES:
-        horizon = max(1, max_iter - warmup_epochs)
-        schedule = SCHEDULES[name_or_callable](
-            _Settings(initial, power, decay_rate, decay_epochs, restart_epochs, horizon)
+    if not callable(setting):
+        return float(setting)
+    is_of_progress = isinstance(setting, OfProgress)
+    argument = min(1.0, epoch / horizon) if is_of_progress else epoch
+    value = setting(argument)  # type: ignore[arg-type]
+    number = _as_float(value)
+    if not low <= number < high:
+        raise ValueError(
+            f"a callable {name} must return a number in [{low}, {high}), but "
+            f"{name}({argument}) returned {value!r}"
         )
-    else:
+    return number
+
+
+@dataclass(frozen=True)
+class ScheduleSettings:
+    """What was asked for; see the estimators' parameters of these names."""
+
+    learning_rate: str | Callable[[int], SupportsFloat] = "constant"
+    learning_rate_init: float = 0.001
+    power_t: float = 0.5
+    decay_rate: float = 0.5
+    decay_epochs: int = 10
+    restart_epochs: int | None = None
+    warmup_epochs: int = 0
+    max_iter: int = 200
+
+    @property
+    def name(self) -> str:
+        """Functions have none: one goes on with the epochs of another."""
+        return self.learning_rate if isinstance(self.learning_rate, str) else "callable"
+
+    @property
+    def horizon(self) -> int:
+        """Epochs behind the warm-up."""
+        return max(1, self.max_iter - self.warmup_epochs)
+
+    def make(self) -> Schedule:
+        """The schedule, behind its warm-up.
+
+        Raises
+        ------
+        ValueError
+            If the name is unknown.
+        """
+        schedule = self._make()
+        return Warmup(schedule, self.warmup_epochs) if self.warmup_epochs else schedule
+
+    def _make(self) -> Schedule:
+        if isinstance(self.learning_rate, OfProgress):
+            return Progressive(self.learning_rate, self.horizon)
+        if callable(self.learning_rate):
+            return OfEpoch(self.learning_rate)
+        if self.learning_rate in SCHEDULES:
+            return SCHEDULES[self.learning_rate](self)
         raise ValueError(
             f"learning_rate must be one of {sorted(SCHEDULES)} or a callable, "
-            f"got {name_or_callable!r}"
+            f"got {self.learning_rate!r}"
         )
-    return Warmup(schedule, warmup_epochs) if warmup_epochs else schedule
+
+
+def _make_cosine(s: ScheduleSettings) -> Cosine:
+    if s.restart_epochs is None:
+        return Cosine(s.learning_rate_init, s.horizon)
+    return Cosine(s.learning_rate_init, s.restart_epochs, restarts=True)
+
+
+def _make_decay(kind: type) -> Callable[[ScheduleSettings], Schedule]:
+    return lambda s: kind(s.learning_rate_init, s.decay_rate, s.decay_epochs)
+
+
+SCHEDULES: dict[str, Callable[[ScheduleSettings], Schedule]] = {
+    "constant": lambda s: Constant(),
+    "invscaling": lambda s: InverseScaling(s.learning_rate_init, s.power_t),
+    "adaptive": lambda s: Adaptive(),
+    "exponential": _make_decay(Exponential),
+    "step": _make_decay(Step),
+    "cosine": _make_cosine,
+    "one_cycle": lambda s: OneCycle(s.learning_rate_init, s.horizon),
+}
+
+
+@dataclass
+class LearningRate:
+    """η, and where its schedule is. Everybody else asks here.
+
+    Parameters
+    ----------
+    value : float
+        η in force, the warm-up's factor not applied.
+    schedule : str
+        Name of the schedule that is followed.
+    initial : float
+        ``learning_rate_init`` of its settings.
+    optimizer : str
+        The optimizer that it is for.
+    n_epochs : int
+        Epochs of the schedule that are over.
+    n_samples : int
+        Rows that the schedule counts: those of a warm-up it does not.
+    is_over : bool
+        Whether the schedule's last epoch is over.
+    """
+
+    value: float
+    schedule: str
+    initial: float
+    optimizer: str
+    n_epochs: int = 0
+    n_samples: int = 0
+    is_over: bool = False
+    _schedule: Any = field(default=None, repr=False, compare=False)
+
+    @classmethod
+    def new(cls, settings: ScheduleSettings, optimizer: str) -> LearningRate:
+        """η before the first epoch of a schedule."""
+        rate = settings.learning_rate_init
+        schedule = settings.make()
+        return cls(rate, settings.name, rate, optimizer, _schedule=schedule)
+
+    def begin_fit(
+        self, settings: ScheduleSettings, optimizer: str, anew: bool
+    ) -> LearningRate:
+        """The same η in a fit that goes on, of these settings.
+
+        Parameters
+        ----------
+        settings : ScheduleSettings
+            Another schedule begins at its initial η, and so does another optimizer.
+        optimizer : str
+            The optimizer that it is for.
+        anew : bool
+            Whether a schedule that is over begins again.
+        """
+        new = LearningRate.new(settings, optimizer)
+        new.n_samples = self.n_samples
+        is_other = new.schedule != self.schedule
+        if not (is_other or (anew and self.is_over)):
+            new.n_epochs = self.n_epochs
+        if (new.schedule, optimizer, new.initial) == (
+            *(self.schedule, self.optimizer, self.initial),
+        ):
+            new.value = self.value
+        return new
+
+    def to_dict(self) -> dict[str, Any]:
+        """What a later fit goes on from."""
+        return {name: value for name, value in vars(self).items() if name[0] != "_"}
+
+    @property
+    def stop_message(self) -> str:
+        """Said when a plateau ends training."""
+        return self._schedule.stop_message
+
+    def begin_epoch(self) -> float:
+        """η to train the next epoch with."""
+        self.value = self._schedule.rate(self.n_epochs, self.value, self.n_samples)
+        return self.value * self._schedule.factor(self.n_epochs)
+
+    def end_epoch(self, n_rows: int) -> None:
+        """An epoch of so many rows is over."""
+        if self._schedule.factor(self.n_epochs) == 1:
+            self.n_samples += n_rows
+        self.n_epochs += 1
+        self.is_over = self._schedule.is_over(self.n_epochs)
+
+    def lower(self) -> bool:
+        """Training has stalled: go on with a lower η; False if there is none."""
+        lower = self._schedule.lower(self.value)
+        if lower is None:
+            return False
+        self.value = lower
+        return True
+
+    def settle(self) -> None:
+        """Take the η that a later fit is to find."""
+        self.value = self._schedule.after(self.value, self.n_samples)

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastmlp.descent import MESSAGES, Descent, Point
-from fastmlp.inputs import as_inputs, count_rows
 from fastmlp.network import Network
+from fastmlp.rows import as_inputs, count_rows
+from fastmlp.stopping import StopReason
 
 # The trust region: its first radius, and actual over predicted reduction below which a
 # step is refused, below which the region shrinks, and above which it may grow.
@@ -34,7 +35,7 @@ class _Step(NamedTuple):
     on_boundary: bool
 
 
-def run_newton_cg(run: Descent) -> tuple[str, str]:
+def run_newton_cg(run: Descent) -> tuple[StopReason, str]:
     """Newton's method: a quadratic model of J, trusted within a radius, solved by CG.
 
     Of SciPy's methods that take products with the Hessian, trust-krylov and trust-ncg
@@ -60,7 +61,7 @@ def run_newton_cg(run: Descent) -> tuple[str, str]:
         forcing = run.eps if quadratic else min(0.5, math.sqrt(norm))
         step = _solve_model(run, radius, forcing * norm)
         if not run.is_moved_by(step.step):
-            reason = "no_progress"
+            reason = StopReason.NO_PROGRESS
             break
         trial = run.evaluate(point.params + step.step)
         ratio = _judge(point, trial, step, run.eps)

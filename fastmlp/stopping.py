@@ -1,12 +1,46 @@
-"""When training has stalled, and when it has diverged."""
+"""Why training ends: the reasons, and a rule for each."""
 
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from fastmlp.fitting import Fit
+
+Logs = dict[str, float]
+
+
+class StopReason(StrEnum):
+    """Values of ``stop_reason_``."""
+
+    MAX_ITER = "max_iter"
+    TOL = "tol"
+    EARLY_STOPPING = "early_stopping"
+    OVERFITTING = "overfitting"
+    PARAM_TOL = "param_tol"
+    MAX_SECONDS = "max_seconds"
+    GTOL = "gtol"
+    NO_PROGRESS = "no_progress"
+    CALLBACK = "callback"
+    INTERRUPTED = "interrupted"
+    DIVERGED = "diverged"
+
+
+class StopRule(Protocol):
+    """Looks at every epoch, or iteration of a full-batch solver."""
+
+    def begin(self, fit: Fit) -> None:
+        """Before the first epoch."""
+
+    def update(self, fit: Fit, logs: Logs) -> StopReason | None:
+        """Take an epoch's figures; the reason to stop, if there is one."""
 
 
 @dataclass
@@ -18,29 +52,85 @@ class Plateau:
 
     Parameters
     ----------
-    tol : float
-        Least improvement that counts.
-    patience : float
-        Epochs without improvement that are borne; may be infinite.
+    best : float
+        The best value so far.
+    n_stalled : int
+        Epochs without improvement.
+    watched : tuple
+        What the values are of: the training loss, or a score of which rows.
     """
 
-    tol: float
-    patience: float
     best: float = -math.inf
-    count: int = 0
+    n_stalled: int = 0
+    watched: tuple = ("loss",)
 
-    def update(self, value: float) -> bool:
-        """Take in one epoch's value; True if it is the best so far."""
-        self.count = 0 if value >= self.best + self.tol else self.count + 1
+    @property
+    def is_score(self) -> bool:
+        """Whether the values are validation scores, and not training losses."""
+        return self.watched[0] != "loss"
+
+    def watch(self, *watched: object) -> None:
+        """Forget the best value if it was of something else."""
+        if self.watched != watched:
+            self.best, self.n_stalled = -math.inf, 0
+        self.watched = watched
+
+    def update(self, value: float, tol: float) -> bool:
+        """Take one epoch's value; True if it is the best so far."""
+        self.n_stalled = 0 if value >= self.best + tol else self.n_stalled + 1
         is_best = value > self.best
         if is_best:
             self.best = value
         return is_best
 
-    @property
-    def reached(self) -> bool:
-        """Whether patience has run out."""
-        return self.count > self.patience
+
+class StopAtDivergence:
+    """Parameters that are infinite or NaN learn nothing any more."""
+
+    def begin(self, fit: Fit) -> None:
+        """Nothing to prepare."""
+
+    def update(self, fit: Fit, logs: Logs) -> StopReason | None:
+        """DIVERGED if the loss and a parameter are not finite."""
+        if math.isfinite(logs["loss"]) or is_finite(fit.state.network.params):
+            return None
+        return StopReason.DIVERGED
+
+
+@dataclass
+class StopAtPlateau:
+    """Training has stalled, and the schedule has no lower rate to go on with.
+
+    Parameters
+    ----------
+    tol : float
+        Least improvement that counts.
+    patience : float
+        Epochs without improvement that are allowed; may be infinite.
+    """
+
+    tol: float
+    patience: float
+
+    def begin(self, fit: Fit) -> None:
+        """Nothing to prepare."""
+
+    def update(self, fit: Fit, logs: Logs) -> StopReason | None:
+        """EARLY_STOPPING or TOL, by what is watched."""
+        plateau, (_, rate, _) = fit.state.plateau, fit.state.first_order
+        if plateau.n_stalled <= self.patience:
+            return None
+        what = "Validation score" if plateau.is_score else "Training loss"
+        stalled = (
+            f"{what} did not improve more than tol={self.tol:f} for "
+            f"{self.patience:d} consecutive epochs."
+        )
+        if rate.lower():
+            fit.say(f"{stalled} Setting learning rate to {rate.value:f}")
+            plateau.n_stalled = 0
+            return None
+        fit.say(f"{stalled} {rate.stop_message}")
+        return StopReason.EARLY_STOPPING if plateau.is_score else StopReason.TOL
 
 
 @dataclass
@@ -49,34 +139,135 @@ class Overfitting:
 
     A score of NaN has not risen; while all scores are NaN, nothing is seen.
 
-    Parameters
-    ----------
-    tol : float
-        Least improvement that counts, of either.
-    patience : float
-        Epochs without a better score that are borne.
-
     Attributes
     ----------
     epoch : int or None
         Once over-fitting has been seen: epochs after which the score was best.
     """
 
+    epoch: int | None = None
+    best_score: float = -math.inf
+    best_epoch: int = 0
+    loss_at_best: float = math.inf
+
+    def update(
+        self, epoch: int, loss: float, score: float, tol: float, patience: float
+    ) -> None:
+        """Take training loss and validation score after that many epochs.
+
+        Parameters
+        ----------
+        epoch : int
+            Epochs that are over.
+        loss, score : float
+            Of the last one.
+        tol : float
+            Least improvement that counts, of either.
+        patience : float
+            Epochs without a better score that are allowed.
+        """
+        if score >= self.best_score + tol:
+            self.best_score, self.best_epoch, self.loss_at_best = score, epoch, loss
+        late = epoch - self.best_epoch > patience and self.best_epoch > 0
+        if self.epoch is None and late and loss < self.loss_at_best - tol:
+            self.epoch = self.best_epoch
+
+
+@dataclass
+class StopAtOverfitting:
+    """Over-fitting is looked for; seeing it ends training, if that is asked for.
+
+    Parameters
+    ----------
+    tol, patience : float
+        See :meth:`Overfitting.update`.
+    stops : bool
+        Whether it ends training.
+    """
+
     tol: float
     patience: float
-    epoch: int | None = None
-    _best_score: float = -math.inf
-    _best_epoch: int = 0
-    _loss_at_best: float = math.inf
+    stops: bool
 
-    def update(self, epoch: int, loss: float, score: float) -> None:
-        """Take in training loss and validation score after that many epochs."""
-        if score >= self._best_score + self.tol:
-            self._best_score, self._best_epoch = score, epoch
-            self._loss_at_best = loss
-        late = epoch - self._best_epoch > self.patience and self._best_epoch > 0
-        if self.epoch is None and late and loss < self._loss_at_best - self.tol:
-            self.epoch = self._best_epoch
+    def begin(self, fit: Fit) -> None:
+        """Nothing to prepare."""
+
+    def update(self, fit: Fit, logs: Logs) -> StopReason | None:
+        """OVERFITTING once it has been seen."""
+        seen = fit.state.overfitting
+        score = logs["validation_score"]
+        seen.update(fit.n_epochs, logs["loss"], score, self.tol, self.patience)
+        return StopReason.OVERFITTING if self.stops and seen.epoch is not None else None
+
+
+@dataclass
+class StopAtParamTol:
+    """No parameter has moved by ``param_tol`` over an epoch.
+
+    Parameters
+    ----------
+    param_tol : float
+        Least movement that counts.
+    """
+
+    param_tol: float
+    _before: np.ndarray = field(init=False)
+
+    def begin(self, fit: Fit) -> None:
+        """Remember where the parameters are."""
+        self._before = fit.state.network.params.copy()
+
+    def update(self, fit: Fit, logs: Logs) -> StopReason | None:
+        """PARAM_TOL if all have stayed where they were."""
+        params = fit.state.network.params
+        moved = np.abs(params - self._before).max()
+        self._before[:] = params
+        return StopReason.PARAM_TOL if moved < self.param_tol else None
+
+
+@dataclass
+class StopAtTime:
+    """So many seconds have passed since the fit began.
+
+    Parameters
+    ----------
+    max_seconds : float
+        Also of the epochs before, where an interrupted fit goes on.
+    """
+
+    max_seconds: float
+    _started: float = field(init=False)
+
+    def begin(self, fit: Fit) -> None:
+        """Note the time."""
+        earlier = sum(fit.state.history.get("seconds", []))
+        self._started = time.perf_counter() - earlier
+
+    def update(self, fit: Fit, logs: Logs) -> StopReason | None:
+        """MAX_SECONDS if the time is over."""
+        over = time.perf_counter() - self._started >= self.max_seconds
+        return StopReason.MAX_SECONDS if over else None
+
+
+class DivergenceError(ValueError):
+    """Training has ended at numbers that are infinite or NaN."""
+
+
+def is_finite(numbers: np.ndarray) -> bool:
+    """Whether no entry is infinite or NaN."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        total = numbers.sum()
+    # A mask of all numbers is made only where their sum may have overflowed.
+    return bool(np.isfinite(total) or np.isfinite(numbers).all())
+
+
+def raise_if_diverged(numbers: np.ndarray) -> None:
+    """DivergenceError if any of a solver's results is infinite or NaN."""
+    if not is_finite(numbers):
+        raise DivergenceError(
+            "Solver produced non-finite parameter weights. The input data may contain "
+            "large values and need to be preprocessed."
+        )
 
 
 def asks_to_stop(answer: object) -> bool:
@@ -106,15 +297,3 @@ def epoch_of_divergence(losses: Sequence[float], first: float) -> int | None:
     else:
         astray = ~np.isfinite(values)
     return int(np.argmax(astray)) + 1 if astray.any() else None
-
-
-def raise_if_diverged(numbers: np.ndarray) -> None:
-    """ValueError if any of a solver's results is infinite or NaN."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        total = numbers.sum()
-    # A mask of all numbers is made only where their sum may have overflowed.
-    if not np.isfinite(total) and not np.isfinite(numbers).all():
-        raise ValueError(
-            "Solver produced non-finite parameter weights. The input data may contain "
-            "large values and need to be preprocessed."
-        )

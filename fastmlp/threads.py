@@ -50,7 +50,7 @@ def count_threads(layers: np.ndarray, batch_size: int) -> int:
     return max(1, min(limits))
 
 
-def count_crew(layers: np.ndarray, n_rows: int, n_products: int) -> int:
+def count_team(layers: np.ndarray, n_rows: int, n_products: int) -> int:
     """Threads worth starting for that many products with each weight, of so many rows
     each: one where they are over before another has begun.
     """
@@ -74,9 +74,9 @@ def predicted_rows(n_rows: int, n_params: int) -> int:
     return -(-n_rows // (n_blocks * WHOLE_ROWS)) * WHOLE_ROWS
 
 
-def share_rows(n_rows: int, layers: np.ndarray, block_rows: int) -> list[slice]:
+def partition_rows(n_rows: int, layers: np.ndarray, block_rows: int) -> list[slice]:
     """Rows for each thread that predicts, in whole blocks, so that results are those of
-    one thread; a single share where a thread would take longer to begin than to finish.
+    one thread; a single range where a thread would take longer to begin than to finish.
     """
     n_blocks = -(-n_rows // block_rows)
     work = n_rows * int(layers["n_in"] @ layers["n_out"])
@@ -86,10 +86,10 @@ def share_rows(n_rows: int, layers: np.ndarray, block_rows: int) -> list[slice]:
     return [slice(begin, min(end, n_rows)) for begin, end in pairwise(ends)]
 
 
-def run_in_threads(work: Callable[[slice], None], shares: list[slice]) -> None:
-    """Call work with each share, the first in this thread and the others beside it."""
-    with _beside([partial(work, share) for share in shares[1:]]):
-        work(shares[0])
+def run_in_threads(work: Callable[[slice], None], ranges: list[slice]) -> None:
+    """Call work with each range, the first in this thread and the others beside it."""
+    with _beside([partial(work, rows) for rows in ranges[1:]]):
+        work(ranges[0])
 
 
 @contextmanager
@@ -99,23 +99,23 @@ def _beside(
     """Do each of the works in a thread of its own meanwhile. In the end they are told
     that by ``dismiss``, and waited for; what the first has raised is raised here.
     """
-    helpers: list[_Helper] = []
+    workers: list[_Worker] = []
     try:
         for work in works:
-            helper = _Helper(work)
-            helper.start()
-            helpers.append(helper)
+            worker = _Worker(work)
+            worker.start()
+            workers.append(worker)
         yield
     finally:
         dismiss()
-        for helper in helpers:
-            helper.join()
-    for helper in helpers:
-        if helper.error is not None:
-            raise helper.error
+        for worker in workers:
+            worker.join()
+    for worker in workers:
+        if worker.error is not None:
+            raise worker.error
 
 
-class _Helper(threading.Thread):
+class _Worker(threading.Thread):
     """A thread that begins on another processor than the thread that starts it.
 
     Schedulers may put it behind that thread, above all on a virtual machine whose
@@ -165,20 +165,20 @@ def _processors() -> set[int]:
 
 
 class Pace:
-    """Whether the crew or one thread alone has been the faster of late.
+    """Whether the team or one thread alone has been the faster of late.
 
-    A crew is slower than its first thread alone where another process holds a core.
+    A team is slower than its first thread alone where another process holds a core.
     The bits are the same, so training may change between them at any time. It keeps to
     the faster by the median of their last slices of work, for any slice may be slow by
     chance. After a while it tries the other, until that is slower than the best of
     them: at the beginning most may be slow by chance. The while is short after a change
     and grows from trial to trial. Short slices are taken together: one alone would tell
-    how a crew wakes up.
+    how a team wakes up.
 
     Parameters
     ----------
-    crew : Crew or None
-        The crew; without one there is nothing to choose.
+    team : Team or None
+        The thread team; without one there is nothing to choose.
     """
 
     N_REMEMBERED = 3
@@ -186,8 +186,8 @@ class Pace:
     LONGEST_WHILE = 128
     LEAST_SECONDS = 0.005
 
-    def __init__(self, crew: Any) -> None:
-        self._choices = (crew, None)
+    def __init__(self, team: Any) -> None:
+        self._choices = (team, None)
         self._paces: tuple[deque[float], deque[float]] = (
             deque(maxlen=self.N_REMEMBERED),
             deque(maxlen=self.N_REMEMBERED),
@@ -199,7 +199,7 @@ class Pace:
         self._n_rows, self._seconds = 0, 0.0
 
     @property
-    def crew(self) -> Any:
+    def team(self) -> Any:
         """Who does the next slice of work."""
         return self._choices[self._chosen]
 
@@ -245,7 +245,7 @@ def one_thread_for_blas() -> Iterator[None]:
     """Keep the BLAS of NumPy and SciPy to one thread.
 
     SciPy's solvers call it for short vectors: more threads would take longer than one,
-    and spin on for a tenth of a second on the cores that a crew wants.
+    and spin on for a tenth of a second on the cores that the team wants.
     """
     with _find_pools().limit(limits=1, user_api="blas"):
         yield
@@ -260,12 +260,12 @@ def _find_pools() -> Any:
 
 
 @contextmanager
-def gather_crew(n_threads: int) -> Iterator[Any]:
-    """A crew for ``_kernels.train``, or None for one thread; gone at the end."""
+def thread_team(n_threads: int) -> Iterator[Any]:
+    """A thread team for ``_kernels.train``, or None for one thread; joined on exit."""
     if n_threads == 1:
         yield None
         return
-    crew = _kernels.Crew(n_threads)
-    assistants = [partial(crew.assist, number) for number in range(1, n_threads)]
-    with _beside(assistants, crew.dismiss):
-        yield crew
+    team = _kernels.Crew(n_threads)
+    others = [partial(team.assist, number) for number in range(1, n_threads)]
+    with _beside(others, team.dismiss):
+        yield team

@@ -3,14 +3,13 @@
 The layout is the contract between Python and the kernels; docs/contracts.md draws it.
 """
 
-import math
 from collections.abc import Sequence
-from contextlib import suppress
 from itertools import pairwise
 
 import numpy as np
 
 from fastmlp import _kernels
+from fastmlp.memory import aligned_empty
 
 # −1: the layer has none.
 _INTEGERS = (
@@ -42,48 +41,14 @@ OBJECTIVE = np.dtype(
 # starve the matrix products.
 BLOCK_ROWS = 1024
 
-_ALIGNMENT = 64
 # Numbers from which on an arena is aligned: to find the boundary takes a microsecond,
 # and one row's prediction a few.
 _WORTH_ALIGNING = 1000
-# Just below the largest block that glibc may keep.
-_KEPT_BYTES = (32 << 20) - (64 << 10)
-
-
-def _keep_freed_memory() -> None:
-    """Have the C library keep memory that is freed, for the next call.
-
-    glibc gives large blocks back, and the system zeroes each page anew when it is
-    touched, unless a block as large has been freed before (decision 12). So one is:
-    never touched, it costs nothing.
-    """
-    with suppress(MemoryError):
-        np.empty(_KEPT_BYTES, np.uint8)
-
-
-_keep_freed_memory()
 
 
 def block_rows(n_rows: int) -> int:
     """Rows worked on at a time, of so many."""
     return min(BLOCK_ROWS, max(1, n_rows))
-
-
-def aligned_empty(shape: int | tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-    """An uninitialised vector or matrix whose rows begin on 64-byte boundaries."""
-    *n_rows, size = (shape,) if isinstance(shape, int) else shape
-    row = -(-size * dtype.itemsize // _ALIGNMENT) * _ALIGNMENT
-    raw = np.empty(math.prod(n_rows) * row + _ALIGNMENT, dtype=np.uint8)
-    address, _ = raw.__array_interface__["data"]
-    strides = (*(row for _ in n_rows), dtype.itemsize)
-    return np.ndarray((*n_rows, size), dtype, raw, -address % _ALIGNMENT, strides)
-
-
-def aligned_copy(array: np.ndarray) -> np.ndarray:
-    """A copy whose rows begin on 64-byte boundaries."""
-    copy = aligned_empty(array.shape, array.dtype)
-    copy[...] = array
-    return copy
 
 
 def build_layers(

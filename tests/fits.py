@@ -4,9 +4,18 @@ import contextlib
 import functools
 import warnings
 
+import numpy as np
 from sklearn import datasets
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.preprocessing import scale
+
+from fastmlp import fitting
+from fastmlp.head import Head
+from fastmlp.listeners import Functions, Listener
+from fastmlp.recipe import Recipe
+from fastmlp.rows import ArrayRows
+from fastmlp.schedules import ScheduleSettings
+from fastmlp.state import TrainingState
 
 
 @functools.cache
@@ -28,3 +37,47 @@ def fit(model, *data, **keywords):
     """The model, fitted in silence."""
     with unconverged():
         return model.fit(*data, **keywords)
+
+
+class Lines(Listener):
+    """Hands each line of progress to a function."""
+
+    def __init__(self, report):
+        self.report = report
+
+    def on_message(self, fit, line):
+        self.report(line)
+
+
+def minimise(
+    network,
+    X,
+    y,
+    sample_weight=None,
+    *,
+    solver,
+    max_iter=1000,
+    max_fun=10**6,
+    gtol=1e-12,
+    learning_rate=0.1,
+    n_threads=1,
+    callbacks=(),
+    report=None,
+):
+    """The state after a full-batch solver has moved the network's parameters."""
+    recipe = Recipe(
+        Head(network.loss_name),
+        solver=solver,
+        schedule=ScheduleSettings(learning_rate_init=learning_rate),
+        n_epochs=max_iter,
+        max_fun=max_fun,
+        tol=gtol,
+        n_threads=n_threads,
+    )
+    state = TrainingState(network, np.random.RandomState(0))
+    rows = ArrayRows(network.as_data(X, y, sample_weight))
+    listeners = [Functions(callbacks)]
+    if report is not None:
+        listeners.append(Lines(report))
+    fitting.fit(recipe, state, rows, listeners=listeners)
+    return state

@@ -2402,8 +2402,8 @@ TABLE = """
 === fastmlp/full_batch.py
 
 * blas_has_all_threads
-- with one_thread_for_blas(), gather_crew
-+ with gather_crew
+- with one_thread_for_blas(), thread_team
++ with thread_team
 * gtol_not_handed_on
 - "gtol": run.gtol
 + "gtol": 1e-12

@@ -17,10 +17,10 @@ from builders import draw_targets
 from rich.progress import track
 
 from fastmlp import Network, _kernels
-from fastmlp.inputs import as_inputs
 from fastmlp.optimizers import Optimizer
-from fastmlp.threads import gather_crew
-from fastmlp.training import Trainer
+from fastmlp.rows import ArrayRows, as_inputs
+from fastmlp.threads import thread_team
+from fastmlp.trainer import Trainer
 
 WIDTHS = (1, 2, 3, 5, 7, 10, 16, 17, 31, 32, 40, 64, 100, 129, 256, 300)
 ROWS = (4, 5, 13, 40, 128, 129, 200, 300, 1100, 1500)
@@ -92,20 +92,19 @@ def train(problem: Problem, n_threads: int) -> list[np.ndarray]:
         weight_decay=0.01 if problem.optimizer == "adamw" else 0.0,
         seed=1,
     )
-    with gather_crew(n_threads) as crew:
+    with thread_team(n_threads) as team:
+        inputs = as_inputs(problem.X, network.layer_sizes[0], network.dtype)
         trainer = Trainer(
             network,
             optimizer,
-            as_inputs(problem.X, network.layer_sizes[0], network.dtype),
-            problem.Y,
-            problem.sample_weight,
+            ArrayRows((inputs, problem.Y, problem.sample_weight)),
             batch_size=problem.batch_size,
-            crew=crew,
+            team=team,
         )
         losses = [trainer.run_epoch(problem.order) for _ in range(N_EPOCHS)]
         found = [np.array(losses), network.params, network.stats, optimizer.slots]
         data = network.as_data(problem.X, problem.Y, problem.sample_weight)
-        evaluator = network.evaluator(data, crew)
+        evaluator = network.evaluator(data, team)
         found += evaluator.loss_and_grad()
         if not network.batch_norm:
             found.append(evaluator.hessian_vector_product(network.params))

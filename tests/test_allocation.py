@@ -24,10 +24,10 @@ import scipy.sparse
 
 import fastmlp
 from fastmlp import _kernels
-from fastmlp.inputs import as_inputs
 from fastmlp.network import Network
 from fastmlp.optimizers import Optimizer
-from fastmlp.training import Trainer
+from fastmlp.rows import ArrayRows, as_inputs
+from fastmlp.trainer import Trainer
 from fastmlp.workspace import build_arena, count_entries
 
 FEW, MANY = 1, 500
@@ -315,7 +315,9 @@ def count_training(network, optimizer, batch_size, form=np.asarray, clip_norm=No
     )
     X, *targets = make_data(network, N_ROWS)
     inputs = as_inputs(form(X), N_IN, network.dtype)
-    trainer = Trainer(network, optimizer, inputs, *targets, batch_size=batch_size)
+    trainer = Trainer(
+        network, optimizer, ArrayRows((inputs, *targets)), batch_size=batch_size
+    )
     results = []
     for n_batches in (FEW, MANY):
         order = np.arange(n_batches * batch_size, dtype=np.intp) % N_ROWS
@@ -331,7 +333,7 @@ def train(trainer, order):
         trainer.optimizer.slots,
         trainer.optimizer.rule,
         trainer._arena,
-        *trainer._data,
+        *trainer.rows.data,
         order,
         trainer.network.layers,
         trainer._objective,

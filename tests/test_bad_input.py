@@ -1,6 +1,8 @@
 """Failure leaves the estimator as it was, and is scikit-learn's where it has one."""
 
 import contextlib
+import dataclasses
+import functools
 import pickle
 import sys
 import warnings
@@ -14,8 +16,10 @@ from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.utils._param_validation import validate_parameter_constraints
 
 import fastmlp
-import fastmlp.training
+import fastmlp.rows
+import fastmlp.trainer
 from fastmlp import _kernels
+from fastmlp.stopping import DivergenceError
 
 pytestmark = pytest.mark.usefixtures("one_blas_thread")
 
@@ -376,7 +380,7 @@ def test_divergence_is_an_error_and_keeps_the_old_model(make, params):
     model.set_params(**params, activation="identity", max_iter=1000)
     before = snapshot(model)
     error = raised_by(model.fit, 1e3 * X, 1e3 * y)
-    assert type(error) is ValueError
+    assert type(error) is DivergenceError
     assert str(error).startswith("Solver produced non-finite parameter weights")
     assert snapshot(model) == before
 
@@ -447,6 +451,9 @@ class FailsAt:
             raise self.error
         return self.function(*arguments, **keywords)
 
+    def __get__(self, owner, cls):
+        return functools.partial(self, owner)
+
 
 JUDGED = {"early_stopping": True}
 PLACES = {
@@ -455,12 +462,12 @@ PLACES = {
     "lbfgs": (_kernels, "compute_loss_and_gradient", 2, {"solver": "lbfgs"}),
     "validation": (_kernels, "compute_loss", 2, JUDGED),
     "arena of validation": (fastmlp.evaluation, "build_arena", 1, JUDGED),
-    "arena": (fastmlp.training, "build_arena", 1, {}),
+    "arena": (fastmlp.trainer, "build_arena", 1, {}),
     "arena of lbfgs": (fastmlp.evaluation, "build_arena", 1, {"solver": "lbfgs"}),
-    "gradients": (fastmlp.training, "aligned_empty", 1, {}),
+    "gradients": (fastmlp.trainer, "aligned_empty", 1, {}),
     "parameters": (fastmlp.network, "aligned_empty", 1, {}),
     "slots": (fastmlp.optimizers, "aligned_empty", 1, {}),
-    "order": (fastmlp.training, "reshuffle", 2, {}),
+    "order": (fastmlp.rows.RowOrder, "shuffle", 2, {}),
     "print": ("builtins", "print", 2, {"verbose": True}),
     "print under lbfgs": ("builtins", "print", 2, {"verbose": True, "solver": "lbfgs"}),
 }
@@ -558,7 +565,7 @@ def values_of(model):
     attributes = {n: pickle.dumps(v) for n, v in published.items()}
     if "coefs_" not in attributes:
         return attributes
-    made = model._model
+    made = model._state
     inner = [made.network.params.tobytes(), pickle.dumps(made.random_state)]
     if made.optimizer is not None:
         inner += [made.optimizer.slots.tobytes(), made.optimizer.rule.tobytes()]
@@ -594,7 +601,7 @@ def assert_interrupted(model):
     assert model.stop_reason_ == "interrupted"
     assert len(model.history_.get("loss", [])) == model.n_iter_
     assert all(
-        a is b for a, b in zip(model.coefs_, model._model.network.weights, strict=True)
+        a is b for a, b in zip(model.coefs_, model._state.network.weights, strict=True)
     )
     assert np.isfinite(model.predict(iris()[0])).all()
 
@@ -604,7 +611,7 @@ def test_defaults_are_valid(name):
     """What validation leaves out."""
     model = getattr(fastmlp, name)()
     params = model.get_params()
-    assert params == model._valid_defaults()
+    assert params == {row.name: row.default for row in dataclasses.fields(model)}
     validate_parameter_constraints(model._parameter_constraints, params, name)
 
 

@@ -29,8 +29,8 @@ from sklearn.utils.multiclass import type_of_target, unique_labels
 import fastmlp
 from fastmlp import _kernels, scores
 from fastmlp.estimators._labels import find_classes, find_kind
-from fastmlp.estimators._stream import copy_stream
 from fastmlp.optimizers import Optimizer
+from fastmlp.random_streams import copy_stream
 from fastmlp.stopping import Overfitting
 
 pytestmark = pytest.mark.usefixtures("one_blas_thread")
@@ -129,12 +129,12 @@ def test_solvers_beyond_scikit_learns_learn_digits(solver):
     with unconverged():
         model.fit(X, y)
     assert model.score(X_test, y_test) > 0.9
-    assert model._model.optimizer.name == solver
+    assert model._state.optimizer.name == solver
 
 
 def test_rho_is_rmsprops_decay():
     model = fitted(solver="rmsprop", rho=0.6)
-    assert model._model.optimizer.rule["decay_2"] == 0.6
+    assert model._state.optimizer.numbers["rho"] == 0.6
     assert np.any(parameters(model) != parameters(fitted(solver="rmsprop")))
 
 
@@ -282,10 +282,10 @@ def test_copies_predict_alike_and_hold_views(name, round_trip, tmp_path):
     model = fitted(name)
     twin = round_trip(model, tmp_path)
     np.testing.assert_array_equal(outputs(twin, X), outputs(model, X))
-    params = twin._model.network.params
+    params = twin._state.network.params
     for array in [*twin.coefs_, *twin.intercepts_]:
         assert np.shares_memory(array, params)
-    assert not np.shares_memory(params, model._model.network.params)
+    assert not np.shares_memory(params, model._state.network.params)
     twin.coefs_[0][:] = 0
     assert np.any(outputs(twin, X) != outputs(model, X))
 
@@ -910,17 +910,17 @@ def test_every_slot_begins_on_a_cache_line():
 
 
 def test_overfitting_is_dated_once_and_by_scores_that_rise_by_tol():
-    overfitting = Overfitting(tol=0.1, patience=1)
+    overfitting = Overfitting()
     for epoch, score in enumerate([0.5, 0.55, 0.58, 0.9, 0.5, 0.5], start=1):
         assert overfitting.epoch == (None if epoch <= 3 else 1)
-        overfitting.update(epoch, 1 - epoch / 8, score)
+        overfitting.update(epoch, 1 - epoch / 8, score, tol=0.1, patience=1)
     assert overfitting.epoch == 1
 
 
 def test_a_training_loss_that_stands_still_is_no_overfitting():
-    overfitting = Overfitting(tol=0.1, patience=1)
+    overfitting = Overfitting()
     for epoch in range(1, 6):
-        overfitting.update(epoch, 1 - 0.01 * epoch, -epoch)
+        overfitting.update(epoch, 1 - 0.01 * epoch, -epoch, tol=0.1, patience=1)
     assert overfitting.epoch is None
 
 

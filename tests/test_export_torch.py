@@ -8,6 +8,7 @@ import pytest
 
 import fastmlp
 from fastmlp import MLPRegressor, _kernels
+from fastmlp.estimators._attributes import network_of
 from fastmlp.export import torch as target
 from tests.exporting import HEADS, difference, model, outputs, rows
 
@@ -25,7 +26,7 @@ def expected_of(est, X):
     """What a module gives: predict as columns, or the outputs behind predict_proba."""
     if isinstance(est, MLPRegressor):
         return est.predict(X).reshape(len(X), -1)
-    return est._current_network().predict(X)
+    return network_of(est).predict(X)
 
 
 def test_every_activation_has_a_module():

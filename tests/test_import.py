@@ -17,7 +17,7 @@ network = Network([2, 3, 1], random_state=0)
 loss, grad = network.loss_and_grad(np.ones((4, 2)), np.zeros(4))
 assert loss > 0 and grad.shape == network.params.shape
 assert network.predict(np.ones((4, 2))).shape == (4, 1)
-import fastmlp.training, fastmlp.full_batch
+import fastmlp.fitting, fastmlp.full_batch
 try:
     from fastmlp import MLPClassifier
 except ImportError:

@@ -150,7 +150,6 @@ def test_huge_numbers_beside_a_float32_model():
 # -- the network's own
 
 NOT_NUMBERS = {
-    "bool": np.ones(2, bool),
     "objects": np.array([Decimal(1), Decimal(0)]),
     "complex": np.array([1 + 0j, 0j]),
     "dates": DAYS[:2],

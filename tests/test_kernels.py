@@ -24,7 +24,7 @@ from comparison import TOLERANCES, assert_close, rounding_errors
 
 from fastmlp import _kernels, _reference
 from fastmlp._kernels import ACTIVATIONS, HEADS, HIDDEN_ACTIVATIONS, LOSSES, OPTIMIZERS
-from fastmlp.threads import gather_crew
+from fastmlp.threads import thread_team
 
 DTYPES = ["float32", "float64"]
 SHAPES = [(1, 1), (1, 7), (3, 1), (2, 17), (33, 5), (7, 64), (5, 129)]
@@ -576,7 +576,7 @@ def test_outputs_beside_a_loss_are_predictions(n_threads):
     for weights in (None, np.zeros(50, np.float32)):
         outputs[:] = np.nan
         rest = case.Y, weights, *model, case.objective, case.numbers, 20
-        with gather_crew(n_threads if _kernels.THREADS else 1) as crew:
+        with thread_team(n_threads if _kernels.THREADS else 1) as crew:
             _kernels.compute_loss(case.arena(20), outputs, case.X, *rest, crew)
         np.testing.assert_array_equal(outputs, expected)
 
@@ -746,7 +746,7 @@ def assert_same_in_threads(
     results = []
     for n_threads in (1, 2, 3, 4):
         case = Case(sizes, activation, head, optimizer, dtype, rows=rows, **settings)
-        with gather_crew(n_threads) as crew:
+        with thread_team(n_threads) as crew:
             total, arena = case.train(_kernels, order, batch_size, capacity, crew=crew)
         n_halves = _kernels.count_halves(case.layers, capacity)
         buffers = (case.params, case.stats, case.grads, case.slots, case.rule)

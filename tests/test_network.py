@@ -11,7 +11,7 @@ from scipy.optimize import minimize
 
 from fastmlp import Network
 from fastmlp._kernels import HEADS, HIDDEN_ACTIVATIONS
-from fastmlp.inputs import as_inputs
+from fastmlp.rows import as_inputs
 from fastmlp.workspace import build_layers
 
 ALL_HEADS = [(loss, output) for loss, outputs in HEADS.items() for output in outputs]

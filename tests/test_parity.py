@@ -120,7 +120,7 @@ def test_sgd(name, params, early_stopping):
     mine, theirs = fit_both(estimator, X, y, **params)
     assert_same_model(mine, theirs, X)
     rate = theirs._optimizer.learning_rate
-    assert mine._model.optimizer.learning_rate == pytest.approx(rate, rel=1e-14)
+    assert mine._optimizer.learning_rate == pytest.approx(rate, rel=1e-14)
     # The case is worth its name only if the schedule did move the rate.
     constant = params["learning_rate"] == "constant"
     assert (rate == params["learning_rate_init"]) == constant

@@ -360,13 +360,13 @@ def test_summary(dtype):
     assert [x.n_params for x in summary.layers] == [45, 40, 15]
     assert [x.n_multiply_adds for x in summary.layers] == [36, 36, 12]
     assert [x.activation for x in summary.layers] == ["relu", "relu", "softmax"]
-    assert summary.n_params == est._current_network().params.size == 100
+    assert summary.n_params == est._state.network.params.size == 100
     assert summary.n_multiply_adds == 84
     assert summary.n_bytes == 100 * np.dtype(dtype).itemsize
 
 
 def test_summary_of_normalised_layers(plain):
-    summary, network = plain.summary(), plain._current_network()
+    summary, network = plain.summary(), plain._state.network
     assert summary.n_params == network.params.size
     assert summary.n_bytes == network.params.nbytes + network.stats.nbytes
     names = [layer.name for layer in summary.layers]

@@ -19,19 +19,15 @@ from fastmlp.schedules import (
     InverseScaling,
     OfEpoch,
     OneCycle,
+    ScheduleSettings,
     Step,
     Warmup,
-    make_schedule,
 )
-from fastmlp.training import Trainer
+from fastmlp.trainer import Trainer
 
 ROWS = 150
 SETTINGS = {
-    "power": 0.5,
     "decay_rate": 0.1,
-    "decay_epochs": 10,
-    "restart_epochs": None,
-    "warmup_epochs": 0,
     "max_iter": 20,
 }
 
@@ -40,16 +36,17 @@ def rates(schedule, n_epochs, initial=0.1, n_samples_seen=0, plateaus=()):
     """η of each epoch of a fit, which stalls after the epochs of ``plateaus``."""
     in_force, passed = initial, []
     for epoch in range(n_epochs):
-        in_force = schedule.before_epoch(epoch, in_force, n_samples_seen)
-        passed.append(in_force * schedule.share(epoch))
-        n_samples_seen += ROWS if schedule.share(epoch) == 1 else 0
+        in_force = schedule.rate(epoch, in_force, n_samples_seen)
+        passed.append(in_force * schedule.factor(epoch))
+        n_samples_seen += ROWS if schedule.factor(epoch) == 1 else 0
         if epoch in plateaus:
-            in_force = schedule.after_plateau(in_force)
+            in_force = schedule.lower(in_force)
     return passed
 
 
 def make(name_or_callable, initial=0.1, **settings):
-    return make_schedule(name_or_callable, initial, **{**SETTINGS, **settings})
+    settings = {**SETTINGS, "learning_rate_init": initial, **settings}
+    return ScheduleSettings(name_or_callable, **settings).make()
 
 
 def close(expected):
@@ -64,24 +61,24 @@ def close(expected):
 def test_scikit_learns_schedules_bit_for_bit(name, initial):
     optimizers = pytest.importorskip("sklearn.neural_network._stochastic_optimizers")
     theirs = optimizers.SGDOptimizer([], initial, lr_schedule=name, power_t=0.3)
-    mine = make(name, initial, power=0.3)
+    mine = make(name, initial, power_t=0.3)
     in_force = initial
     for epoch in range(40):
-        in_force = mine.before_epoch(epoch, in_force, epoch * ROWS)
+        in_force = mine.rate(epoch, in_force, epoch * ROWS)
         assert in_force == theirs.learning_rate
         theirs.iteration_ends((epoch + 1) * ROWS)
         if epoch % 3 == 2:
             stops = theirs.trigger_stopping("", verbose=False)
-            lower = mine.after_plateau(in_force)
+            lower = mine.lower(in_force)
             assert stops == (lower is None)
             in_force = in_force if lower is None else lower
 
 
 def test_adaptive_takes_a_fifth_at_plateaus_until_it_is_small():
     assert rates(Adaptive(), 4, plateaus=[1, 2]) == [0.1, 0.1, 0.1 / 5, 0.1 / 5 / 5]
-    assert Adaptive().after_plateau(1.1e-6) == 1.1e-6 / 5
-    assert Adaptive().after_plateau(1e-6) is None
-    assert Adaptive.last_words == "Learning rate too small. Stopping."
+    assert Adaptive().lower(1.1e-6) == 1.1e-6 / 5
+    assert Adaptive().lower(1e-6) is None
+    assert Adaptive.stop_message == "Learning rate too small. Stopping."
 
 
 def test_inverse_scaling_goes_on_with_the_samples_of_earlier_fits():
@@ -106,8 +103,8 @@ def test_cosine_falls_once_and_stays_above_zero():
     expected = [0.1 * (1 + math.cos(math.pi * e / 4)) / 2 for e in range(4)]
     assert rates(Cosine(0.1, 4), 4) == close(expected)
     assert rates(Cosine(0.1, 4), 7)[4:] == close(expected[-1:] * 3)
-    assert Cosine(0.1, 4).before_epoch(2, 0.7, 0) == close(0.05)
-    assert Cosine(1e-3, 10_000).before_epoch(9_999, 0.7, 0) > 0
+    assert Cosine(0.1, 4).rate(2, 0.7, 0) == close(0.05)
+    assert Cosine(1e-3, 10_000).rate(9_999, 0.7, 0) > 0
 
 
 def test_cosine_begins_anew_at_each_restart():
@@ -213,9 +210,9 @@ def test_a_function_of_the_epoch():
 )
 def test_a_function_must_return_a_rate(value):
     schedule = make(lambda epoch: value if epoch == 3 else 0.1)
-    assert schedule.before_epoch(2, 0.1, 0) == 0.1
+    assert schedule.rate(2, 0.1, 0) == 0.1
     with pytest.raises(ValueError, match=r"finite number > 0, but learning_rate\(3\)"):
-        schedule.before_epoch(3, 0.1, 0)
+        schedule.rate(3, 0.1, 0)
 
 
 def test_errors_of_a_function_are_its_own():
@@ -223,7 +220,7 @@ def test_errors_of_a_function_are_its_own():
         raise KeyError("mine")
 
     with pytest.raises(KeyError, match="mine"):
-        make(function).before_epoch(0, 0.1, 0)
+        make(function).rate(0, 0.1, 0)
 
 
 # -- warm-up
@@ -263,16 +260,16 @@ def test_warm_up_goes_on_in_a_new_object(name):
     in_force, in_many = 0.1, []
     for epoch in range(4):
         anew = Warmup(WRAPPED[name], 3)
-        in_force = anew.before_epoch(epoch, in_force, 0)
-        in_many.append(in_force * anew.share(epoch))
+        in_force = anew.rate(epoch, in_force, 0)
+        in_many.append(in_force * anew.factor(epoch))
     assert in_many == close(in_one[:4])
 
 
 def test_a_plateau_is_the_wrapped_schedules_affair():
-    assert Warmup(Constant(), 3).after_plateau(0.1) is None
-    assert Warmup(Constant(), 3).last_words == Constant.last_words
+    assert Warmup(Constant(), 3).lower(0.1) is None
+    assert Warmup(Constant(), 3).stop_message == Constant.stop_message
     adaptive = Warmup(Adaptive(), 3)
-    assert adaptive.last_words == Adaptive.last_words
+    assert adaptive.stop_message == Adaptive.stop_message
     warmed = rates(adaptive, 6, plateaus=[1, 4])
     expected = [0.1 / 4, 0.1 * 2 / 4, 0.02 * 3 / 4, 0.02, 0.02, 0.004]
     assert warmed == close(expected)
@@ -285,8 +282,8 @@ def test_a_plateau_is_the_wrapped_schedules_affair():
 def test_all_but_adaptive_stop_at_a_plateau(name):
     schedule = make(name)
     if name != "adaptive":
-        assert schedule.after_plateau(0.1) is None
-        assert schedule.last_words == "Stopping."
+        assert schedule.lower(0.1) is None
+        assert schedule.stop_message == "Stopping."
 
 
 @pytest.mark.parametrize("name", SCHEDULES)
@@ -298,7 +295,7 @@ def test_every_rate_is_positive_and_at_most_the_initial(name, warmup_epochs):
 
 
 def test_names_and_their_settings():
-    assert make("invscaling", power=0.3) == InverseScaling(0.1, 0.3)
+    assert make("invscaling", power_t=0.3) == InverseScaling(0.1, 0.3)
     assert make("exponential") == Exponential(0.1, 0.1, 10)
     assert make("step", decay_rate=0.5, decay_epochs=3) == Step(0.1, 0.5, 3)
     assert make("cosine") == Cosine(0.1, 20)
@@ -477,11 +474,11 @@ def test_ctrl_c_within_the_rise_leaves_the_rate_whole(name, monkeypatch):
     model.partial_fit(X, y)
     with monkeypatch.context() as patch:
         patch.setattr(Trainer, "run_epoch", _interrupted)
-        with pytest.warns(UserWarning, match="interrupted"):
+        with pytest.raises(KeyboardInterrupt):
             model.fit(X, y)
     model.partial_fit(X, y)
     assert model.history_["learning_rate"] == close([RATE * 2 / 5])
 
 
-def _interrupted(trainer, order):
+def _interrupted(trainer, order, on_slice):
     raise KeyboardInterrupt

@@ -7,27 +7,27 @@ import numpy as np
 import pytest
 import scipy.optimize
 import scipy.sparse
-from fits import iris
+from fits import iris, minimise
 from numpy.testing import assert_allclose, assert_array_equal
 
-import fastmlp.inputs
+import fastmlp.rows
 from fastmlp import full_batch, second_order
 from fastmlp._kernels import HEADS, HIDDEN_ACTIVATIONS
 from fastmlp.descent import Descent, Point
 from fastmlp.evaluation import Evaluator
-from fastmlp.full_batch import SOLVERS, FullBatchRun, fit_full_batch
+from fastmlp.fitting import Fit
+from fastmlp.head import Head
 from fastmlp.network import Network
 from fastmlp.optimizers import Optimizer
+from fastmlp.recipe import FULL_BATCH_SOLVERS as SOLVERS
+from fastmlp.recipe import Recipe
+from fastmlp.rows import ArrayRows
 from fastmlp.second_order import GOOD, REFUSED, classify_stationary_point
-from fastmlp.training import Trainer
+from fastmlp.state import TrainingState
+from fastmlp.trainer import Trainer
 
 XOR = np.array([[0, 0], [0, 1], [1, 0], [1, 1.0]]), np.array([0, 1, 1, 0.0])
 ALL_HEADS = [(loss, output) for loss, outputs in HEADS.items() for output in outputs]
-LOOSE = {"max_iter": 1000, "max_fun": 10**6, "gtol": 1e-12, "learning_rate": 0.1}
-
-
-def fit(network, X, y, sample_weight=None, **changes):
-    return fit_full_batch(network, X, y, sample_weight, **{**LOOSE, **changes})
 
 
 @pytest.fixture
@@ -82,9 +82,15 @@ def gradients_of(network, X, y):
     return gradients, collect
 
 
+def converged(run):
+    """Whether a tolerance ended it, not a limit."""
+    return run.stop_reason in ("gtol", "tol")
+
+
 def descent_of(network, X, y):
-    evaluator = network.evaluator(network.as_data(X, y, None))
-    return Descent(network, evaluator, 9, 9, 0, 0, (), None, {})
+    recipe = Recipe(Head(network.loss_name), solver="gd", n_epochs=9, max_fun=9, tol=0)
+    fit = Fit(recipe, TrainingState(network, np.random.RandomState(0)))
+    return Descent(fit, network.evaluator(network.as_data(X, y, None)))
 
 
 # -- least squares
@@ -93,8 +99,8 @@ def descent_of(network, X, y):
 def test_newton_solves_least_squares_in_one_step():
     X, y = linear_data()
     network = Network([3, 1], random_state=0)
-    run = fit(network, X, y, solver="newton-cg")
-    assert (run.n_iter, run.stop_reason) == (1, "gtol")
+    run = minimise(network, X, y, solver="newton-cg")
+    assert (run.n_epochs, run.stop_reason) == (1, "gtol")
     assert run.history["gradient_norm"][0] < 1e-12
     assert_allclose(network.params, least_squares(X, y), rtol=1e-12)
 
@@ -104,8 +110,8 @@ def test_newton_solves_weighted_ridge_regression_in_one_step(alpha):
     X, y = linear_data()
     weights = np.linspace(0, 3, len(X))
     network = Network([3, 1], alpha=alpha, random_state=0)
-    run = fit(network, X, y, weights, solver="newton-cg")
-    assert (run.n_iter, run.stop_reason) == (1, "gtol")
+    run = minimise(network, X, y, weights, solver="newton-cg")
+    assert (run.n_epochs, run.stop_reason) == (1, "gtol")
     assert_allclose(network.params, ridge(X, y, weights, alpha), rtol=1e-12)
 
 
@@ -123,7 +129,7 @@ def test_newton_solves_several_outputs_in_one_step():
     X, _ = linear_data()
     Y = np.column_stack([X @ [1, 2, 3], np.cos(X[:, 0]), X[:, 1] ** 2])
     network = Network([3, 3], random_state=0)
-    assert fit(network, X, Y, solver="newton-cg").n_iter == 1
+    assert minimise(network, X, Y, solver="newton-cg").n_epochs == 1
     expected = least_squares(X, Y)
     assert_allclose(network.weights[0], expected[:3], atol=1e-12)
     assert_allclose(network.biases[0], expected[3], atol=1e-12)
@@ -134,7 +140,7 @@ def test_newton_needs_one_step_on_badly_scaled_columns(factor):
     X, y = linear_data()
     X = X * [1 / factor, 1, 1]
     network = Network([3, 1], random_state=0)
-    assert fit(network, X, y, solver="newton-cg", gtol=1e-10).n_iter == 1
+    assert minimise(network, X, y, solver="newton-cg", gtol=1e-10).n_epochs == 1
     assert_allclose(network.params, least_squares(X, y), rtol=1e-7)
 
 
@@ -143,7 +149,7 @@ def test_newton_on_dependent_columns_stays_near_its_start():
     X, y = linear_data(rows=4, inputs=9)
     network = Network([9, 1], random_state=0)
     start = network.params.copy()
-    assert fit(network, X, y, solver="newton-cg").n_iter == 1
+    assert minimise(network, X, y, solver="newton-cg").n_epochs == 1
     A = np.column_stack([X, np.ones(4)])
     nearest = start + np.linalg.pinv(A) @ (y - A @ start)
     assert_allclose(network.params, nearest, atol=1e-10)
@@ -168,9 +174,9 @@ def test_the_others_converge_to_least_squares(solver):
     network = Network([3, 1], random_state=0)
     rate = 1 / largest_curvature(network, X, y)
     gtol = 1e-5 if solver == "lbfgs" else 1e-12
-    run = fit(network, X, y, solver=solver, learning_rate=rate, gtol=gtol)
+    run = minimise(network, X, y, solver=solver, learning_rate=rate, gtol=gtol)
     assert run.stop_reason == "gtol"
-    assert 1 < run.n_iter < 1000
+    assert 1 < run.n_epochs < 1000
     assert np.abs(network.loss_and_grad(X, y)[1]).max() <= gtol
     assert_allclose(network.params, least_squares(X, y), atol=10 * gtol)
 
@@ -179,7 +185,7 @@ def test_a_step_of_gradient_descent():
     X, y = linear_data()
     network = Network([3, 1], random_state=0)
     expected = network.params - 0.03 * network.loss_and_grad(X, y)[1]
-    run = fit(network, X, y, solver="gd", learning_rate=0.03, max_iter=1)
+    run = minimise(network, X, y, solver="gd", learning_rate=0.03, max_iter=1)
     assert_array_equal(network.params, expected)
     assert run.history["learning_rate"] == [0.03]
 
@@ -198,7 +204,7 @@ def test_steepest_descent_takes_the_minimum_along_its_line():
 
     best = scipy.optimize.minimize_scalar(along, method="brent").x
     network.params[:] = start
-    run = fit(network, X, y, solver="steepest", max_iter=1)
+    run = minimise(network, X, y, solver="steepest", max_iter=1)
     # Brent's own precision: the square root of the loss's.
     assert run.history["learning_rate"][0] == pytest.approx(best, rel=1e-6)
 
@@ -210,7 +216,7 @@ def test_steepest_descent_zigzags_on_a_quadratic():
     y = random.standard_normal(50)
     gradients, collect = gradients_of(network, X, y)
     start = network.loss(X, y)
-    run = fit(network, X, y, solver="steepest", max_iter=10, callbacks=[collect])
+    run = minimise(network, X, y, solver="steepest", max_iter=10, callbacks=[collect])
     assert len(gradients) == 11
     unit = [gradient / np.linalg.norm(gradient) for gradient in gradients]
     for before, after in pairwise(unit):
@@ -225,8 +231,8 @@ def test_steepest_descent_falls_on_a_network(activation):
     X, y = curved_data()
     network = Network([2, 6, 1], activation=activation, alpha=0.1, random_state=0)
     start = network.loss(X, y)
-    run = fit(network, X, y, solver="steepest", max_iter=100)
-    assert run.n_iter == 100
+    run = minimise(network, X, y, solver="steepest", max_iter=100)
+    assert run.n_epochs == 100
     assert (np.diff([start, *run.history["loss"]]) < 0).all()
     assert run.loss < start / 2
 
@@ -236,7 +242,7 @@ def test_wolfe_conditions_hold_at_every_step():
     network = Network([2, 6, 1], activation="tanh", random_state=0)
     gradients, collect = gradients_of(network, X, y)
     losses = [network.loss(X, y)]
-    run = fit(network, X, y, solver="steepest", max_iter=40, callbacks=[collect])
+    run = minimise(network, X, y, solver="steepest", max_iter=40, callbacks=[collect])
     losses += run.history["loss"]
     sizes = run.history["learning_rate"]
     assert len(set(sizes)) > 10
@@ -254,7 +260,7 @@ def test_steepest_descent_goes_on_where_no_step_meets_the_wolfe_conditions(start
     """J = |b − 1|: the slope is never small. 1, 1/2, 1/4: the first that descends."""
     network = Network([1, 1], loss="absolute_error", random_state=0)
     network.params[:] = 0, start
-    run = fit(network, [[0.0]], [1.0], solver="steepest", max_iter=1)
+    run = minimise(network, [[0.0]], [1.0], solver="steepest", max_iter=1)
     assert run.history["learning_rate"] == [size]
     assert run.loss == pytest.approx(abs(start + size - 1), abs=1e-15)
 
@@ -263,7 +269,7 @@ def test_the_last_try_of_a_line_search_is_not_taken_on_trust():
     """J falls up to η = 520; after 512 SciPy hands out 1024, where it has risen."""
     network = Network([1, 1], loss="quantile", quantile=0.1, random_state=0)
     network.params[:] = 0
-    run = fit(network, [[0.0]], [52.0], solver="steepest", max_iter=1)
+    run = minimise(network, [[0.0]], [52.0], solver="steepest", max_iter=1)
     assert run.history["learning_rate"] == [1.0]
     assert run.loss == pytest.approx(5.2 - 0.01)
 
@@ -271,9 +277,9 @@ def test_the_last_try_of_a_line_search_is_not_taken_on_trust():
 def test_a_line_search_begins_where_the_last_one_leads_to(count_evaluations):
     X, y = curved_data()
     network = Network([2, 6, 1], activation="tanh", alpha=0.1, random_state=0)
-    run = fit(network, X, y, solver="steepest", max_iter=300)
-    assert run.n_iter == 300
-    assert len(count_evaluations) < 1.5 * run.n_iter
+    run = minimise(network, X, y, solver="steepest", max_iter=300)
+    assert run.n_epochs == 300
+    assert len(count_evaluations) < 1.5 * run.n_epochs
 
 
 # -- Newton on networks
@@ -301,7 +307,7 @@ def run_adam(network, X, y, steps):
     )
     order = np.arange(len(X))
     Y = y.reshape(-1, 1).astype(float)
-    trainer = Trainer(network, optimizer, X, Y, batch_size=len(X))
+    trainer = Trainer(network, optimizer, ArrayRows((X, Y, None)), batch_size=len(X))
     for _ in range(steps):
         trainer.run_epoch(order)
 
@@ -315,9 +321,9 @@ def test_newton_reaches_the_minimum_that_adam_only_approaches(problem, seed):
     assert np.linalg.norm(network.loss_and_grad(X, y)[1]) > 1e-5
 
     network = make(seed)
-    run = fit(network, X, y, solver="newton-cg", gtol=1e-9)
+    run = minimise(network, X, y, solver="newton-cg", gtol=1e-9)
     assert run.stop_reason == "gtol"
-    assert run.n_iter < 60
+    assert run.n_epochs < 60
     assert np.linalg.norm(network.loss_and_grad(X, y)[1]) < 1e-8
     eigenvalues = np.linalg.eigvalsh(network.hessian(X, y))
     assert eigenvalues[0] > -1e-14 * eigenvalues[-1]
@@ -328,8 +334,8 @@ def test_newton_reaches_the_minimum_that_adam_only_approaches(problem, seed):
 @pytest.mark.parametrize("activation", ["logistic", "softplus", "silu", "gelu", "elu"])
 def test_newton_solves_xor_under_other_activations(activation, seed):
     network = xor_network(seed, activation)
-    run = fit(network, *XOR, solver="newton-cg", gtol=1e-9)
-    assert (run.stop_reason, run.n_iter < 100) == ("gtol", True)
+    run = minimise(network, *XOR, solver="newton-cg", gtol=1e-9)
+    assert (run.stop_reason, run.n_epochs < 100) == ("gtol", True)
     assert np.linalg.norm(network.loss_and_grad(*XOR)[1]) < 1e-8
 
 
@@ -339,14 +345,14 @@ def test_newton_is_not_misled_by_rounding_of_the_loss(problem):
     make, (X, y) = PROBLEMS[problem]
     for seed in range(3):
         network = make(seed)
-        run = fit(network, X, y, solver="newton-cg", gtol=1e-14)
+        run = minimise(network, X, y, solver="newton-cg", gtol=1e-14)
         assert run.stop_reason == "gtol"
-        assert run.n_iter < 65
+        assert run.n_epochs < 65
 
 
 def test_newton_converges_quadratically():
     network = xor_network(0)
-    run = fit(network, *XOR, solver="newton-cg")
+    run = minimise(network, *XOR, solver="newton-cg")
     before, norm = run.history["gradient_norm"][-2:]
     assert before < 1e-4
     assert norm < before**1.5
@@ -362,7 +368,7 @@ def test_newton_escapes_from_a_saddle(noise):
     at_saddle = network.loss(X, y)
     network.params[:] = noise * np.random.RandomState(1).standard_normal(13)
     assert np.linalg.eigvalsh(network.hessian(X, y))[0] < -0.1
-    run = fit(network, X, y, solver="newton-cg", gtol=1e-10)
+    run = minimise(network, X, y, solver="newton-cg", gtol=1e-10)
     assert run.stop_reason == "gtol"
     assert run.loss < at_saddle / 10
     found = classify_stationary_point(network, X, y)
@@ -374,7 +380,7 @@ def test_newton_never_raises_the_loss():
     network = Network([2, 8, 1], activation="tanh", alpha=0.01, random_state=0)
     network.params *= 5
     start = network.loss(X, y)
-    run = fit(network, X, y, solver="newton-cg", gtol=1e-6)
+    run = minimise(network, X, y, solver="newton-cg", gtol=1e-6)
     assert run.stop_reason == "gtol"
     steps = np.diff([start, *run.history["loss"]])
     assert (steps <= 0).all()
@@ -386,9 +392,9 @@ def test_the_trust_region_grows():
     """To slopes of 1000 in two factors, √1000 each, from a first radius of 1."""
     X = np.array([[-1.0], [1], [2]])
     network = Network([1, 1, 1], activation="identity", random_state=0)
-    run = fit(network, X, 1000 * X, solver="newton-cg", gtol=1e-6)
+    run = minimise(network, X, 1000 * X, solver="newton-cg", gtol=1e-6)
     assert run.stop_reason == "gtol"
-    assert run.n_iter < 25
+    assert run.n_epochs < 25
     product = network.weights[0] * network.weights[1]
     assert_allclose(product, 1000, rtol=1e-8)
 
@@ -461,18 +467,18 @@ def test_lbfgs_is_scipys(limits, reason):
         twin.params[:] = params
         return twin.loss_and_grad(X, y)
 
-    given = {**LOOSE, **limits}
+    given = {"max_iter": 1000, "max_fun": 10**6, "gtol": 1e-12, **limits}
     options = {key: given[key] for key in ("max_iter", "max_fun", "gtol")}
     options = {key.replace("max_", "max"): value for key, value in options.items()}
     result = scipy.optimize.minimize(
         objective, network.params.copy(), jac=True, method="L-BFGS-B", options=options
     )
-    run = fit(network, X, y, solver="lbfgs", **limits)
+    run = minimise(network, X, y, solver="lbfgs", **limits)
     assert_array_equal(network.params, result.x)
-    assert (run.loss, run.n_iter) == (result.fun, result.nit)
+    assert (run.loss, run.n_epochs) == (result.fun, result.nit)
     assert run.message == result.message
     assert run.stop_reason == reason
-    assert run.converged == result.success
+    assert converged(run) == result.success
     norm = np.linalg.norm(network.loss_and_grad(X, y)[1])
     assert run.history["gradient_norm"][-1] == norm
 
@@ -505,7 +511,7 @@ def test_a_flat_direction_is_degenerate():
     """The same number added to all biases of softmax changes nothing."""
     X, y = iris()
     network = Network([4, 3], loss="log_loss", alpha=1.0, random_state=0)
-    fit(network, X, y, solver="newton-cg", gtol=1e-10)
+    minimise(network, X, y, solver="newton-cg", gtol=1e-10)
     found = classify_stationary_point(network, X, y)
     assert found.kind == "degenerate"
     zero, other = np.abs(found.eigenvalues[:2])
@@ -575,7 +581,7 @@ def test_sample_weights_count_in_the_judgement():
     weights = [1.0, 1, 1, 0, 1]
     for given, kind in ((None, "strict minimum"), (weights, "degenerate")):
         network = Network([2, 1], random_state=0)
-        fit(network, X, y, given, solver="newton-cg", gtol=1e-9)
+        minimise(network, X, y, given, solver="newton-cg", gtol=1e-9)
         assert classify_stationary_point(network, X, y, given).kind == kind
 
 
@@ -699,7 +705,7 @@ def test_history_report_and_callbacks(solver):
         seen.append((iteration, logs))
 
     started = time.perf_counter()
-    run = fit(
+    run = minimise(
         network,
         X,
         y,
@@ -709,8 +715,7 @@ def test_history_report_and_callbacks(solver):
         report=lines.append,
     )
     elapsed = time.perf_counter() - started
-    assert isinstance(run, FullBatchRun)
-    assert (run.n_iter, run.stop_reason, run.converged) == (6, "max_iter", False)
+    assert (run.n_epochs, run.stop_reason, converged(run)) == (6, "max_iter", False)
     assert run.message
     columns = {"loss", "gradient_norm", "seconds"}
     if solver in ("gd", "steepest"):
@@ -733,7 +738,7 @@ def test_a_callback_stops_it(solver):
     X, y = curved_data()
     network = Network([2, 5, 1], activation="tanh", random_state=0)
     later = []
-    run = fit(
+    run = minimise(
         network,
         X,
         y,
@@ -744,7 +749,7 @@ def test_a_callback_stops_it(solver):
             lambda iteration, logs: "not True",
         ],
     )
-    assert (run.n_iter, run.stop_reason, run.converged) == (4, "callback", False)
+    assert (run.n_epochs, run.stop_reason, converged(run)) == (4, "callback", False)
     assert len(later) == 4
     assert_array_equal(network.params, later[-1])
 
@@ -754,7 +759,7 @@ def test_a_callback_does_not_hide_convergence(solver):
     X, y = linear_data()
     network = Network([3, 1], random_state=0)
     gtol = 1e-3
-    run = fit(
+    run = minimise(
         network,
         X,
         y,
@@ -764,7 +769,7 @@ def test_a_callback_does_not_hide_convergence(solver):
             lambda i, logs: np.abs(network.loss_and_grad(X, y)[1]).max() <= gtol
         ],
     )
-    assert (run.stop_reason, run.converged) == ("gtol", True)
+    assert (run.stop_reason, converged(run)) == ("gtol", True)
 
 
 @pytest.mark.parametrize("solver", SOLVERS)
@@ -773,8 +778,8 @@ def test_no_iteration_where_it_has_already_converged(solver):
     network = Network([3, 1])
     network.params[:] = least_squares(X, y)
     before = network.params.copy()
-    run = fit(network, X, y, solver=solver, gtol=1e-9)
-    assert (run.n_iter, run.stop_reason) == (0, "gtol")
+    run = minimise(network, X, y, solver=solver, gtol=1e-9)
+    assert (run.n_epochs, run.stop_reason) == (0, "gtol")
     assert set(run.history) >= {"loss", "gradient_norm", "seconds"}
     assert not any(run.history.values())
     assert run.loss == network.loss(X, y)
@@ -785,11 +790,11 @@ def test_no_iteration_where_it_has_already_converged(solver):
 def test_the_limit_of_evaluations(solver, count_evaluations):
     X, y = curved_data()
     network = Network([2, 5, 1], activation="tanh", random_state=0)
-    run = fit(network, X, y, solver=solver, max_fun=20)
+    run = minimise(network, X, y, solver=solver, max_fun=20)
     assert run.stop_reason == "max_iter"
     # A line search that has begun is finished.
     assert 20 <= len(count_evaluations) < 30
-    assert 5 < run.n_iter < 20
+    assert 5 < run.n_epochs < 20
 
 
 @pytest.mark.parametrize("solver", SOLVERS)
@@ -803,8 +808,8 @@ def test_ctrl_c_keeps_the_best(solver):
         if iteration == 3:
             raise KeyboardInterrupt
 
-    run = fit(network, X, y, solver=solver, callbacks=[interrupt])
-    assert (run.n_iter, run.stop_reason, run.converged) == (4, "interrupted", False)
+    run = minimise(network, X, y, solver=solver, callbacks=[interrupt])
+    assert (run.n_epochs, run.stop_reason, converged(run)) == (4, "interrupted", False)
     best = int(np.argmin(run.history["loss"]))
     assert run.loss == run.history["loss"][best] == network.loss(X, y)
     assert_array_equal(network.params, iterates[best])
@@ -822,7 +827,9 @@ def test_ctrl_c_goes_back_to_the_best():
         if iteration == 150:
             raise KeyboardInterrupt
 
-    run = fit(network, X, y, solver="gd", learning_rate=rate, callbacks=[interrupt])
+    run = minimise(
+        network, X, y, solver="gd", learning_rate=rate, callbacks=[interrupt]
+    )
     losses = run.history["loss"]
     assert 0 < np.argmin(losses) < 100
     assert run.loss == min(losses) == network.loss(X, y) < losses[-1]
@@ -841,7 +848,7 @@ def test_ctrl_c_in_the_midst_of_an_evaluation(monkeypatch):
         return original(self)
 
     monkeypatch.setattr(Evaluator, "loss_and_grad", count)
-    run = fit(network, X, y, solver="lbfgs")
+    run = minimise(network, X, y, solver="lbfgs")
     assert run.stop_reason == "interrupted"
     assert run.loss == run.history["loss"][-1] == network.loss(X, y)
 
@@ -861,8 +868,8 @@ def test_it_ends_where_rounding_allows_no_further_progress(dtype, solver, loss):
         random_state=0,
     )
     y = y > 3
-    run = fit(network, X, y, solver=solver, gtol=0)
-    assert (run.stop_reason, run.converged) == ("no_progress", False)
+    run = minimise(network, X, y, solver=solver, gtol=0)
+    assert (run.stop_reason, converged(run)) == ("no_progress", False)
     # Line searches see differences of J only: half of the digits.
     exact = solver == "newton-cg" or network.is_quadratic
     reached = 100 * np.finfo(dtype).eps ** (1 if exact else 0.5)
@@ -873,8 +880,8 @@ def test_gd_ends_where_its_step_is_lost_in_rounding():
     X, y = linear_data()
     network = Network([3, 1], random_state=0)
     before = network.params.copy()
-    run = fit(network, X, y, solver="gd", learning_rate=1e-20)
-    assert (run.stop_reason, run.n_iter) == ("no_progress", 0)
+    run = minimise(network, X, y, solver="gd", learning_rate=1e-20)
+    assert (run.stop_reason, run.n_epochs) == ("no_progress", 0)
     assert_array_equal(network.params, before)
 
 
@@ -889,8 +896,8 @@ def test_lbfgs_says_so_where_its_line_search_fails(monkeypatch):
         return scipy.optimize.OptimizeResult(x=start, fun=objective(start)[0], **report)
 
     monkeypatch.setattr(scipy.optimize, "minimize", fail)
-    run = fit(network, X, y, solver="lbfgs")
-    assert (run.stop_reason, run.converged) == ("no_progress", False)
+    run = minimise(network, X, y, solver="lbfgs")
+    assert (run.stop_reason, converged(run)) == ("no_progress", False)
     assert run.message == "ABNORMAL: "
     assert run.loss == network.loss(X, y)
     assert_array_equal(network.params, before)
@@ -902,7 +909,7 @@ def test_divergence_is_an_error(dtype):
     network = Network([3, 1], dtype=dtype, random_state=0)
     calls = []
     with pytest.raises(ValueError, match="non-finite"):
-        fit(
+        minimise(
             network,
             X,
             y,
@@ -920,7 +927,7 @@ def test_parameters_that_are_not_finite_are_an_error(solver):
     network = Network([2, 5, 1], activation="tanh", random_state=0)
     network.params[3] = np.nan
     with pytest.raises(ValueError, match="non-finite"):
-        fit(network, X, y, solver=solver)
+        minimise(network, X, y, solver=solver)
 
 
 @pytest.mark.parametrize("solver", SOLVERS)
@@ -928,7 +935,7 @@ def test_single_precision(solver):
     X, y = linear_data()
     network = Network([3, 1], dtype="float32", random_state=0)
     params = network.params
-    run = fit(network, X.astype("float32"), y, solver=solver, gtol=1e-5)
+    run = minimise(network, X.astype("float32"), y, solver=solver, gtol=1e-5)
     assert run.stop_reason == "gtol"
     assert network.params is params
     assert params.dtype == np.float32
@@ -941,16 +948,16 @@ def test_sparse_rows_are_converted_once(solver, monkeypatch):
     X[X < 0.5] = 0
     sparse = scipy.sparse.csc_matrix(X)
     networks = [Network([3, 4, 1], activation="tanh", random_state=0) for _ in "ab"]
-    fit(networks[0], X, y, solver=solver, max_iter=5)
+    minimise(networks[0], X, y, solver=solver, max_iter=5)
     converted = []
-    original = fastmlp.inputs.as_inputs
+    original = fastmlp.rows.as_inputs
 
     def watch(inputs, *rest):
         converted.append(inputs)
         return original(inputs, *rest)
 
-    monkeypatch.setattr(fastmlp.inputs, "as_inputs", watch)
-    fit(networks[1], sparse, y, solver=solver, max_iter=5)
+    monkeypatch.setattr(fastmlp.rows, "as_inputs", watch)
+    minimise(networks[1], sparse, y, solver=solver, max_iter=5)
     assert converted == [sparse]
     assert_allclose(networks[1].params, networks[0].params, atol=1e-9)
 
@@ -961,8 +968,8 @@ def test_sample_weights_are_repetitions(solver):
     counts = np.arange(12) % 3
     make = {"activation": "tanh", "alpha": 0.5, "random_state": 0}
     weighted, repeated = Network([2, 3, 1], **make), Network([2, 3, 1], **make)
-    fit(weighted, X, y, counts, solver=solver, max_iter=5)
-    fit(repeated, X.repeat(counts, 0), y.repeat(counts), solver=solver, max_iter=5)
+    minimise(weighted, X, y, counts, solver=solver, max_iter=5)
+    minimise(repeated, X.repeat(counts, 0), y.repeat(counts), solver=solver, max_iter=5)
     assert_allclose(weighted.params, repeated.params, atol=1e-9)
 
 
@@ -970,14 +977,14 @@ def test_errors():
     X, y = linear_data()
     network = Network([3, 1], random_state=0)
     with pytest.raises(ValueError, match=r"solver must be one of .*, got 'newton'"):
-        fit(network, X, y, solver="newton")
+        minimise(network, X, y, solver="newton")
     with pytest.raises(ValueError, match=r"X must have shape \(n_samples, 3\)"):
-        fit(network, X[:, :2], y, solver="gd")
+        minimise(network, X[:, :2], y, solver="gd")
     with pytest.raises(ValueError, match="y must have shape"):
-        fit(network, X, y[1:], solver="gd")
+        minimise(network, X, y[1:], solver="gd")
     network = Network([3, 2, 1], batch_norm=True, random_state=0)
     with pytest.raises(ValueError, match="batch_norm"):
-        fit(network, X, y, solver="newton-cg")
+        minimise(network, X, y, solver="newton-cg")
     with pytest.raises(ValueError, match="batch_norm"):
         classify_stationary_point(network, X, y)
 

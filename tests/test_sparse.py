@@ -20,8 +20,8 @@ from sklearn.datasets import load_digits, make_multilabel_classification
 
 import fastmlp
 from fastmlp import Network, _kernels, _reference
-from fastmlp.inputs import as_inputs, count_rows
-from fastmlp.threads import gather_crew
+from fastmlp.rows import as_inputs, count_rows
+from fastmlp.threads import thread_team
 
 DTYPES = ["float32", "float64"]
 FORMATS = ["csr", "csc", "coo", "lil"]
@@ -81,7 +81,7 @@ def test_threads_leave_the_bits_alone(rows, dtype):
     X = as_inputs(scipy.sparse.csr_array(draw_sparse(125, 300, dtype)), 300, dtype)
     alone = train(_kernels, X, 300, dtype, None, *rows)
     for n_threads in (2, 3):
-        with gather_crew(n_threads) as crew:
+        with thread_team(n_threads) as crew:
             together = train(_kernels, X, 300, dtype, crew, *rows)
         for mine, expected in zip(together, alone, strict=True):
             assert_array_equal(mine, expected)

@@ -26,7 +26,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from fastmlp import MLPClassifier, MLPRegressor, _kernels
+from fastmlp.state import TrainingState
 from fastmlp.stopping import Plateau, epoch_of_divergence
+from fastmlp.trainer import Trainer
 
 pytestmark = pytest.mark.usefixtures("one_blas_thread")
 
@@ -581,11 +583,10 @@ def test_a_warm_start_without_a_score_keeps_what_was_best():
 
 @pytest.mark.parametrize("values", [[NAN] * 4, [-1.0, NAN, NAN, NAN, NAN]])
 def test_a_plateau_counts_nan(values):
-    plateau = Plateau(tol=1e-4, patience=3)
-    better = [plateau.update(value) for value in values]
+    plateau = Plateau()
+    better = [plateau.update(value, tol=1e-4) for value in values]
     assert better == [not np.isnan(value) for value in values]
-    assert plateau.reached
-    assert plateau.count == 4
+    assert plateau.n_stalled == 4
 
 
 def test_warm_starts_extend_the_curves_and_begin_the_history_anew():
@@ -881,10 +882,23 @@ STREAMS = {
 STOPPED_EARLY = {**FAST, "early_stopping": True, "warm_start": True, "max_iter": 2}
 
 
+def rows_of_the_next_fit(model, X, y, monkeypatch):
+    """Rows that the next fit's first epoch trains on."""
+    seen, run_epoch = [], Trainer.run_epoch
+
+    def watch(trainer, order, *arguments):
+        seen.append(order.tolist())
+        return run_epoch(trainer, order, *arguments)
+
+    monkeypatch.setattr(Trainer, "run_epoch", watch)
+    fit(model, X, y)
+    return seen[0]
+
+
 @pytest.mark.parametrize("fraction", [0.1, 0.3, 0.55])
 @pytest.mark.parametrize("stream", STREAMS)
 @pytest.mark.parametrize("cls", ESTIMATORS)
-def test_rows_once_held_out_stay_held_out(cls, stream, fraction):
+def test_rows_once_held_out_stay_held_out(cls, stream, fraction, monkeypatch):
     X, y = numbered()
     judge = Judge()
     params = {**STOPPED_EARLY, "random_state": STREAMS[stream]()}
@@ -895,8 +909,10 @@ def test_rows_once_held_out_stay_held_out(cls, stream, fraction):
     assert all(rows == judge.rows[0] for rows in judge.rows)
     held_out = set(judge.rows[0])
     assert len(held_out) == np.ceil(fraction * 60)
-    assert held_out.isdisjoint(X[model._model.order, 0])
-    assert len(model._model.order) + len(held_out) == 60
+    assert model._state.order.n_rows + len(held_out) == 60
+    trained_on = rows_of_the_next_fit(model, X, y, monkeypatch)
+    assert held_out.isdisjoint(X[trained_on, 0])
+    assert len(set(trained_on)) == len(trained_on) == model._state.order.n_rows
 
 
 @pytest.mark.parametrize("n_held_out", [12, 7, 3])
@@ -959,7 +975,7 @@ def test_a_best_score_of_something_else_is_forgotten(change):
 def test_rows_are_held_out_anew_where_there_are_others():
     X, y = numbered(80)
     judge = Judge()
-    model = fit(MLPClassifier(**STOPPED_EARLY, scoring=judge), X[:60], y[:60])
+    model = fit(MLPRegressor(**STOPPED_EARLY, scoring=judge), X[:60], y[:60])
     for _ in range(2):
         fit(model, X, y)
     assert [len(rows) for rows in judge.rows] == [6, 6, 8, 8, 8, 8]
@@ -1654,7 +1670,7 @@ def test_hooks_hear_of_each_partial_fit():
 def test_no_view_is_made_for_functions(monkeypatch):
     X, y = iris()
     model = MLPRegressor(**FAST, callbacks=[lambda epoch, logs: None])
-    monkeypatch.setattr(MLPRegressor, "_view", None)
+    monkeypatch.setattr(TrainingState, "copy", None)
     fit(model, X, y)
     fit(model.set_params(solver="gd"), X, y)
 

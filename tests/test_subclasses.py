@@ -12,7 +12,7 @@ from sklearn.preprocessing import StandardScaler
 
 import fastmlp
 from fastmlp import MLPClassifier, MLPRegressor
-from fastmlp.estimators._compat import HOOKS
+from fastmlp.sklearn_private import HOOKS
 
 pytestmark = pytest.mark.usefixtures("one_blas_thread")
 

@@ -12,16 +12,16 @@ from fits import unconverged
 
 from fastmlp import MLPRegressor, Network, _kernels
 from fastmlp import network as network_module
+from fastmlp import recipe as recipe_module
 from fastmlp import threads as threads_module
-from fastmlp.estimators import _first_order as first_order
 from fastmlp.threads import (
     PREDICTED_ROWS,
     Pace,
-    count_crew,
+    count_team,
     count_threads,
-    gather_crew,
     one_thread_for_blas,
     predicted_rows,
+    thread_team,
 )
 from fastmlp.workspace import BLOCK_ROWS, build_layers
 
@@ -64,7 +64,7 @@ def test_a_short_fit_starts_few_threads(monkeypatch):
     """Twenty million in all steps for each of them."""
     pretend_processors(monkeypatch, 64)
     layers = build_layers([1000, 1000], ["relu"], 1)
-    found = [count_crew(layers, 93, n) for n in (0, 1, 2, 5, 1000)]
+    found = [count_team(layers, 93, n) for n in (0, 1, 2, 5, 1000)]
     assert found == [1, 5, 10, 25, 64]
 
 
@@ -81,8 +81,8 @@ def test_a_short_fit_starts_no_thread(monkeypatch):
     pretend_processors(monkeypatch, 2)
     layers = build_layers([64, 100, 10], ["relu"] * 2, 1)
     assert count_threads(layers, 200) == 2
-    assert count_crew(layers, 200, n_products=20) == 1
-    assert count_crew(layers, 200, n_products=30) == 2
+    assert count_team(layers, 200, n_products=20) == 1
+    assert count_team(layers, 200, n_products=30) == 2
 
 
 @pytest.mark.skipif(not _kernels.THREADS, reason="this engine runs on one thread")
@@ -92,8 +92,8 @@ def test_a_fit_may_have_all_its_epochs_steps(monkeypatch):
     """
     asked = []
     monkeypatch.setattr(
-        first_order,
-        "count_crew",
+        recipe_module,
+        "count_team",
         lambda layers, *sizes: asked.append(sizes) or 1,
     )
     X = np.random.default_rng(0).standard_normal((21, 3))
@@ -110,8 +110,8 @@ def test_pace_keeps_to_the_faster(crew_seconds, alone_seconds):
     pace = Pace("crew")
     done = {"crew": 0, None: 0}
     for _ in range(200):
-        done[pace.crew] += 1
-        pace.record(10, crew_seconds if pace.crew else alone_seconds)
+        done[pace.team] += 1
+        pace.record(10, crew_seconds if pace.team else alone_seconds)
     slower = min(done, key=done.get)
     assert slower == ("crew" if crew_seconds > alone_seconds else None)
     assert 2 <= done[slower] <= 8
@@ -120,23 +120,23 @@ def test_pace_keeps_to_the_faster(crew_seconds, alone_seconds):
 def test_pace_changes_its_mind():
     pace = Pace("crew")
     for _ in range(50):
-        pace.record(10, 1.0 if pace.crew else 2.0)
-    assert pace.crew == "crew"
+        pace.record(10, 1.0 if pace.team else 2.0)
+    assert pace.team == "crew"
     for _ in range(200):
-        pace.record(10, 3.0 if pace.crew else 2.0)
-    assert pace.crew is None
+        pace.record(10, 3.0 if pace.team else 2.0)
+    assert pace.team is None
     for _ in range(200):
-        pace.record(10, 1.0 if pace.crew else 2.0)
-    assert pace.crew == "crew"
+        pace.record(10, 1.0 if pace.team else 2.0)
+    assert pace.team == "crew"
 
 
 def find_slices_of(choice, pace, n_slices, seconds):
     """Which of the slices it gets, where the crew and one thread take that long."""
     found = []
     for i in range(n_slices):
-        if pace.crew == choice:
+        if pace.team == choice:
             found.append(i)
-        pace.record(10, seconds[pace.crew])
+        pace.record(10, seconds[pace.team])
     return found
 
 
@@ -170,7 +170,7 @@ def test_short_slices_are_judged_together():
     pace = Pace("crew")
     choices = []
     for i in range(60):
-        choices.append(pace.crew)
+        choices.append(pace.team)
         pace.record(10, 0.0041 if i % 10 == 0 else 0.0001)
     assert choices[:30] == ["crew"] * 30
     assert choices[30] is None
@@ -180,10 +180,10 @@ def test_short_slices_are_judged_together():
 def test_pace_forgives_one_slow_slice(slow):
     pace = Pace("crew")
     for _ in range(20):
-        pace.record(10, 1.0 if pace.crew == slow else 2.0)
-    assert pace.crew == slow
+        pace.record(10, 1.0 if pace.team == slow else 2.0)
+    assert pace.team == slow
     pace.record(10, 9.0)
-    assert pace.crew == slow
+    assert pace.team == slow
 
 
 def test_a_crew_that_began_slowly_is_not_given_up():
@@ -191,15 +191,15 @@ def test_a_crew_that_began_slowly_is_not_given_up():
     pace = Pace("crew")
     for seconds in (9.0, 9.0, 1.0):
         pace.record(10, seconds)
-    assert pace.crew is None
+    assert pace.team is None
     pace.record(10, 2.0)
-    assert pace.crew == "crew"
+    assert pace.team == "crew"
 
 
 def test_pace_without_a_crew():
     pace = Pace(None)
     pace.record(10, 1.0)
-    assert pace.crew is None
+    assert pace.team is None
 
 
 @pytest.mark.skipif(not _kernels.THREADS, reason="this engine runs on one thread")
@@ -207,7 +207,7 @@ def test_crew_goes_home_after_an_error():
     before = threading.active_count()
 
     def fail():
-        with gather_crew(3):
+        with thread_team(3):
             assert threading.active_count() == before + 2
             raise KeyboardInterrupt
 
@@ -226,7 +226,7 @@ def test_crew_goes_home_if_a_thread_cannot_be_started(monkeypatch):
         start(thread)
 
     monkeypatch.setattr(threading.Thread, "start", start_one)
-    with pytest.raises(RuntimeError, match="start new thread"), gather_crew(3):
+    with pytest.raises(RuntimeError, match="start new thread"), thread_team(3):
         pass
     assert threading.active_count() == before
 
@@ -277,7 +277,7 @@ def test_impossible_crews_are_refused(n_threads):
 
 
 def test_one_thread_needs_no_crew():
-    with gather_crew(1) as crew:
+    with thread_team(1) as crew:
         assert crew is None
 
 
@@ -293,7 +293,7 @@ def test_predictions_do_not_depend_on_the_threads(make, dtype, monkeypatch):
     pretend_processors(monkeypatch, 4)
     capacity = predicted_rows(X.shape[0], network.params.size)
     assert X.shape[0] % capacity == 1
-    shares = threads_module.share_rows(X.shape[0], network.layers, capacity)
+    shares = threads_module.partition_rows(X.shape[0], network.layers, capacity)
     assert len(shares) == (4 if _kernels.THREADS else 1)
     assert np.array_equal(network.predict(X), expected)
 
@@ -336,7 +336,7 @@ def evaluate_all(network, data, n_threads):
     """J, its gradient, the outputs and, of a network that has it, a product with the
     Hessian.
     """
-    with gather_crew(n_threads) as crew:
+    with thread_team(n_threads) as crew:
         evaluator = network.evaluator(data, crew)
         found = [evaluator.loss(), *evaluator.loss_and_grad()]
         found += evaluator.data_loss_and_outputs()
@@ -408,7 +408,7 @@ def test_evaluations_are_work_too(monkeypatch):
     asked = []
     monkeypatch.setattr(
         network_module,
-        "count_crew",
+        "count_team",
         lambda layers, *sizes: asked.append(sizes) or 1,
     )
     network = Network([3, 2], random_state=0)

@@ -12,7 +12,8 @@ import pytest
 
 from fastmlp import Network, _kernels
 from fastmlp.optimizers import Optimizer
-from fastmlp.training import Trainer
+from fastmlp.rows import ArrayRows
+from fastmlp.trainer import Trainer
 
 torch = pytest.importorskip("torch", reason="PyTorch, the other side, is not installed")
 functional = torch.nn.functional
@@ -226,9 +227,7 @@ class Race:
         self.trainer = Trainer(
             network,
             self.optimizer,
-            self.X,
-            self.Y,
-            sample_weight,
+            ArrayRows((self.X, self.Y, sample_weight)),
             batch_size=BATCH_ROWS,
         )
         self.batches = draw_batches(n_rows)

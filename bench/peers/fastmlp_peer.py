@@ -30,11 +30,11 @@ class Trainee:
     """A trainer and the order of its rows."""
 
     def __init__(self, problem: Problem):
-        from fastmlp.inputs import as_inputs
+        from fastmlp.rows import ArrayRows, as_inputs
         from fastmlp.network import Network
         from fastmlp.optimizers import Optimizer
-        from fastmlp.threads import count_threads, gather_crew
-        from fastmlp.training import Trainer
+        from fastmlp.threads import count_threads, thread_team
+        from fastmlp.trainer import Trainer
 
         shape = problem.shape
         self.network = Network(
@@ -58,16 +58,16 @@ class Trainee:
             epsilon=EPSILON,
         )
         n_threads = count_threads(self.network.layers, shape.batch_size)
-        # A crew for as long as the worker's process lives.
-        self.crew = gather_crew(n_threads)
+        # A thread team for as long as the worker's process lives.
+        self.team = thread_team(n_threads)
+        X = as_inputs(problem.X, shape.units[0], self.network.dtype)
+        Y = problem.targets.reshape(shape.n_rows, -1).astype(shape.dtype)
         self.trainer = Trainer(
             self.network,
             optimizer,
-            as_inputs(problem.X, shape.units[0], self.network.dtype),
-            problem.targets.reshape(shape.n_rows, -1).astype(shape.dtype),
-            sample_weight=None,
+            ArrayRows((X, Y, None)),
             batch_size=shape.batch_size,
-            crew=self.crew.__enter__(),
+            team=self.team.__enter__(),
         )
         self.order = problem.order
 

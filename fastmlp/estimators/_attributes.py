@@ -1,14 +1,98 @@
-"""Layers as a user may have set them in ``coefs_`` and ``intercepts_``."""
+"""The network that the fitted attributes describe, as a user may have set them."""
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from scipy.sparse import issparse
 
+from fastmlp.network import Network
 from fastmlp.settings import check_layers
+
+
+def network_of(estimator: Any) -> Network:
+    """The fitted network, with all that a user has set in the attributes since.
+
+    Parameters
+    ----------
+    estimator : BaseMLP
+        Fitted, or with attributes set by hand.
+    """
+    attributes = estimator.__dict__
+    state = attributes.get("_state")
+    if state is None:
+        return _network_of_attributes(estimator, None)
+    network = state.network
+    if (
+        attributes["out_activation_"] == network.output_activation
+        and attributes["n_layers_"] == len(network.layer_sizes)
+        and attributes["n_outputs_"] == network.layer_sizes[-1]
+        and holds_views(estimator, network)
+    ):
+        return network
+    return _network_of_attributes(estimator, network)
+
+
+def holds_views(estimator: Any, network: Network) -> bool:
+    """Whether ``coefs_`` and ``intercepts_`` are the network's own arrays."""
+    mine = *network.weights, *network.biases
+    public = *estimator.coefs_, *estimator.intercepts_
+    return len(mine) == len(public) and all(map(operator.is_, mine, public))
+
+
+def _network_of_attributes(estimator: Any, fitted: Network | None) -> Network:
+    """A new network, from the attributes that scikit-learn's MLP predicts by."""
+    n_layers, n_outputs, output_activation = (
+        estimator.__dict__.get(name)
+        for name in ("n_layers_", "n_outputs_", "out_activation_")
+    )
+    layers = read_layers(estimator.coefs_, estimator.intercepts_, n_layers)
+    n_units = len(layers[1][-1])
+    if n_outputs not in (None, n_units):
+        raise ValueError(
+            f"n_outputs_ is {n_outputs}, but the last of the layers in coefs_ has "
+            f"{n_units} units"
+        )
+    network = _network_with(estimator, fitted, *layers)
+    if output_activation is None:
+        output_activation = estimator._head().output_activation
+    return network.with_output_activation(
+        output_activation or network.output_activation
+    )
+
+
+def _network_with(
+    estimator: Any,
+    fitted: Network | None,
+    weights: list[np.ndarray],
+    biases: list[np.ndarray],
+    dtype: np.dtype,
+) -> Network:
+    """A network on these layers, else like the fitted one."""
+    if fitted and fitted.layer_sizes == [len(weights[0]), *map(len, biases)]:
+        network = fitted.copy()
+        network.weights, network.biases = weights, biases
+        return network
+    if fitted.batch_norm if fitted else estimator.batch_norm:
+        raise ValueError(
+            "with batch_norm a layer has scales and running moments, which coefs_ "
+            "and intercepts_ do not hold: only the fitted layers can be set"
+        )
+    n_hidden, activation = len(weights) - 1, estimator.activation
+    if fitted and n_hidden <= len(fitted.activations):
+        activation = fitted.activations[:n_hidden]
+    return Network.from_weights(
+        weights,
+        biases,
+        dtype=dtype,
+        activation=activation,
+        loss=estimator.loss,
+        alpha=estimator.alpha,
+        l1_ratio=estimator.l1_ratio,
+    )
 
 
 def read_layers(

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import KW_ONLY, dataclass
 from inspect import signature
 from typing import Any, ClassVar
 
 import numpy as np
 import sklearn.neural_network
 from numpy.typing import ArrayLike
-from sklearn.base import ClassifierMixin, _fit_context
+from sklearn.base import ClassifierMixin
 from sklearn.utils import Tags
-from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.class_weight import compute_class_weight, compute_sample_weight
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.multiclass import (
-    _check_partial_fit_first_call,
-    type_of_target,
-)
+from sklearn.utils.multiclass import type_of_target
 
+from fastmlp.estimators._attributes import network_of
 from fastmlp.estimators._base import BaseMLP
+from fastmlp.estimators._data import Data
 from fastmlp.estimators._docs import fill_docstring
 from fastmlp.estimators._labels import (
     Labels,
@@ -28,10 +27,17 @@ from fastmlp.estimators._labels import (
     fit_binarizer,
     weigh_classes,
 )
-from fastmlp.estimators._model import Data
-from fastmlp.inputs import refusing_overflow
+from fastmlp.estimators._parameters import parameter
+from fastmlp.estimators._publication import reading
+from fastmlp.head import Head
 from fastmlp.network import Network
+from fastmlp.rows import refusing_overflow
 from fastmlp.scores import accuracy
+from fastmlp.sklearn_private import (
+    StrOptions,
+    _check_partial_fit_first_call,
+    _fit_context,
+)
 
 # Output activations of each loss, those whose outputs are read as probabilities.
 OUTPUTS = {
@@ -40,6 +46,7 @@ OUTPUTS = {
 }
 
 
+@dataclass(eq=False, repr=False)
 class MLPClassifier(ClassifierMixin, BaseMLP):
     """Multilayer perceptron classifier, trained natively.
 
@@ -50,15 +57,6 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     Parameters
     ----------
     %(parameters)s
-    loss : {'log_loss', 'squared_error'}, default='log_loss'
-        What is minimised. 'log_loss' has outputs 'softmax' or, for two classes and
-        for labels that can be had together, 'logistic'. 'squared_error' is half the
-        squared distance from the 0 and 1 of the classes (the delta rule), of outputs
-        'logistic' or 'identity'.
-    class_weight : dict, 'balanced' or None, default=None
-        What the rows of each class count for, {label: weight}, a label being a key as
-        it stands ("1" is not 1); 'balanced': inversely to how often the class occurs.
-        Multiplied with sample_weight in training.
 
     Attributes
     ----------
@@ -80,104 +78,29 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     True
     """
 
-    _sklearn_class = sklearn.neural_network.MLPClassifier
+    _sklearn_class: ClassVar[Any] = sklearn.neural_network.MLPClassifier
 
-    _parameter_constraints: ClassVar[dict] = {
-        **BaseMLP._parameter_constraints,
-        "loss": [StrOptions(set(OUTPUTS))],
-        "class_weight": [dict, list, StrOptions({"balanced"}), None],
-    }
-
-    def __init__(
-        self,
-        hidden_layer_sizes: Sequence[int] | int = (100,),
-        activation: str | Sequence[str] = "relu",
-        *,
-        solver: str = "adam",
-        alpha: float = 0.0001,
-        batch_size: int | str = "auto",
-        learning_rate: str | Callable[[int], float] = "constant",
-        learning_rate_init: float = 0.001,
-        power_t: float = 0.5,
-        max_iter: int = 200,
-        shuffle: bool = True,
-        random_state: int | np.random.RandomState | None = None,
-        tol: float = 1e-4,
-        verbose: bool = False,
-        warm_start: bool = False,
-        momentum: float = 0.9,
-        nesterovs_momentum: bool = True,
-        early_stopping: bool = False,
-        validation_fraction: float = 0.1,
-        beta_1: float = 0.9,
-        beta_2: float = 0.999,
-        epsilon: float = 1e-8,
-        n_iter_no_change: float = 10,
-        max_fun: int = 15000,
-        rho: float = 0.9,
-        loss: str = "log_loss",
-        class_weight: dict | str | None = None,
-        output_activation: str | None = None,
-        l1_ratio: float = 0.0,
-        weight_decay: float | None = None,
-        grad_clip_norm: float | None = None,
-        dropout: float | Sequence[float] = 0.0,
-        batch_norm: bool = False,
-        init: str | float = "glorot_uniform",
-        decay_rate: float = 0.5,
-        decay_epochs: int = 10,
-        restart_epochs: int | None = None,
-        warmup_epochs: int = 0,
-        param_tol: float | None = None,
-        scoring: str | Callable | None = None,
-        stop_on_overfit: bool = False,
-        callbacks: Sequence[object] | None = None,
-        dtype: str | type | np.dtype | None = None,
-        n_threads: int | None = None,
-    ) -> None:
-        self.hidden_layer_sizes = hidden_layer_sizes
-        self.activation = activation
-        self.solver = solver
-        self.alpha = alpha
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.learning_rate_init = learning_rate_init
-        self.power_t = power_t
-        self.max_iter = max_iter
-        self.shuffle = shuffle
-        self.random_state = random_state
-        self.tol = tol
-        self.verbose = verbose
-        self.warm_start = warm_start
-        self.momentum = momentum
-        self.nesterovs_momentum = nesterovs_momentum
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.beta_1 = beta_1
-        self.beta_2 = beta_2
-        self.epsilon = epsilon
-        self.n_iter_no_change = n_iter_no_change
-        self.max_fun = max_fun
-        self.rho = rho
-        self.loss = loss
-        self.class_weight = class_weight
-        self.output_activation = output_activation
-        self.l1_ratio = l1_ratio
-        self.weight_decay = weight_decay
-        self.grad_clip_norm = grad_clip_norm
-        self.dropout = dropout
-        self.batch_norm = batch_norm
-        self.init = init
-        self.decay_rate = decay_rate
-        self.decay_epochs = decay_epochs
-        self.restart_epochs = restart_epochs
-        self.warmup_epochs = warmup_epochs
-        self.param_tol = param_tol
-        self.scoring = scoring
-        self.stop_on_overfit = stop_on_overfit
-        self.callbacks = callbacks
-        self.dtype = dtype
-        self.n_threads = n_threads
+    _: KW_ONLY
+    loss: str = parameter(
+        "log_loss",
+        [StrOptions(set(OUTPUTS))],
+        "{'log_loss', 'squared_error'}",
+        """
+        What is minimised. 'log_loss' has outputs 'softmax' or, for two classes and
+        for labels that can be had together, 'logistic'. 'squared_error' is half the
+        squared distance from the 0 and 1 of the classes (the delta rule), of outputs
+        'logistic' or 'identity'.
+        """,
+    )
+    class_weight: dict | list | str | None = parameter(
+        None,
+        [dict, list, StrOptions({"balanced"}), None],
+        "dict, 'balanced' or None",
+        """
+        What the rows of each class count for, {label: weight}; 'balanced': inversely
+        to how often the class occurs. Multiplied with sample_weight in training.
+        """,
+    )
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(
@@ -206,9 +129,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             If the data are not fit for training, or training diverges. The
             estimator is then as it was before.
         """
-        self._fit_network(
-            X, y, sample_weight, validation=(X_val, y_val, sample_weight_val)
-        )
+        self._train(X, y, sample_weight, validation=(X_val, y_val, sample_weight_val))
         return self
 
     @available_if(lambda estimator: estimator._check_solver())
@@ -240,13 +161,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
                 "sklearn.utils.class_weight.compute_class_weight('balanced', ...) and "
                 "pass them as a dict"
             )
-        with self._unchanged_on_failure():
-            if _check_partial_fit_first_call(self, classes):
-                multilabel = type_of_target(y).startswith("multilabel")
-                self._label_binarizer = fit_binarizer(
-                    y if multilabel else np.asarray(classes)
-                )
-            self._fit_network(X, y, sample_weight, incremental=True)
+        self._train(X, y, sample_weight, incremental=True, classes=classes)
         return self
 
     def predict(self, X: ArrayLike) -> np.ndarray:
@@ -261,8 +176,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         -------
         ndarray of shape (n_samples,) or (n_samples, n_labels)
         """
-        outputs = self._outputs(X)
-        return self._labels.decode(outputs)
+        now = reading(self)
+        outputs = now._outputs(X)
+        return now._labels.decode(outputs)
 
     def predict_proba(self, X: ArrayLike) -> np.ndarray:
         """Probability of each class, in the order of ``classes_``.
@@ -279,9 +195,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         -------
         ndarray of shape (n_samples, n_classes)
         """
-        inputs = self._checked_inputs(X)
-        network = self._current_network()
-        return self._probabilities(network, network.predict(inputs))
+        now = reading(self)
+        inputs, network = now._checked_inputs(X), network_of(now)
+        return now._probabilities(network, network.predict(inputs))
 
     def predict_log_proba(self, X: ArrayLike) -> np.ndarray:
         """Logarithm of :meth:`predict_proba`.
@@ -310,19 +226,19 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         -------
         ndarray of shape (n_samples, n_classes, n_features)
         """
-        inputs = self._checked_inputs(X)
-        network = self._current_network()
+        now = reading(self)
+        inputs, network = now._checked_inputs(X), network_of(now)
         gradients = network.input_gradients(inputs)
         if network.output_activation == "softmax":
             return gradients
         outputs = network.predict(inputs)
-        if self._cuts_off(network):
+        if now._cuts_off(network):
             gradients[(outputs < 0) | (outputs > 1)] = 0
         if outputs.shape[1] == 1:
             return np.concatenate([-gradients, gradients], axis=1)
-        if not self._normalises(network):
+        if not now._normalises(network):
             return gradients
-        probabilities = self._probabilities(network, outputs)[:, :, np.newaxis]
+        probabilities = now._probabilities(network, outputs)[:, :, np.newaxis]
         totals = outputs.clip(0, 1).sum(axis=1)[:, np.newaxis, np.newaxis]
         shared = probabilities * gradients.sum(axis=1, keepdims=True)
         return np.divide(
@@ -357,12 +273,12 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         """Whether outputs are such as are trained, and not of an ``out_activation_``
         that a user has set: those are handed out as they are, as in scikit-learn.
         """
-        model = self.__dict__.get("_model")
-        if model is not None:
-            return network.output_activation == model.network.output_activation
-        has_labels = hasattr(self, "_label_binarizer")
-        head = self._head() if has_labels else {"output_activation": None}
-        return network.output_activation == head["output_activation"]
+        state = self.__dict__.get("_state")
+        if state is not None:
+            return network.output_activation == state.network.output_activation
+        if not hasattr(self, "_label_binarizer"):
+            return False
+        return network.output_activation == self._head().output_activation
 
     @property
     def _labels(self) -> Labels:
@@ -375,6 +291,13 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
                 "scikit-learn's MLPClassifier predicts by 'softmax', or by 'logistic' "
                 "for two classes and labels that can be had together; here the output "
                 f"activation is {name!r}, the targets are {self._labels.kind}"
+            )
+
+    def _learn_classes(self, y: Any, classes: ArrayLike | None) -> None:
+        if _check_partial_fit_first_call(self, classes):
+            multilabel = type_of_target(y).startswith("multilabel")
+            self._label_binarizer = fit_binarizer(
+                y if multilabel else np.asarray(classes)
             )
 
     def _check_targets(self, y: np.ndarray, incremental: bool) -> None:
@@ -404,14 +327,14 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             )
 
     def _encode(self, y: np.ndarray, dtype: np.dtype) -> np.ndarray:
-        return self._labels.encode(y, dtype, self._head()["output_activation"])
+        return self._labels.encode(y, dtype, self._head().output_activation)
 
     def _count_outputs(self, Y: np.ndarray) -> int:
-        if self._head()["output_activation"] == "softmax":
+        if self._head().output_activation == "softmax":
             return len(self._labels.classes_)
         return Y.shape[1]
 
-    def _head(self) -> dict[str, Any]:
+    def _head(self) -> Head:
         possible = OUTPUTS[self.loss]
         if self._labels.kind != "multiclass" and self.loss == "log_loss":
             possible = ("logistic", "softmax")
@@ -426,12 +349,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
                 "output_activation='softmax' is for classes that exclude each other, "
                 "not for labels that can be had together"
             )
-        return {
-            "loss": self.loss,
-            "output_activation": activation,
-            "huber_delta": 1.0,
-            "quantile": 0.5,
-        }
+        return Head(self.loss, activation)
 
     def _stratify_by(self, data: Data) -> np.ndarray | None:
         # scikit-learn stratifies the single column of two classes, and no other.
@@ -456,17 +374,18 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             return f"none of these rows is of class {names}"
         return f"all of these rows agree in label {names}"
 
-    def _hold_out_every_class(
+    def _rows_of_missing_classes(
         self, Y: np.ndarray, rows: np.ndarray, others: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
-        # One row more of each class that is missing, where training keeps another.
+    ) -> list[int]:
+        # One row of each class that is missing, where training keeps another.
+        moved: list[int] = []
         for index in self._missing_classes(Y[others]):
             has_class = Y[:, 0] == index if Y.shape[1] == 1 else Y[:, index] == 1
-            candidates = np.flatnonzero(has_class[rows] != has_class[others[0]])
+            kept = rows[~np.isin(rows, moved)]
+            candidates = kept[has_class[kept] != has_class[others[0]]]
             if len(candidates) > 1:
-                others = np.append(others, rows[candidates[0]])
-                rows = np.delete(rows, candidates[0])
-        return rows, others
+                moved.append(int(candidates[0]))
+        return moved
 
     def _tell_classes(self, scorer: Any) -> Any:
         """Metrics that read a column a class are given the classes as their labels."""
@@ -484,7 +403,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         exclusive = self._labels.exclusive
         return lambda outputs: accuracy(outputs, data.Y, data.sample_weight, exclusive)
 
-    def _training_weight(self, data: Data) -> np.ndarray | None:
+    def _weigh(self, data: Data) -> np.ndarray | None:
         if self.class_weight is None:
             return data.sample_weight
         weights = self._class_weights(data.y)

@@ -9,22 +9,24 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from sklearn.base import is_classifier
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import (
-    InvalidParameterError,
-    validate_parameter_constraints,
-)
 from sklearn.utils.validation import check_is_fitted
 
-from fastmlp.estimators._compat import (
+from fastmlp.estimators._attributes import network_of
+from fastmlp.estimators._fitted import set_model
+from fastmlp.estimators._publication import reading
+from fastmlp.network import Network
+from fastmlp.recipe import FULL_BATCH_SOLVERS
+from fastmlp.schedules import LearningRate
+from fastmlp.sklearn_private import (
     SHARED,
+    InvalidParameterError,
     read_optimizer,
     read_stalled_epochs,
+    validate_parameter_constraints,
     write_optimizer,
     write_private_state,
 )
-from fastmlp.estimators._model import Model
-from fastmlp.full_batch import SOLVERS as FULL_BATCH_SOLVERS
-from fastmlp.network import Network
+from fastmlp.state import TrainingState
 
 HIDDEN_ACTIVATIONS = ("identity", "logistic", "tanh", "relu")
 LOSSES = ("loss_", "loss_curve_", "best_loss_")
@@ -47,10 +49,7 @@ class Conversion:
 
     _sklearn_class: ClassVar[Any]
     solver: str
-    _current_network: Any
-    _network_settings: Any
-    _new_optimizer: Any
-    _publish: Any
+    _recipe: Any
 
     @abstractmethod
     def _check_sklearn_predicts(self, network: Network) -> None:
@@ -76,22 +75,23 @@ class Conversion:
             of them, other output activations than those that its own fits have.
         """
         check_is_fitted(self)
-        network = self._current_network()
+        now = reading(self)
+        network = network_of(now)
         _check_hidden_activations(network)
-        self._check_sklearn_predicts(network)
-        theirs = self._sklearn_class(**_shared_parameters(self, network))
-        _copy_attributes(theirs, self, 1 / _count_averaged(self, network))
+        now._check_sklearn_predicts(network)
+        theirs = now._sklearn_class(**_shared_parameters(now, network))
+        _copy_attributes(theirs, now, 1 / _count_averaged(now, network))
         _write_layers(theirs, network)
         _fill_in_progress(theirs)
-        model = vars(self).get("_model") or Model(
+        state = vars(now).get("_state") or TrainingState(
             network, check_random_state(theirs.random_state)
         )
-        random_state = copy.deepcopy(model.random_state)
-        write_private_state(theirs, random_state, model.n_stalled)
-        if model.optimizer is not None and theirs.solver == self.solver:
-            optimizer = self._new_optimizer(model, model.optimizer)
-            if _same_parameters(theirs, model.network):
-                write_optimizer(theirs, optimizer)
+        random_state = copy.deepcopy(state.random_state)
+        write_private_state(theirs, random_state, state.plateau.n_stalled)
+        if state.optimizer is None or state.learning_rate is None:
+            return theirs
+        if theirs.solver == now.solver and _same_parameters(theirs, state.network):
+            write_optimizer(theirs, state.optimizer, state.learning_rate)
         return theirs
 
     @classmethod
@@ -132,7 +132,7 @@ class Conversion:
             params["learning_rate"] = "constant"
         ours: Any = cls(**{n: params[n] for n in cls._sklearn_class._get_param_names()})
         _copy_layers(ours, estimator)
-        network = ours._current_network()
+        network = network_of(ours)
         _copy_attributes(ours, estimator, _count_averaged(ours, network))
         ours._adopt(network, estimator)
         return ours
@@ -140,15 +140,18 @@ class Conversion:
     def _adopt(self, network: Network, theirs: Any) -> None:
         """Publish the network of scikit-learn's estimator, as one to go on from."""
         ours: Any = self
-        random_state = check_random_state(ours.random_state)
-        model = Model(network.copy(**self._network_settings()), random_state)
-        model.follow(ours._schedule_name(), anew=True)
-        model.judged_by = None if ours.early_stopping else ("loss",)
-        model.n_stalled = read_stalled_epochs(theirs)
-        if self.solver not in FULL_BATCH_SOLVERS:
-            model.optimizer = read_optimizer(theirs, self._new_optimizer(model))
-        model.n_samples_seen = getattr(theirs, "t_", 0)
-        self._publish(model)
+        recipe = ours._recipe()
+        network = network.copy(**recipe.network_settings)
+        state = TrainingState(network, check_random_state(ours.random_state))
+        state.plateau.n_stalled = read_stalled_epochs(theirs)
+        state.n_samples_seen = getattr(theirs, "t_", 0)
+        if not recipe.is_full_batch:
+            rate = LearningRate.new(recipe.schedule, recipe.optimizer_name)
+            rate.n_samples = state.n_samples_seen
+            optimizer = recipe.make_optimizer(network, state.dropout_seed)
+            state.optimizer = read_optimizer(theirs, optimizer, rate)
+            state.learning_rate = rate
+        set_model(ours, state)
         # As a user may have set it.
         ours.out_activation_ = theirs.out_activation_
 

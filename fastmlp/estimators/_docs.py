@@ -1,134 +1,12 @@
-"""The part of the estimators' docstrings that both have in common."""
+"""The estimators' docstrings: parameters from the table, and what else both share."""
 
 from __future__ import annotations
 
-from textwrap import dedent, indent
-from typing import TypeVar
+from dataclasses import Field, fields
+from textwrap import dedent, fill, indent
+from typing import Any, TypeVar
 
 Documented = TypeVar("Documented")
-
-PARAMETERS = """
-hidden_layer_sizes : array-like of int or int, default=(100,)
-    Units of each hidden layer; empty for none.
-activation : str or list of str, default='relu'
-    Activation of the hidden layers, one for all or one a layer: 'identity',
-    'logistic', 'tanh', 'relu', 'leaky_relu', 'elu', 'selu', 'softplus', 'silu',
-    'gelu', 'gelu_tanh' or 'mish'.
-solver : str, default='adam'
-    First order: 'sgd' (with momentum, Nesterov's by default), 'adam', 'adamw',
-    'adagrad', 'rmsprop'. Full batch: 'lbfgs'; 'gd', gradient descent at a fixed
-    rate; 'steepest', gradient descent with a line search; 'newton-cg', a trust
-    region on exact products with the Hessian.
-alpha : float, default=0.0001
-    Strength of the penalty on the weights, divided by the batch's size.
-batch_size : int, 'auto' or 'full', default='auto'
-    Rows of one step of a first-order solver; 'auto' is min(200, n_samples).
-learning_rate : str or callable, default='constant'
-    Schedule of a first-order solver's rate η, epochs e counted from 0 over all calls
-    that go on from each other (partial_fit, warm_start). 'invscaling':
-    learning_rate_init / (t + 1)**power_t, t the samples seen. 'adaptive': divided by
-    5 whenever training stalls, until it is at most 1e-6. 'exponential' and 'step':
-    learning_rate_init * decay_rate**(e / decay_epochs), in steps the exponent rounded
-    down. 'cosine': half a cosine down to 0 over max_iter epochs, or over every
-    restart_epochs. 'one_cycle': up to learning_rate_init and down again over
-    max_iter epochs; of these two, once their epochs are over, a further fit begins
-    anew. A callable returns the η of the epoch that it is given.
-learning_rate_init : float, default=0.001
-    Initial learning rate; the highest of 'one_cycle'.
-power_t : float, default=0.5
-    Exponent of 'invscaling'.
-max_iter : int, default=200
-    Epochs; iterations of a full-batch solver.
-shuffle : bool, default=True
-    Whether each epoch takes the rows in a new order.
-random_state : int, RandomState instance or None, default=None
-    Draws the initial parameters, the validation split, the shuffles and the dropout
-    masks, in scikit-learn's order: the same integer gives the same model in both.
-tol : float, default=1e-4
-    Improvement of loss or score that counts; a full-batch solver stops where no
-    entry of the gradient is larger.
-verbose : bool, default=False
-    Whether to print a line of progress each epoch.
-warm_start : bool, default=False
-    Whether fit goes on from the previous solution, with the state of the optimizer,
-    the schedule, the shuffles and the stopping rule.
-momentum : float, default=0.9
-    Momentum of 'sgd', in [0, 1].
-nesterovs_momentum : bool, default=True
-    Whether that momentum is Nesterov's.
-early_stopping : bool, default=False
-    Whether to stop when the score of held-out rows no longer improves, and keep
-    the parameters of the best score. A warm start holds the same rows out for as long
-    as their number and that of all rows stay the same.
-validation_fraction : float, default=0.1
-    Share of the rows held out, in [0, 1). Not used where fit is given X_val.
-beta_1, beta_2 : float, default=0.9, 0.999
-    Decay rates of 'adam' and 'adamw', in [0, 1).
-epsilon : float, default=1e-8
-    Keeps the divisor of 'adam', 'adamw', 'adagrad' and 'rmsprop' from zero.
-n_iter_no_change : int or inf, default=10
-    Epochs without improvement by tol that are borne.
-max_fun : int, default=15000
-    Evaluations of the objective that 'lbfgs' may take.
-rho : float, default=0.9
-    Decay rate of 'rmsprop', in [0, 1).
-output_activation : str, default=None
-    Activation of the last layer, where the loss leaves a choice; None takes the
-    first that is named at loss.
-l1_ratio : float, default=0.0
-    Share of the L1 norm in the penalty, in [0, 1]; the rest is half the squared norm.
-weight_decay : float, default=None
-    Decoupled decay: weights are multiplied by 1 - η weight_decay before each step of
-    a first-order solver. None: 0.01 for 'adamw', else 0.
-grad_clip_norm : float, default=None
-    A larger gradient of a step is scaled down to this norm. None: never.
-dropout : float or list of float, default=0.0
-    Share of a hidden layer's units that each step drops, in [0, 1): one for all
-    layers, or one a layer. First-order solvers only.
-batch_norm : bool, default=False
-    Whether hidden layers are normalised over the batch, between affine map and
-    activation; predictions use running averages. First-order solvers only.
-init : str or float, default='glorot_uniform'
-    How weights are drawn: 'glorot_uniform' as in scikit-learn, 'glorot_normal',
-    'he_uniform', 'he_normal', 'lecun_uniform', 'lecun_normal', or a number, the
-    standard deviation of normal weights.
-decay_rate : float, default=0.5
-    What 'exponential' and 'step' multiply η by over decay_epochs, in (0, 1].
-decay_epochs : int, default=10
-    See decay_rate.
-restart_epochs : int, default=None
-    Epochs after which 'cosine' begins anew; None: never.
-warmup_epochs : int, default=0
-    Epochs in which η rises linearly before the schedule begins, which counts its
-    epochs and samples from there. Once in all calls that go on from each other.
-param_tol : float, default=None
-    Training ends when no parameter has moved by as much over an epoch.
-scoring : str or callable, default=None
-    What early stopping judges by: the name of a scikit-learn scorer, or
-    scorer(estimator, X, y), with sample_weight if it has that parameter. None: {score}.
-    NaN is never an improvement. Where the scorer cannot judge the held-out rows since
-    a class is missing there, one row more of that class is held out.
-stop_on_overfit : bool, default=False
-    Whether training ends when over-fitting is seen: the training loss still falls,
-    but the validation score has not risen for n_iter_no_change epochs.
-callbacks : list of callable or object, default=None
-    Functions are called as f(epoch, logs) after every epoch, or iteration of a
-    full-batch solver, counted from 0 in each call; logs holds that epoch's entries of
-    history_. Objects that have any of the methods on_fit_begin(estimator),
-    on_epoch_end(estimator, epoch, logs) and on_fit_end(estimator) are shown the model,
-    too: estimator is a fitted copy with the parameters of that moment, which predicts,
-    may be kept or pickled, and goes on with partial_fit. Training ends when f or
-    on_epoch_end returns True. One that raises an exception ends the fit, which leaves
-    the estimator as it was; on_fit_end is not called then. A clone has copies of the
-    objects, and those record: see estimators_[0].callbacks of VotingClassifier,
-    best_estimator_.callbacks of GridSearchCV. Functions are not copied.
-dtype : {{'float32', 'float64'}}, default=None
-    Type of parameters and computation; None: that of X.
-n_threads : int, default=None
-    Threads that fit; None: as many as pay for steps of this size. The numbers do not
-    depend on it. A full-batch solver keeps NumPy's and SciPy's BLAS to one while it
-    runs.
-"""
 
 ATTRIBUTES = """
 coefs_ : list of ndarray of shape (n_in, n_out)
@@ -166,7 +44,8 @@ t_ : int
     Samples trained on, over all fits that went on from each other.
 stop_reason_ : str
     Why training ended: 'max_iter', 'tol', 'early_stopping', 'overfitting',
-    'param_tol', 'gtol', 'no_progress', 'callback', 'interrupted' or 'diverged'.
+    'param_tol', 'max_seconds', 'gtol', 'no_progress', 'callback', 'interrupted' or
+    'diverged'.
 n_layers_ : int
     Layers, the inputs counted.
 n_outputs_ : int
@@ -197,17 +76,37 @@ sample_weight_val : array-like, default=None
 
 
 def fill_docstring(thing: Documented, **words: str) -> Documented:
-    """Put the common paragraphs where the docstring has %(name)s."""
-    paragraphs = {
-        "parameters": PARAMETERS,
-        "attributes": ATTRIBUTES,
-        "fit_parameters": FIT_PARAMETERS,
-    }
+    """Put the common paragraphs where the docstring has %(name)s.
+
+    Parameters
+    ----------
+    thing : class or function
+        A class has its table of parameters.
+    **words : str
+        What stands in the paragraphs in place of {word}.
+    """
+    paragraphs = {"attributes": ATTRIBUTES, "fit_parameters": FIT_PARAMETERS}
+    if isinstance(thing, type):
+        paragraphs["parameters"] = "\n".join(map(_describe, _rows(thing)))
     lines = (thing.__doc__ or "").splitlines()
     for number, line in enumerate(lines):
         name = line.strip().removeprefix("%(").removesuffix(")s")
         if line.strip() == f"%({name})s":
-            text = paragraphs[name].strip().format_map(words)
+            text = paragraphs[name].strip()
+            for word, meaning in words.items():
+                text = text.replace(f"{{{word}}}", meaning)
             lines[number] = indent(dedent(text), line[: len(line) - len(line.lstrip())])
     thing.__doc__ = "\n".join(lines)
     return thing
+
+
+def _rows(cls: Any) -> list[Field]:
+    """The parameters, those that may be given by position first."""
+    return sorted(fields(cls), key=lambda row: bool(row.kw_only))
+
+
+def _describe(row: Field) -> str:
+    meaning = row.metadata
+    head = f"{row.name} : {meaning['type']}, default={row.default!r}"
+    doc = fill(" ".join(meaning["doc"].split()), 80)
+    return f"{head}\n{indent(doc, '    ')}"

@@ -119,7 +119,7 @@ class Labels:
         return self.kind != "multilabel-indicator"
 
     def encode(
-        self, y: np.ndarray, dtype: np.dtype, output_activation: str
+        self, y: np.ndarray, dtype: np.dtype, output_activation: str | None
     ) -> np.ndarray:
         """Encoded targets of shape (n_samples, n_target_columns)."""
         softmax = output_activation == "softmax"

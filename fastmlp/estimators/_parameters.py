@@ -1,138 +1,393 @@
-"""The parameters that both estimators share, and what each may be."""
+"""The parameters that the estimators share, each written once.
+
+A row of the table is a field: its name and type, its default, what it may be (for
+scikit-learn's validation), and its documentation. The constructors are generated from
+the fields, as are the parameter sections of the docstrings (``_docs.py``).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import KW_ONLY, dataclass, field, fields
 from functools import cache
-from inspect import signature
 from numbers import Integral, Real
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from sklearn.metrics import get_scorer_names
-from sklearn.utils._param_validation import (
+
+from fastmlp import _kernels
+from fastmlp.initialization import INITIALIZERS
+from fastmlp.recipe import FIRST_ORDER_SOLVERS, FULL_BATCH_SOLVERS
+from fastmlp.schedules import SCHEDULES
+from fastmlp.sklearn_private import (
     Interval,
     Options,
     StrOptions,
     validate_parameter_constraints,
 )
 
-from fastmlp import _kernels
-from fastmlp.full_batch import SOLVERS as FULL_BATCH_SOLVERS
-from fastmlp.initialization import INITIALIZERS
-from fastmlp.schedules import SCHEDULES
-
-FIRST_ORDER_SOLVERS = ("sgd", "adam", "adamw", "adagrad", "rmsprop")
 SOLVERS = (*FIRST_ORDER_SOLVERS, *FULL_BATCH_SOLVERS)
-POSITIVE_INTEGER = Interval(Integral, 1, None, closed="left")
-SHARE = Interval(Real, 0, 1, closed="left")
+Callback = Callable[[int, dict[str, float]], object]
+Scheduled = float | Callable[[int], float]
 
 
+def interval(low: float, high: float | None, closed: str = "both") -> Interval:
+    """A range of real numbers; ``high=None`` for no end."""
+    return Interval(Real, low, high, closed=closed)
+
+
+COUNT = Interval(Integral, 1, None, closed="left")
+NOT_NEGATIVE = interval(0, None, "left")
+POSITIVE = interval(0, None, "neither")
+FRACTION = interval(0, 1, "left")
+UNIT = interval(0, 1)
+
+
+def parameter(default: Any, constraint: list, type: str, doc: str) -> Any:
+    """A row of the table.
+
+    Parameters
+    ----------
+    default : object
+        The constructor's.
+    constraint : list
+        What the value may be, as scikit-learn's validation has it.
+    type, doc : str
+        Of the docstring.
+    """
+    row = {"constraint": constraint, "type": type, "doc": doc}
+    return field(default=default, metadata=row)
+
+
+def names(table: Any, *also: str) -> str:
+    """A list of names for the docs."""
+    quoted = [repr(name) for name in (*table, *also)]
+    return f"{', '.join(quoted[:-1])} or {quoted[-1]}"
+
+
+class _Constraints:
+    """scikit-learn's table of what each parameter may be, made from the rows."""
+
+    def __get__(self, estimator: Any, cls: type) -> dict[str, list]:
+        return _constraints(cls)
+
+
+@cache
+def _constraints(cls: Any) -> dict[str, list]:
+    return {row.name: row.metadata["constraint"] for row in fields(cls)}
+
+
+@cache
+def _defaults(cls: Any) -> dict[str, Any]:
+    return {row.name: row.default for row in fields(cls)}
+
+
+@dataclass(eq=False, repr=False)
 class Parameters:
-    """Types and constraints; docs in ``_docs.py``, defaults in the constructors."""
+    """The table; each estimator adds what its losses are."""
 
-    _parameter_constraints: ClassVar[dict] = {
-        "hidden_layer_sizes": ["array-like", POSITIVE_INTEGER],
-        "activation": [StrOptions(set(_kernels.HIDDEN_ACTIVATIONS)), "array-like"],
-        "solver": [StrOptions(set(SOLVERS))],
-        "alpha": [Interval(Real, 0, None, closed="left")],
-        "batch_size": [StrOptions({"auto", "full"}), POSITIVE_INTEGER],
-        "learning_rate": [StrOptions(set(SCHEDULES)), callable],
-        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
-        "power_t": [Interval(Real, 0, None, closed="left")],
-        "max_iter": [POSITIVE_INTEGER],
-        "shuffle": ["boolean"],
-        "random_state": ["random_state"],
-        "tol": [Interval(Real, 0, None, closed="left")],
-        "verbose": ["verbose"],
-        "warm_start": ["boolean"],
-        "momentum": [Interval(Real, 0, 1, closed="both")],
-        "nesterovs_momentum": ["boolean"],
-        "early_stopping": ["boolean"],
-        "validation_fraction": [SHARE],
-        "beta_1": [SHARE],
-        "beta_2": [SHARE],
-        "epsilon": [Interval(Real, 0, None, closed="neither")],
-        "n_iter_no_change": [POSITIVE_INTEGER, Options(Real, {np.inf})],
-        "max_fun": [POSITIVE_INTEGER],
-        "rho": [SHARE],
-        "output_activation": [
-            StrOptions({name for names in _kernels.HEADS.values() for name in names}),
-            None,
-        ],
-        "l1_ratio": [Interval(Real, 0, 1, closed="both")],
-        "weight_decay": [Interval(Real, 0, None, closed="left"), None],
-        "grad_clip_norm": [Interval(Real, 0, None, closed="neither"), None],
-        "dropout": [SHARE, "array-like"],
-        "batch_norm": ["boolean"],
-        "init": [
-            StrOptions(set(INITIALIZERS)),
-            Interval(Real, 0, None, closed="neither"),
-        ],
-        "decay_rate": [Interval(Real, 0, 1, closed="right")],
-        "decay_epochs": [POSITIVE_INTEGER],
-        "restart_epochs": [POSITIVE_INTEGER, None],
-        "warmup_epochs": [Interval(Integral, 0, None, closed="left")],
-        "param_tol": [Interval(Real, 0, None, closed="left"), None],
-        "scoring": [StrOptions(set(get_scorer_names())), callable, None],
-        "stop_on_overfit": ["boolean"],
-        "callbacks": [list, tuple, None],
-        "dtype": [StrOptions({"float32", "float64"}), type, np.dtype, None],
-        "n_threads": [POSITIVE_INTEGER, None],
-    }
+    _parameter_constraints = _Constraints()
 
-    loss: str
-    hidden_layer_sizes: Sequence[int] | int
-    activation: str | Sequence[str]
-    solver: str
-    alpha: float
-    batch_size: int | str
-    learning_rate: str | Callable[[int], float]
-    learning_rate_init: float
-    power_t: float
-    max_iter: int
-    shuffle: bool
-    random_state: int | np.random.RandomState | None
-    tol: float
-    verbose: bool
-    warm_start: bool
-    momentum: float
-    nesterovs_momentum: bool
-    early_stopping: bool
-    validation_fraction: float
-    beta_1: float
-    beta_2: float
-    epsilon: float
-    n_iter_no_change: float
-    max_fun: int
-    rho: float
-    output_activation: str | None
-    l1_ratio: float
-    weight_decay: float | None
-    grad_clip_norm: float | None
-    dropout: float | Sequence[float]
-    batch_norm: bool
-    init: str | float
-    decay_rate: float
-    decay_epochs: int
-    restart_epochs: int | None
-    warmup_epochs: int
-    param_tol: float | None
-    scoring: str | Callable | None
-    stop_on_overfit: bool
-    callbacks: Sequence[object] | None
-    dtype: str | type | np.dtype | None
-    n_threads: int | None
-
-    @classmethod
-    @cache
-    def _valid_defaults(cls) -> dict[str, Any]:
-        """The defaults of our own constructor; a subclass may have other parameters."""
-        ours = next(
-            c for c in cls.__mro__ if c.__module__.startswith(f"{__package__}.")
-        )
-        parameters = signature(ours).parameters.values()
-        return {parameter.name: parameter.default for parameter in parameters}
+    hidden_layer_sizes: Sequence[int] | int = parameter(
+        (100,),
+        ["array-like", COUNT],
+        "array-like of int or int",
+        "Units of each hidden layer; empty for none.",
+    )
+    activation: str | Sequence[str] = parameter(
+        "relu",
+        [StrOptions(set(_kernels.HIDDEN_ACTIVATIONS)), "array-like"],
+        "str or list of str",
+        f"""
+        Activation of the hidden layers, one for all or one per layer:
+        {names(_kernels.HIDDEN_ACTIVATIONS)}.
+        """,
+    )
+    _: KW_ONLY
+    solver: str = parameter(
+        "adam",
+        [StrOptions(set(SOLVERS))],
+        "str",
+        f"""
+        First order: {names(FIRST_ORDER_SOLVERS)}; 'sgd' has momentum, Nesterov's by
+        default. Full batch: 'lbfgs'; 'gd', gradient descent at a fixed rate;
+        'steepest', gradient descent with a line search; 'newton-cg', a trust region
+        on exact products with the Hessian.
+        """,
+    )
+    alpha: float = parameter(
+        0.0001,
+        [NOT_NEGATIVE],
+        "float",
+        "Strength of the penalty on the weights, divided by the batch's size.",
+    )
+    batch_size: int | str = parameter(
+        "auto",
+        [StrOptions({"auto", "full"}), COUNT],
+        "int, 'auto' or 'full'",
+        """
+        Rows of one step of a first-order solver; 'auto' is min(200, n_samples), 'full'
+        all rows.
+        """,
+    )
+    learning_rate: str | Callable[[int], float] = parameter(
+        "constant",
+        [StrOptions(set(SCHEDULES)), callable],
+        "str or callable",
+        """
+        Schedule of a first-order solver's rate η, epochs e counted from 0.
+        'invscaling': learning_rate_init / (t + 1)**power_t, t the samples seen.
+        'adaptive': divided by 5 whenever training stalls, until it is at most 1e-6.
+        'exponential' and 'step': learning_rate_init * decay_rate**(e / decay_epochs),
+        in steps the exponent rounded down. 'cosine': half a cosine down to 0 over
+        max_iter epochs, or over every restart_epochs. 'one_cycle': up to
+        learning_rate_init and down again over max_iter epochs. A callable returns the
+        η of the epoch that it is given; :class:`fastmlp.schedules.OfProgress` takes a
+        function of the fit's progress in [0, 1].
+        """,
+    )
+    learning_rate_init: float = parameter(
+        0.001,
+        [POSITIVE],
+        "float",
+        "Initial learning rate; the highest of 'one_cycle'.",
+    )
+    power_t: float = parameter(
+        0.5, [NOT_NEGATIVE], "float", "Exponent of 'invscaling'."
+    )
+    max_iter: int = parameter(
+        200, [COUNT], "int", "Epochs; iterations of a full-batch solver."
+    )
+    shuffle: bool = parameter(
+        True, ["boolean"], "bool", "Whether each epoch takes the rows in a new order."
+    )
+    random_state: int | np.random.RandomState | None = parameter(
+        None,
+        ["random_state"],
+        "int, RandomState instance or None",
+        """
+        Draws the initial parameters, the validation split, the shuffles and the dropout
+        masks, in scikit-learn's order: the same integer gives the same model in both.
+        """,
+    )
+    tol: float = parameter(
+        1e-4,
+        [NOT_NEGATIVE],
+        "float",
+        """
+        Improvement of loss or score that counts; a full-batch solver stops where no
+        entry of the gradient is larger.
+        """,
+    )
+    verbose: bool | int = parameter(
+        False,
+        ["verbose"],
+        "bool or int",
+        "Whether to print a line of progress each epoch.",
+    )
+    warm_start: bool = parameter(
+        False,
+        ["boolean"],
+        "bool",
+        "Whether fit goes on from the previous solution, optimizer state included.",
+    )
+    momentum: Scheduled = parameter(
+        0.9, [UNIT, callable], "float or callable", "Momentum of 'sgd', in [0, 1]."
+    )
+    nesterovs_momentum: bool = parameter(
+        True, ["boolean"], "bool", "Whether that momentum is Nesterov's."
+    )
+    early_stopping: bool = parameter(
+        False,
+        ["boolean"],
+        "bool",
+        """
+        Whether to stop when the score of held-out rows no longer improves, and keep
+        the parameters of the best score.
+        """,
+    )
+    validation_fraction: float = parameter(
+        0.1,
+        [FRACTION],
+        "float",
+        "Share of the rows held out, in [0, 1). Not used where fit is given X_val.",
+    )
+    beta_1: float = parameter(
+        0.9,
+        [FRACTION],
+        "float",
+        "Decay rate of the mean of the gradients of 'adam' and its kin, in [0, 1).",
+    )
+    beta_2: float = parameter(
+        0.999,
+        [FRACTION],
+        "float",
+        "Decay rate of the mean of their squares, in [0, 1).",
+    )
+    epsilon: float = parameter(
+        1e-8,
+        [POSITIVE],
+        "float",
+        "Keeps the divisor of the adaptive solvers from zero.",
+    )
+    n_iter_no_change: float = parameter(
+        10,
+        [COUNT, Options(Real, {np.inf})],
+        "int or inf",
+        "Epochs without improvement by tol that are allowed.",
+    )
+    max_fun: int = parameter(
+        15000,
+        [COUNT],
+        "int",
+        "Evaluations of the objective that a full-batch solver may take.",
+    )
+    rho: float = parameter(0.9, [FRACTION], "float", "Decay rate of 'rmsprop'.")
+    output_activation: str | None = parameter(
+        None,
+        [StrOptions({name for row in _kernels.HEADS.values() for name in row}), None],
+        "str",
+        """
+        Activation of the last layer, where the loss leaves a choice; None takes the
+        first that is named at loss.
+        """,
+    )
+    l1_ratio: float = parameter(
+        0.0,
+        [UNIT],
+        "float",
+        """
+        Share of the L1 norm in the penalty, in [0, 1]; the rest is half the squared
+        norm.
+        """,
+    )
+    weight_decay: Scheduled | None = parameter(
+        None,
+        [NOT_NEGATIVE, callable, None],
+        "float or callable",
+        """
+        Decoupled decay: weights are multiplied by 1 - η weight_decay before each step
+        of a first-order solver. None: 0.01 for 'adamw', else 0.
+        """,
+    )
+    grad_clip_norm: float | None = parameter(
+        None,
+        [POSITIVE, None],
+        "float",
+        "A larger gradient of a step is scaled down to this norm. None: never.",
+    )
+    dropout: Scheduled | Sequence[float] = parameter(
+        0.0,
+        [FRACTION, "array-like", callable],
+        "float, list of float or callable",
+        """
+        Share of a hidden layer's units that each step drops, in [0, 1): one for all
+        layers, or one per layer. First-order solvers only.
+        """,
+    )
+    batch_norm: bool = parameter(
+        False,
+        ["boolean"],
+        "bool",
+        """
+        Whether hidden layers are normalised over the batch, between affine map and
+        activation; predictions use running averages. First-order solvers only.
+        """,
+    )
+    init: str | float = parameter(
+        "glorot_uniform",
+        [StrOptions(set(INITIALIZERS)), POSITIVE],
+        "str or float",
+        f"""
+        How weights are drawn: {names(INITIALIZERS)}, or a number, the standard
+        deviation of normal weights. 'glorot_uniform' is scikit-learn's.
+        """,
+    )
+    decay_rate: float = parameter(
+        0.5,
+        [interval(0, 1, "right")],
+        "float",
+        "What 'exponential' and 'step' multiply η by over decay_epochs, in (0, 1].",
+    )
+    decay_epochs: int = parameter(10, [COUNT], "int", "See decay_rate.")
+    restart_epochs: int | None = parameter(
+        None,
+        [COUNT, None],
+        "int",
+        "Epochs after which 'cosine' begins anew; None: never.",
+    )
+    warmup_epochs: int = parameter(
+        0,
+        [Interval(Integral, 0, None, closed="left")],
+        "int",
+        "Epochs in which η rises linearly before the schedule begins.",
+    )
+    param_tol: float | None = parameter(
+        None,
+        [NOT_NEGATIVE, None],
+        "float",
+        "Training ends when no parameter has moved by as much over an epoch.",
+    )
+    scoring: str | Callable | None = parameter(
+        None,
+        [StrOptions(set(get_scorer_names())), callable, None],
+        "str or callable",
+        """
+        What early stopping judges by: the name of a scikit-learn scorer, or
+        scorer(estimator, X, y), with sample_weight if it has that parameter. None:
+        {score}. NaN is never an improvement. Where the scorer cannot judge the held-out
+        rows since a class is missing there, one row more of that class is held out.
+        """,
+    )
+    stop_on_overfit: bool = parameter(
+        False,
+        ["boolean"],
+        "bool",
+        """
+        Whether training ends when over-fitting is seen: the training loss still falls,
+        but the validation score has not risen for n_iter_no_change epochs.
+        """,
+    )
+    max_seconds: float | None = parameter(
+        None,
+        [POSITIVE, None],
+        "float",
+        """
+        Training ends after the epoch, or iteration, in which that many seconds have
+        passed. None: never.
+        """,
+    )
+    callbacks: Sequence[Callback] | None = parameter(
+        None,
+        [list, tuple, None],
+        "list of callable or object",
+        """
+        Callables f(epoch, logs), called after every epoch, or iteration of a full-batch
+        solver, counted from 0; logs holds that epoch's entries of history_. Or objects
+        with any of on_fit_begin(estimator), on_epoch_end(estimator, epoch, logs) and
+        on_fit_end(estimator); the estimator that they are shown predicts with the
+        parameters of that moment. Training ends when one returns True. One that raises
+        an exception ends the fit, which leaves the estimator as it was. clone copies
+        an object: read what it has recorded from the callbacks of the fitted clone.
+        """,
+    )
+    dtype: str | type | np.dtype | None = parameter(
+        None,
+        [StrOptions({"float32", "float64"}), type, np.dtype, None],
+        "{'float32', 'float64'}",
+        "Type of parameters and computation; None: that of X.",
+    )
+    n_threads: int | None = parameter(
+        None,
+        [COUNT, None],
+        "int",
+        """
+        Threads that fit; None: as many as pay for steps of this size. The numbers do
+        not depend on it. A full-batch solver keeps NumPy's and SciPy's BLAS to one
+        while it runs.
+        """,
+    )
 
     def _validate_params(self) -> None:
         """Check those that are not their defaults; all take as long as a short fit.
@@ -140,13 +395,14 @@ class Parameters:
         A subclass may take them under other names, or as keywords: what counts is what
         they are set to.
         """
-        defaults = self._valid_defaults()
+        cls: Any = type(self)
+        constraints, defaults = self._parameter_constraints, _defaults(cls)
         given = {
             name: value
             for name, value in self.__dict__.items()
-            if name in self._parameter_constraints
+            if name in constraints
             and not (name in defaults and value is defaults[name])
         }
         validate_parameter_constraints(
-            self._parameter_constraints, given, caller_name=type(self).__name__
+            constraints, given, caller_name=type(self).__name__
         )

@@ -1,4 +1,4 @@
-"""An error that names the parameter which pickle cannot store."""
+"""How an estimator is stored: its state as arrays, and parameters that pickle takes."""
 
 from __future__ import annotations
 
@@ -10,8 +10,14 @@ from contextvars import ContextVar
 from types import FunctionType
 from typing import Any
 
+from fastmlp.estimators._attributes import holds_views
+from fastmlp.state import TrainingState
+
 # Parameters that may be functions of the user's, or objects.
-PARAMETERS = ("learning_rate", "scoring", "callbacks")
+PARAMETERS = (
+    *("learning_rate", "momentum", "weight_decay", "dropout"),
+    *("scoring", "callbacks"),
+)
 
 # Whether an object is only being tried: it may lead back to the estimator that it is
 # of, where functions alone are tried then. They lead nowhere.
@@ -20,6 +26,49 @@ _trying: ContextVar[bool] = ContextVar("_trying", default=False)
 
 class RefusedError(pickle.PicklingError):
     """Names the parameter that cannot be stored."""
+
+
+def to_stored(estimator: Any, attributes: dict[str, Any]) -> dict[str, Any]:
+    """Attributes as they are pickled: the state as arrays, and no view of them.
+
+    Parameters
+    ----------
+    estimator : BaseMLP
+        The estimator.
+    attributes : dict
+        What scikit-learn would store of it.
+    """
+    stored = dict(attributes)
+    state = stored.pop("_state", None)
+    if state is not None:
+        stored["_arrays"] = state.to_arrays()
+        if holds_views(estimator, state.network):
+            del stored["coefs_"], stored["intercepts_"]
+    mark_refused(stored)
+    return stored
+
+
+def from_stored(stored: dict[str, Any]) -> dict[str, Any]:
+    """The attributes that :func:`to_stored` has stored.
+
+    Raises
+    ------
+    ValueError
+        If they are of another version of fastmlp that stored something else.
+    """
+    attributes = dict(stored)
+    unmark(attributes)
+    if "_model" in attributes:
+        raise ValueError(
+            "this pickle is of fastmlp 0.1, which stored its internals: load it there, "
+            "and carry coefs_, intercepts_ and the other fitted attributes over"
+        )
+    arrays = attributes.pop("_arrays", None)
+    if arrays is not None:
+        state = attributes["_state"] = TrainingState.from_arrays(arrays)
+        attributes.setdefault("coefs_", list(state.network.weights))
+        attributes.setdefault("intercepts_", list(state.network.biases))
+    return attributes
 
 
 def mark_refused(state: dict[str, Any]) -> None:

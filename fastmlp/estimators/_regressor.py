@@ -2,30 +2,54 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
-from numbers import Real
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 import sklearn.neural_network
 from numpy.typing import ArrayLike
-from sklearn.base import RegressorMixin, _fit_context
+from sklearn.base import RegressorMixin
 from sklearn.exceptions import UndefinedMetricWarning
-from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 
 from fastmlp import _kernels
+from fastmlp.estimators._attributes import network_of
 from fastmlp.estimators._base import BaseMLP
+from fastmlp.estimators._data import Data
 from fastmlp.estimators._docs import fill_docstring
-from fastmlp.estimators._model import Data
+from fastmlp.estimators._parameters import POSITIVE, interval, parameter
+from fastmlp.estimators._publication import reading
 from fastmlp.estimators._validation import checked_truth
-from fastmlp.inputs import check_kind, refusing_overflow
+from fastmlp.estimators._warnings import warn
+from fastmlp.head import Head
 from fastmlp.network import Network
+from fastmlp.rows import check_kind, refusing_overflow
 from fastmlp.scores import D2, r2
+from fastmlp.sklearn_private import StrOptions, _fit_context
 
 
-class MLPRegressor(RegressorMixin, BaseMLP):
+@dataclass(eq=False, repr=False)
+class RegressionLoss:
+    """The parameter that scikit-learn's regressor takes first: a base class's fields
+    come before those of the classes that precede it in a class statement.
+    """
+
+    loss: str = parameter(
+        "squared_error",
+        [StrOptions(set(_kernels.HEADS) - {"log_loss"})],
+        "str",
+        """
+        What is minimised: half the 'squared_error', with outputs 'identity',
+        'logistic', 'tanh', 'relu', 'softplus' or 'exp'; the 'absolute_error'; 'huber',
+        squared below huber_delta and linear above; 'quantile', the pinball loss; or
+        half the 'poisson' deviance, which predicts exp(z) and needs y ≥ 0.
+        """,
+    )
+
+
+@dataclass(eq=False, repr=False)
+class MLPRegressor(RegressorMixin, BaseMLP, RegressionLoss):
     """Multilayer perceptron regressor, trained natively.
 
     Minimises a mean loss, summed over outputs, plus a penalty on the weights. A drop-in
@@ -34,17 +58,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
     Parameters
     ----------
-    loss : str, default='squared_error'
-        What is minimised: half the 'squared_error', with outputs 'identity',
-        'logistic', 'tanh', 'relu', 'softplus' or 'exp'; the 'absolute_error'; 'huber',
-        squared below huber_delta and linear above; 'quantile', the pinball loss; or
-        half the 'poisson' deviance, which predicts exp(z) and needs y ≥ 0.
     %(parameters)s
-    huber_delta : float, default=1.0
-        Residual from which on 'huber' is linear.
-    quantile : float or list of float, default=0.5
-        Level of 'quantile', in (0, 1). With a list and one target, predict returns a
-        column for each level, and score is the mean of their D² pinball scores.
 
     Attributes
     ----------
@@ -70,107 +84,21 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     True
     """
 
-    _sklearn_class = sklearn.neural_network.MLPRegressor
+    _sklearn_class: ClassVar[Any] = sklearn.neural_network.MLPRegressor
 
-    _parameter_constraints: ClassVar[dict] = {
-        **BaseMLP._parameter_constraints,
-        "loss": [StrOptions(set(_kernels.HEADS) - {"log_loss"})],
-        "huber_delta": [Interval(Real, 0, None, closed="neither")],
-        "quantile": [Interval(Real, 0, 1, closed="neither"), "array-like"],
-    }
-
-    def __init__(
-        self,
-        loss: str = "squared_error",
-        hidden_layer_sizes: Sequence[int] | int = (100,),
-        activation: str | Sequence[str] = "relu",
-        *,
-        solver: str = "adam",
-        alpha: float = 0.0001,
-        batch_size: int | str = "auto",
-        learning_rate: str | Callable[[int], float] = "constant",
-        learning_rate_init: float = 0.001,
-        power_t: float = 0.5,
-        max_iter: int = 200,
-        shuffle: bool = True,
-        random_state: int | np.random.RandomState | None = None,
-        tol: float = 1e-4,
-        verbose: bool = False,
-        warm_start: bool = False,
-        momentum: float = 0.9,
-        nesterovs_momentum: bool = True,
-        early_stopping: bool = False,
-        validation_fraction: float = 0.1,
-        beta_1: float = 0.9,
-        beta_2: float = 0.999,
-        epsilon: float = 1e-8,
-        n_iter_no_change: float = 10,
-        max_fun: int = 15000,
-        rho: float = 0.9,
-        huber_delta: float = 1.0,
-        quantile: float | Sequence[float] = 0.5,
-        output_activation: str | None = None,
-        l1_ratio: float = 0.0,
-        weight_decay: float | None = None,
-        grad_clip_norm: float | None = None,
-        dropout: float | Sequence[float] = 0.0,
-        batch_norm: bool = False,
-        init: str | float = "glorot_uniform",
-        decay_rate: float = 0.5,
-        decay_epochs: int = 10,
-        restart_epochs: int | None = None,
-        warmup_epochs: int = 0,
-        param_tol: float | None = None,
-        scoring: str | Callable | None = None,
-        stop_on_overfit: bool = False,
-        callbacks: Sequence[object] | None = None,
-        dtype: str | type | np.dtype | None = None,
-        n_threads: int | None = None,
-    ) -> None:
-        self.loss = loss
-        self.hidden_layer_sizes = hidden_layer_sizes
-        self.activation = activation
-        self.solver = solver
-        self.alpha = alpha
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.learning_rate_init = learning_rate_init
-        self.power_t = power_t
-        self.max_iter = max_iter
-        self.shuffle = shuffle
-        self.random_state = random_state
-        self.tol = tol
-        self.verbose = verbose
-        self.warm_start = warm_start
-        self.momentum = momentum
-        self.nesterovs_momentum = nesterovs_momentum
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.beta_1 = beta_1
-        self.beta_2 = beta_2
-        self.epsilon = epsilon
-        self.n_iter_no_change = n_iter_no_change
-        self.max_fun = max_fun
-        self.rho = rho
-        self.huber_delta = huber_delta
-        self.quantile = quantile
-        self.output_activation = output_activation
-        self.l1_ratio = l1_ratio
-        self.weight_decay = weight_decay
-        self.grad_clip_norm = grad_clip_norm
-        self.dropout = dropout
-        self.batch_norm = batch_norm
-        self.init = init
-        self.decay_rate = decay_rate
-        self.decay_epochs = decay_epochs
-        self.restart_epochs = restart_epochs
-        self.warmup_epochs = warmup_epochs
-        self.param_tol = param_tol
-        self.scoring = scoring
-        self.stop_on_overfit = stop_on_overfit
-        self.callbacks = callbacks
-        self.dtype = dtype
-        self.n_threads = n_threads
+    _: KW_ONLY
+    huber_delta: float = parameter(
+        1.0, [POSITIVE], "float", "Residual from which on 'huber' is linear."
+    )
+    quantile: float | Sequence[float] = parameter(
+        0.5,
+        [interval(0, 1, "neither"), "array-like"],
+        "float or list of float",
+        """
+        Level of 'quantile', in (0, 1). With a list and one target, predict returns a
+        column for each level, and score is the mean of their D² pinball scores.
+        """,
+    )
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(
@@ -199,9 +127,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             If the data are not fit for training, or training diverges. The
             estimator is then as it was before.
         """
-        self._fit_network(
-            X, y, sample_weight, validation=(X_val, y_val, sample_weight_val)
-        )
+        self._train(X, y, sample_weight, validation=(X_val, y_val, sample_weight_val))
         return self
 
     @available_if(lambda estimator: estimator._check_solver())
@@ -220,7 +146,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         -------
         self : MLPRegressor
         """
-        self._fit_network(X, y, sample_weight, incremental=True)
+        self._train(X, y, sample_weight, incremental=True)
         return self
 
     def predict(self, X: ArrayLike) -> np.ndarray:
@@ -236,7 +162,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         ndarray of shape (n_samples,), (n_samples, n_outputs) or (n_samples, n_levels)
             The last with a list of levels as ``quantile``.
         """
-        return self._squeeze(self._outputs(X))
+        now = reading(self)
+        return now._squeeze(now._outputs(X))
 
     def input_gradients(self, X: ArrayLike) -> np.ndarray:
         """Derivatives of :meth:`predict` with respect to the features, exact.
@@ -251,8 +178,9 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         ndarray of shape (n_samples, n_features) or (n_samples, n_outputs, n_features)
             The latter for several outputs.
         """
-        inputs = self._checked_inputs(X)
-        gradients = self._current_network().input_gradients(inputs)
+        now = reading(self)
+        inputs = now._checked_inputs(X)
+        gradients = network_of(now).input_gradients(inputs)
         return gradients[:, 0] if gradients.shape[1] == 1 else gradients
 
     def score(
@@ -293,10 +221,9 @@ class MLPRegressor(RegressorMixin, BaseMLP):
                 f"{outputs.shape[1]}, got {Y.shape[1]}"
             )
         if len(Y) < 2:
-            warnings.warn(
+            warn(
                 "D² is not well-defined with less than two samples.",
                 UndefinedMetricWarning,
-                stacklevel=2,
             )
             return float("nan")
         return self._d2(Y, weights)(outputs)
@@ -336,10 +263,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     def _check_validation_targets(self, y: np.ndarray) -> None:
         if y.dtype.kind != "b":
             check_kind(y, "y")
-        if self.loss == "poisson" and (y < 0).any():
-            raise ValueError(
-                "Some value(s) of y are out of the valid range of the loss 'poisson'."
-            )
+        self._head().check_domain(y)
         if self._levels() is not None and y.ndim != 1:
             raise ValueError("a list of quantiles needs y of shape (n_samples,)")
 
@@ -354,24 +278,13 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     def _count_outputs(self, Y: np.ndarray) -> int:
         return Y.shape[1]
 
-    def _head(self) -> dict[str, Any]:
-        return {
-            "loss": self.loss,
-            "output_activation": self.output_activation,
-            "huber_delta": self.huber_delta,
-            "quantile": self.quantile,
-        }
-
-    def _stratify_by(self, data: Data) -> np.ndarray | None:
-        return None
+    def _head(self) -> Head:
+        return Head(self.loss, self.output_activation, self.huber_delta, self.quantile)
 
     def _own_score(self, data: Data) -> Callable[[np.ndarray], float]:
         if self.loss == "squared_error":
             return lambda outputs: r2(outputs, data.Y, data.sample_weight)
         return self._d2(data.Y, data.sample_weight)
-
-    def _training_weight(self, data: Data) -> np.ndarray | None:
-        return data.sample_weight
 
 
 fill_docstring(

@@ -1,4 +1,4 @@
-"""What scikit-learn's validation need not look at, weights of rows, names in errors.
+"""Data as an estimator takes them: checked by scikit-learn, where that is needed.
 
 To validate plain arrays takes scikit-learn longer than the prediction of a row, and a
 third of what is around the engine in a short fit.
@@ -12,10 +12,116 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.utils import assert_all_finite, check_array, check_consistent_length
-from sklearn.utils.validation import _check_sample_weight
+from scipy.sparse import issparse
+from sklearn.base import is_regressor
+from sklearn.utils import (
+    assert_all_finite,
+    check_array,
+    check_consistent_length,
+    column_or_1d,
+)
+from sklearn.utils.validation import validate_data
 
-from fastmlp.inputs import check_kind
+from fastmlp.estimators._data import Data
+from fastmlp.rows import check_kind
+from fastmlp.settings import check_dtype
+from fastmlp.sklearn_private import _check_sample_weight
+
+# How scikit-learn looks at X. What is no number stays what it is, and is refused.
+INPUT_SETTINGS = {"accept_sparse": ["csr", "csc"], "dtype": "numeric", "order": "C"}
+
+
+def input_types(estimator: Any) -> list[np.dtype]:
+    """The types of X that need no cast, that which others are cast to first."""
+    if estimator.dtype is not None:
+        return [check_dtype(estimator.dtype)]
+    return [np.dtype(np.float64), np.dtype(np.float32)]
+
+
+def checked_data(estimator: Any, X: Any, y: Any, reset: bool) -> tuple[Any, np.ndarray]:
+    """X and y as scikit-learn's validation leaves them; one column of y as 1-D.
+
+    Parameters
+    ----------
+    estimator : BaseMLP
+        Learns the features where ``reset``, else has learnt them.
+    X, y : array-like
+        Rows and targets.
+    reset : bool
+        Whether features are learnt from X.
+    """
+    if is_known_matrix(estimator, X, reset) and is_valid_target(y, len(X)):
+        if reset:
+            estimator.n_features_in_ = X.shape[1]
+            estimator.__dict__.pop("feature_names_in_", None)
+        return X, y
+    X, y = validate_data(
+        estimator,
+        X,
+        y,
+        multi_output=True,
+        y_numeric=is_regressor(estimator),
+        reset=reset,
+        **INPUT_SETTINGS,
+    )
+    X = as_numbers_of(input_types(estimator), X, "X")
+    if is_regressor(estimator) and issparse(y):
+        y = y.toarray()
+    if y.ndim == 2 and y.shape[1] == 1:
+        y = column_or_1d(y, warn=True)
+    return X, y
+
+
+def validated_rows_to_judge_by(
+    estimator: Any, data: Data, X_val: Any, y_val: Any, sample_weight_val: Any
+) -> Data | None:
+    """The rows that a user judges by, validated; None if there are none."""
+    if X_val is None and y_val is None:
+        if sample_weight_val is not None:
+            raise ValueError("sample_weight_val needs X_val and y_val")
+        return None
+    if X_val is None or y_val is None:
+        raise ValueError("X_val and y_val must be given together")
+    with naming(lambda: _name_of_fault(estimator, X_val, y_val)):
+        X, y = checked_data(estimator, X_val, y_val, reset=False)
+    if y.shape[1:] != data.y.shape[1:]:
+        raise ValueError(
+            f"y_val must have as many columns as y: their shapes are {y.shape} "
+            f"and {data.y.shape}"
+        )
+    with naming("y_val"):
+        estimator._check_validation_targets(y)
+        Y = estimator._encode(y, X.dtype)
+    with naming("sample_weight_val"):
+        weights = checked_sample_weight(sample_weight_val, X, "sample_weight_val")
+    return Data(X, y, Y, weights)
+
+
+def _name_of_fault(estimator: Any, X_val: Any, y_val: Any) -> str:
+    """Which of the two it is that could not be validated."""
+    try:
+        X = validate_data(estimator, X_val, reset=False, **INPUT_SETTINGS)
+        as_numbers_of(input_types(estimator), X, "X")
+    except (TypeError, ValueError):
+        return "X_val"
+    try:
+        check_consistent_length(X_val, y_val)
+    except (TypeError, ValueError):
+        return "X_val and y_val"
+    return "y_val"
+
+
+def is_known_matrix(estimator: Any, X: Any, reset: bool = False) -> bool:
+    """Whether X is surely what validation would return, columns and all, unless they
+    are to be learnt from it.
+    """
+    if not is_valid_matrix(X, input_types(estimator)):
+        return False
+    attributes = estimator.__dict__
+    return reset or (
+        X.shape[1] == attributes.get("n_features_in_")
+        and "feature_names_in_" not in attributes
+    )
 
 
 def is_valid_matrix(X: Any, dtypes: Sequence[np.dtype]) -> bool:

@@ -134,6 +134,7 @@ def read(est: Any, caller: str) -> FittedModel:
     from sklearn.utils.validation import check_is_fitted
 
     from fastmlp import MLPClassifier, MLPRegressor
+    from fastmlp.estimators._attributes import network_of
 
     if not isinstance(est, (MLPClassifier, MLPRegressor)):
         raise TypeError(
@@ -141,7 +142,7 @@ def read(est: Any, caller: str) -> FittedModel:
             f"got {type(est).__name__}"
         )
     check_is_fitted(est)
-    network = est._current_network()
+    network = network_of(est)
     classifies = isinstance(est, MLPClassifier)
     one_column = network.layer_sizes[-1] == 1
     return FittedModel(

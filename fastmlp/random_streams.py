@@ -1,4 +1,4 @@
-"""A random stream that goes on in two places."""
+"""Random streams that are copied, stored, and go on."""
 
 from __future__ import annotations
 
@@ -30,7 +30,22 @@ def copy_stream(random_state: np.random.RandomState) -> np.random.RandomState:
     state = random_state.get_state(legacy=False)
     if state["bit_generator"] != "MT19937":
         return copy.deepcopy(random_state)
-    state["state"]["key"] = state["state"]["key"].tolist()
-    twin = np.random.RandomState(np.random.MT19937(_NO_SEED))
-    twin.set_state(state)
-    return twin
+    return stream_from(state)
+
+
+def stream_from(state: dict[str, Any]) -> np.random.RandomState:
+    """The stream that is in that state.
+
+    Parameters
+    ----------
+    state : dict
+        What ``RandomState.get_state(legacy=False)`` has returned.
+    """
+    if state["bit_generator"] == "MT19937":
+        key = np.asarray(state["state"]["key"]).tolist()
+        state = {**state, "state": {**state["state"], "key": key}}
+        stream = np.random.RandomState(np.random.MT19937(_NO_SEED))
+    else:
+        stream = np.random.RandomState(getattr(np.random, state["bit_generator"])())
+    stream.set_state(state)
+    return stream

@@ -1,17 +1,67 @@
-"""The private names of scikit-learn's MLP, and no other room knows one.
+"""The private names of scikit-learn that fastmlp touches, and no other room knows one.
 
-Its own tests and some users reach for them, and conversion writes and reads them.
+Its validation and its callbacks are used by them. Its MLP's own tests, and some users,
+reach for those of its estimators; conversion writes and reads them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from sklearn.neural_network._stochastic_optimizers import AdamOptimizer, SGDOptimizer
+import sklearn
 
 from fastmlp.optimizers import Optimizer
+from fastmlp.schedules import LearningRate
+
+try:
+    from sklearn.base import _fit_context
+    from sklearn.neural_network._stochastic_optimizers import (
+        AdamOptimizer,
+        SGDOptimizer,
+    )
+    from sklearn.utils._param_validation import (
+        Interval,
+        InvalidParameterError,
+        Options,
+        StrOptions,
+        validate_parameter_constraints,
+    )
+    from sklearn.utils.multiclass import _check_partial_fit_first_call
+    from sklearn.utils.validation import _check_sample_weight
+except ImportError as error:
+    raise ImportError(
+        f"this version of fastmlp does not know scikit-learn {sklearn.__version__}: it "
+        f"is tested with 1.6 to 1.9. Upgrade fastmlp, or install one of these ({error})"
+    ) from error
+
+try:
+    from sklearn.callback import CallbackSupportMixin, with_callbacks
+except ImportError:  # before scikit-learn 1.9
+
+    class CallbackSupportMixin:  # type: ignore[no-redef]
+        """Older versions know no callbacks."""
+
+    def with_callbacks(method: Callable) -> Callable:
+        """The method itself."""
+        return method
+
+
+__all__ = [
+    "CallbackSupportMixin",
+    "Interval",
+    "InvalidParameterError",
+    "Options",
+    "ScikitLearnPrivates",
+    "StrOptions",
+    "_check_partial_fit_first_call",
+    "_check_sample_weight",
+    "_fit_context",
+    "validate_parameter_constraints",
+    "with_callbacks",
+]
 
 # Methods of scikit-learn's MLP that its own fit and predict call. Scripts override them
 # to change how it is trained; here a native engine does their work.
@@ -39,8 +89,7 @@ HOOKS = (
 class ScikitLearnPrivates:
     """Views of the model under scikit-learn's private names; nothing here is used."""
 
-    _model: Any
-    _current_network: Any
+    _state: Any
 
     def __init_subclass__(cls, **keywords: Any) -> None:
         """Refuse classes whose methods would never be called.
@@ -74,7 +123,10 @@ class ScikitLearnPrivates:
 
         Setting None, and deleting, forget moments, steps and the rate in force.
         """
-        return self._model.optimizer
+        optimizer, rate = self._state.optimizer, self._state.learning_rate
+        if optimizer is not None and rate is not None:
+            optimizer.learning_rate = rate.value
+        return optimizer
 
     @_optimizer.setter
     def _optimizer(self, optimizer: Optimizer | None) -> None:
@@ -83,17 +135,17 @@ class ScikitLearnPrivates:
                 "_optimizer must be None, which resets it, or the _optimizer of an "
                 f"estimator of fastmlp, got {optimizer!r}"
             )
-        if "_model" not in self.__dict__:
+        if "_state" not in self.__dict__:
             if optimizer is not None:
                 raise AttributeError("_optimizer can be set on fitted estimators only")
             return
-        n_params = self._model.network.params.size
+        n_params = self._state.network.params.size
         if optimizer is not None and optimizer.n_params != n_params:
             raise ValueError(
                 f"_optimizer must be one of {n_params} parameters, got one of "
                 f"{optimizer.n_params}"
             )
-        self._model = replace(self._model, optimizer=optimizer)
+        self._state = replace(self._state, optimizer=optimizer)
 
     @_optimizer.deleter
     def _optimizer(self) -> None:
@@ -102,17 +154,18 @@ class ScikitLearnPrivates:
     @property
     def _random_state(self) -> np.random.RandomState:
         """The random stream of the last fit."""
-        return self._model.random_state
+        return self._state.random_state
 
     @property
     def _no_improvement_count(self) -> int:
         """Epochs without improvement, as they stand."""
-        return self._model.n_stalled
+        return self._state.plateau.n_stalled
 
     @_no_improvement_count.setter
     def _no_improvement_count(self, count: int) -> None:
-        if "_model" in self.__dict__:
-            self._model.n_stalled = count
+        if "_state" in self.__dict__:
+            plateau = replace(self._state.plateau, n_stalled=count)
+            self._state = replace(self._state, plateau=plateau)
 
     def _loss_grad_lbfgs(
         self,
@@ -128,7 +181,9 @@ class ScikitLearnPrivates:
         """
         if isinstance(sample_weight, list):
             sample_weight = None
-        network = self._current_network().copy()
+        from fastmlp.estimators._attributes import network_of
+
+        network = network_of(self).copy()
         network.params[:] = packed_coef_inter
         if network.output_activation == "softmax":
             y = y.argmax(axis=1)
@@ -161,7 +216,7 @@ def write_private_state(
     theirs._intercept_indptr = spans[len(shapes) :]
 
 
-def write_optimizer(theirs: Any, optimizer: Optimizer) -> None:
+def write_optimizer(theirs: Any, optimizer: Optimizer, rate: LearningRate) -> None:
     """Give scikit-learn's estimator an optimizer in the same state.
 
     It is left without one, and begins anew, where it has none of the kind.
@@ -174,7 +229,7 @@ def write_optimizer(theirs: Any, optimizer: Optimizer) -> None:
     ]
     if optimizer.name == "adam":
         made = AdamOptimizer(
-            *(params, optimizer.learning_rate),
+            *(params, rate.value),
             *(theirs.beta_1, theirs.beta_2, theirs.epsilon),
         )
         made.t = int(optimizer.rule["t"][0])
@@ -185,10 +240,10 @@ def write_optimizer(theirs: Any, optimizer: Optimizer) -> None:
         made.ms, made.vs = slots
     elif optimizer.name in ("sgd", "momentum", "nesterov"):
         made = SGDOptimizer(
-            *(params, optimizer.initial_learning_rate, theirs.learning_rate),
+            *(params, rate.initial, theirs.learning_rate),
             *(theirs.momentum, theirs.nesterovs_momentum, theirs.power_t),
         )
-        made.learning_rate = optimizer.learning_rate
+        made.learning_rate = rate.value
         made.velocities = slots[0] if slots else made.velocities
     else:
         return
@@ -200,18 +255,20 @@ def read_stalled_epochs(theirs: Any) -> int:
     return getattr(theirs, "_no_improvement_count", 0)
 
 
-def read_optimizer(theirs: Any, optimizer: Optimizer) -> Optimizer | None:
-    """The optimizer, put in the state of that of scikit-learn's estimator.
+def read_optimizer(
+    theirs: Any, optimizer: Optimizer, rate: LearningRate
+) -> Optimizer | None:
+    """The optimizer and η, put in the state of those of scikit-learn's estimator.
 
     None where that has none, or one of another kind.
     """
     found = getattr(theirs, "_optimizer", None)
     slots: tuple[list, ...]
     if isinstance(found, AdamOptimizer) and optimizer.name == "adam":
-        slots, optimizer.learning_rate = (found.ms, found.vs), found.learning_rate_init
+        slots, rate.value = (found.ms, found.vs), found.learning_rate_init
         optimizer.rule["t"] = found.t
     elif isinstance(found, SGDOptimizer) and optimizer.name not in ("adam", "adamw"):
-        slots, optimizer.learning_rate = (found.velocities,), found.learning_rate
+        slots, rate.value = (found.velocities,), found.learning_rate
     else:
         return None
     for slot, parts in zip(optimizer.slots, slots, strict=False):

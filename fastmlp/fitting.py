@@ -1,0 +1,212 @@
+"""A fit: one way of judging epochs and iterations, for every solver."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from fastmlp.full_batch import minimise
+from fastmlp.listeners import Listener
+from fastmlp.recipe import Recipe
+from fastmlp.rows import RowSource
+from fastmlp.state import TrainingState
+from fastmlp.stopping import Logs, StopReason, StopRule, raise_if_diverged
+from fastmlp.threads import thread_team
+from fastmlp.trainer import Trainer
+from fastmlp.validation import HeldOut
+
+
+class Fit:
+    """A fit under way, as its listeners and stop rules see it.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        What was asked for.
+    state : TrainingState
+        Where training is; updated in place.
+    held_out : HeldOut, default=None
+        Rows that training is judged by.
+    listeners : sequence of Listener, default=()
+        Told of everything, in this order.
+
+    Attributes
+    ----------
+    stop_reason : StopReason or None
+        Why there is no further epoch; None: there is.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        state: TrainingState,
+        held_out: HeldOut | None = None,
+        listeners: Sequence[Listener] = (),
+    ) -> None:
+        self.recipe, self.state = recipe, state
+        self.held_out, self.listeners = held_out, listeners
+        self.stop_reason: StopReason | None = None
+        self._rules: list[StopRule] = recipe.stop_rules(held_out is not None)
+
+    @property
+    def n_epochs(self) -> int:
+        """Epochs, or iterations, that are over."""
+        return self.state.n_epochs
+
+    def say(self, line: str) -> None:
+        """Tell the listeners a line of progress."""
+        for listener in self.listeners:
+            listener.on_message(self, line)
+
+    def begin(self) -> None:
+        """Before the first epoch."""
+        for name in self.recipe.columns(self.held_out is not None):
+            self.state.history.setdefault(name, [])
+        for rule in self._rules:
+            rule.begin(self)
+        for listener in self.listeners:
+            listener.on_fit_begin(self)
+
+    def begin_epoch(self) -> None:
+        """Before an epoch."""
+        self._started = time.perf_counter()
+        for listener in self.listeners:
+            listener.on_epoch_begin(self)
+
+    def tell_slice(self, n_rows: int) -> None:
+        """Some of an epoch's rows are done."""
+        for listener in self.listeners:
+            listener.on_slice(self, n_rows)
+
+    def end_epoch(self, logs: Logs, team: Any = None) -> None:
+        """Record and judge an epoch, or an iteration of a full-batch solver.
+
+        Parameters
+        ----------
+        logs : dict of str to float
+            Its entries of the history, ``loss`` among them.
+        team : Team, default=None
+            Threads that share the validation rows.
+        """
+        self.say(f"Iteration {self.n_epochs + 1}, loss = {logs['loss']:.8f}")
+        if self.held_out is not None:
+            logs.update(self.held_out.judge(team))
+            self.say(f"Validation score: {logs['validation_score']:f}")
+        logs["seconds"] = time.perf_counter() - self._started
+        self.state.record(logs)
+        if not self.recipe.is_full_batch:
+            watched = "validation_score" if self.recipe.early_stopping else "loss"
+            sign = 1 if self.recipe.early_stopping else -1
+            self.state.watch(sign * logs[watched], self.recipe.tol)
+        self.stop_reason = self._find_reason(logs)
+
+    def _find_reason(self, logs: Logs) -> StopReason | None:
+        for rule in self._rules:
+            reason = rule.update(self, logs)
+            if reason is not None:
+                break
+        else:
+            reason = None
+        if self.state.learning_rate is not None:
+            self.state.learning_rate.settle()
+        asked = [listener.on_epoch_end(self, logs) for listener in self.listeners]
+        return reason or (StopReason.CALLBACK if any(asked) else None)
+
+    def end(self) -> None:
+        """After the last epoch."""
+        self.state.stop_reason = self.stop_reason
+        for listener in self.listeners:
+            listener.on_fit_end(self)
+
+
+def fit(
+    recipe: Recipe,
+    state: TrainingState,
+    rows: RowSource,
+    *,
+    held_out: HeldOut | None = None,
+    listeners: Sequence[Listener] = (),
+) -> None:
+    """Train until there is a reason to stop.
+
+    Ctrl-C ends training; what has been learnt is kept, if an epoch was finished.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        What was asked for.
+    state : TrainingState
+        Where training begins; where it ends, afterwards.
+    rows : RowSource
+        What is trained on.
+    held_out : HeldOut, default=None
+        Rows that training is judged by.
+    listeners : sequence of Listener, default=()
+        Told of everything.
+
+    Raises
+    ------
+    DivergenceError
+        If the parameters have become infinite or NaN.
+    KeyboardInterrupt
+        Before the first epoch was finished.
+    """
+    under_way = Fit(recipe, state, held_out, listeners)
+    under_way.begin()
+    try:
+        if recipe.is_full_batch:
+            minimise(under_way, rows)
+        else:
+            train_epochs(under_way, rows)
+    except KeyboardInterrupt:
+        if state.n_epochs == 0:
+            raise
+        under_way.stop_reason = StopReason.INTERRUPTED
+    state.take_best()
+    raise_if_diverged(state.network.params)
+    if under_way.stop_reason == StopReason.DIVERGED:
+        state.forget_optimizer(recipe)
+    under_way.end()
+
+
+def train_epochs(fit: Fit, rows: RowSource) -> None:
+    """Epochs of a first-order solver."""
+    recipe, state = fit.recipe, fit.state
+    optimizer, rate, order = state.first_order
+    batch_size = recipe.batch_rows(order.n_rows)
+    n_steps = recipe.n_epochs * -(-order.n_rows // batch_size)
+    n_threads = recipe.count_threads(state.network, batch_size, n_steps)
+    with thread_team(n_threads) as team:
+        trainer = Trainer(
+            state.network, optimizer, rows, batch_size=batch_size, team=team
+        )
+        while fit.stop_reason is None:
+            fit.begin_epoch()
+            optimizer.learning_rate = rate.begin_epoch()
+            follow_schedules(recipe, state)
+            if recipe.shuffle:
+                order.shuffle(state.random_state)
+            loss = trainer.run_epoch(order.rows(), fit.tell_slice)
+            rate.end_epoch(order.n_rows)
+            state.n_samples_seen += order.n_rows
+            logs = {
+                "loss": loss,
+                "learning_rate": optimizer.learning_rate,
+                "gradient_norm": trainer.gradient_norm,
+            }
+            fit.end_epoch(logs, trainer.team)
+            if fit.n_epochs >= recipe.n_epochs:
+                fit.stop_reason = fit.stop_reason or StopReason.MAX_ITER
+
+
+def follow_schedules(recipe: Recipe, state: TrainingState) -> None:
+    """Momentum, weight decay and dropout of the epoch, where they are functions."""
+    optimizer, rate, _ = state.first_order
+    epoch = rate.n_epochs
+    if callable(recipe.optimizer.momentum):
+        optimizer.change("momentum", recipe.momentum_at(epoch))
+    if callable(recipe.optimizer.weight_decay):
+        optimizer.change("weight_decay", recipe.weight_decay_at(epoch))
+    if callable(recipe.dropout):
+        state.network.set_dropout(recipe.dropout_at(epoch))

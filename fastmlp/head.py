@@ -1,0 +1,51 @@
+"""Heads: a loss with its output activation, its numbers, and what targets it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Head:
+    """What the last layer's outputs are, and how they are judged in training.
+
+    Parameters
+    ----------
+    loss : str
+        A name of ``_kernels.HEADS``.
+    output_activation : str or None
+        One of its output activations; None takes the first.
+    huber_delta : float, default=1.0
+        κ of 'huber'.
+    quantile : float or sequence of float, default=0.5
+        Level of 'quantile': one, or one per output.
+    """
+
+    loss: str
+    output_activation: str | None = None
+    huber_delta: float = 1.0
+    quantile: float | Sequence[float] = 0.5
+
+    def check_domain(self, y: np.ndarray) -> None:
+        """Refuse targets that the loss is not defined for.
+
+        Raises
+        ------
+        ValueError
+            If a target is outside of the loss's domain.
+        """
+        is_inside = DOMAINS.get(self.loss)
+        if is_inside is not None and not is_inside(y).all():
+            raise ValueError(
+                f"Some value(s) of y are out of the valid range of the loss "
+                f"{self.loss!r}."
+            )
+
+
+# Which targets a loss takes, where it does not take every number.
+DOMAINS = {
+    "poisson": lambda y: y >= 0,
+}

@@ -1,0 +1,269 @@
+"""What was asked for: everything that a fit goes by, and nothing that it changes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any, TypeVar
+
+import numpy as np
+
+from fastmlp import _kernels
+from fastmlp.full_batch import METHODS
+from fastmlp.head import Head
+from fastmlp.network import Network
+from fastmlp.optimizers import Optimizer
+from fastmlp.schedules import ScheduleSettings, value_at
+from fastmlp.stopping import (
+    StopAtDivergence,
+    StopAtOverfitting,
+    StopAtParamTol,
+    StopAtPlateau,
+    StopAtTime,
+    StopRule,
+)
+from fastmlp.threads import PRODUCTS_OF_A_STEP, count_team
+
+FULL_BATCH_SOLVERS = tuple(METHODS)
+# 'sgd' becomes one of its forms with momentum by the parameters of that name.
+FIRST_ORDER_SOLVERS = tuple(
+    name for name in _kernels.OPTIMIZERS if name not in ("momentum", "nesterov")
+)
+
+# Decoupled decay where none is asked for.
+DEFAULT_DECAYS = {"adamw": 0.01}
+# A layer that may drop units keeps room for that; this drops none.
+LEAST_DROPOUT = 1e-300
+
+Scheduled = float | Callable[[int], float]
+
+
+@dataclass(frozen=True)
+class OptimizerSettings:
+    """Numbers of a first-order solver; see the estimators' parameters."""
+
+    momentum: Scheduled = 0.9
+    nesterovs_momentum: bool = True
+    rho: float = 0.9
+    beta_1: float = 0.9
+    beta_2: float = 0.999
+    epsilon: float = 1e-8
+    weight_decay: Scheduled | None = None
+    grad_clip_norm: float | None = None
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What was asked for.
+
+    Parameters
+    ----------
+    head : Head
+        Loss and output activation.
+    hidden_layer_sizes, activation, alpha, l1_ratio, dropout, batch_norm, init
+        The network; see :class:`fastmlp.Network`.
+    solver : str
+        A name of ``FIRST_ORDER_SOLVERS`` or ``FULL_BATCH_SOLVERS``.
+    optimizer : OptimizerSettings
+        Numbers of a first-order solver.
+    schedule : ScheduleSettings
+        How its learning rate goes.
+    n_epochs : int
+        Epochs, or iterations of a full-batch solver, at most.
+    batch_size : int, 'auto' or 'full'
+        Rows of a step.
+    shuffle : bool
+        Whether each epoch takes the rows in a new order.
+    tol, n_iter_no_change, early_stopping, stop_on_overfit, param_tol, max_seconds
+        When training ends.
+    max_fun : int
+        Evaluations of J that a full-batch solver may take.
+    n_threads : int or None
+        Threads; None: as many as pay.
+    """
+
+    head: Head
+    hidden_layer_sizes: tuple[int, ...] = ()
+    activation: str | Sequence[str] = "relu"
+    alpha: float = 0.0
+    l1_ratio: float = 0.0
+    dropout: float | Sequence[float] | Callable[[int], float] = 0.0
+    batch_norm: bool = False
+    init: str | float = "glorot_uniform"
+    solver: str = "adam"
+    optimizer: OptimizerSettings = field(default_factory=OptimizerSettings)
+    schedule: ScheduleSettings = field(default_factory=ScheduleSettings)
+    n_epochs: int = 200
+    batch_size: int | str = "auto"
+    shuffle: bool = True
+    tol: float = 1e-4
+    n_iter_no_change: float = 10
+    early_stopping: bool = False
+    stop_on_overfit: bool = False
+    param_tol: float | None = None
+    max_seconds: float | None = None
+    max_fun: int = 15000
+    n_threads: int | None = None
+
+    def __post_init__(self) -> None:
+        known = (*FIRST_ORDER_SOLVERS, *FULL_BATCH_SOLVERS)
+        if self.solver not in known:
+            raise ValueError(f"solver must be one of {known}, got {self.solver!r}")
+
+    @property
+    def is_full_batch(self) -> bool:
+        """Whether the solver takes all rows at once."""
+        return self.solver in FULL_BATCH_SOLVERS
+
+    # -- the network
+
+    @property
+    def network_settings(self) -> dict[str, Any]:
+        """What Network takes, but sizes, init, type and random stream."""
+        return {
+            "activation": self.activation,
+            "alpha": self.alpha,
+            "l1_ratio": self.l1_ratio,
+            "dropout": self.dropout_at(0),
+            "batch_norm": self.batch_norm,
+            **vars(self.head),
+        }
+
+    def layer_sizes(self, n_inputs: int, n_outputs: int) -> list[int]:
+        """Units of each layer, the inputs first."""
+        return [n_inputs, *self.hidden_layer_sizes, n_outputs]
+
+    def make_network(
+        self, layer_sizes: list[int], dtype: np.dtype, random_state: Any
+    ) -> Network:
+        """A network with initial parameters."""
+        return Network(
+            layer_sizes,
+            init=self.init,
+            dtype=dtype,
+            random_state=random_state,
+            **self.network_settings,
+        )
+
+    # -- the optimizer, and what may change from epoch to epoch
+
+    @property
+    def optimizer_name(self) -> str:
+        """The solver, or of 'sgd' its form with momentum."""
+        momentum = self.optimizer.momentum
+        if self.solver != "sgd" or momentum == 0:
+            return self.solver
+        return "nesterov" if self.optimizer.nesterovs_momentum else "momentum"
+
+    def make_optimizer(
+        self, network: Network, seed: int, earlier: Optimizer | None = None
+    ) -> Optimizer:
+        """An optimizer, with the slots and steps of an earlier one of the same name."""
+        return Optimizer(
+            self.optimizer_name,
+            network.params.size,
+            network.dtype,
+            momentum=self.momentum_at(0),
+            rho=self.optimizer.rho,
+            beta_1=self.optimizer.beta_1,
+            beta_2=self.optimizer.beta_2,
+            epsilon=self.optimizer.epsilon,
+            weight_decay=self.weight_decay_at(0),
+            clip_norm=self.optimizer.grad_clip_norm,
+            seed=seed,
+            earlier=earlier,
+        )
+
+    def momentum_at(self, epoch: int) -> float:
+        """μ of an epoch of the schedule."""
+        return self._value(self.optimizer.momentum, epoch, "momentum", 1.0)
+
+    def weight_decay_at(self, epoch: int) -> float:
+        """λ of an epoch of the schedule."""
+        decay = self.optimizer.weight_decay
+        if decay is None:
+            return DEFAULT_DECAYS.get(self.solver, 0.0)
+        return self._value(decay, epoch, "weight_decay", math.inf)
+
+    def dropout_at(self, epoch: int) -> Any:
+        """P of an epoch of the schedule: one, or one per hidden layer."""
+        if not callable(self.dropout):
+            return self.dropout
+        return max(LEAST_DROPOUT, self._value(self.dropout, epoch, "dropout", 1.0))
+
+    def _value(self, setting: Scheduled, epoch: int, name: str, high: float) -> float:
+        return value_at(setting, epoch, self.schedule.max_iter, name, 0.0, high)
+
+    # -- steps and threads
+
+    def batch_rows(self, n_rows: int) -> int:
+        """Rows of one step, of so many in all."""
+        if self.batch_size == "full":
+            return n_rows
+        return min(200 if self.batch_size == "auto" else int(self.batch_size), n_rows)
+
+    def count_threads(self, network: Network, n_rows: int, n_steps: int) -> int:
+        """Threads for so many steps of so many rows each."""
+        if self.n_threads is None:
+            return count_team(network.layers, n_rows, PRODUCTS_OF_A_STEP * n_steps)
+        return self.n_threads if _kernels.THREADS else 1
+
+    # -- what is recorded, and when training ends
+
+    def columns(self, is_validated: bool) -> tuple[str, ...]:
+        """Names of the history's columns.
+
+        Parameters
+        ----------
+        is_validated : bool
+            Whether there are rows that training is judged by.
+        """
+        has_rate = self.solver not in ("lbfgs", "newton-cg")
+        return (
+            "loss",
+            *(("learning_rate",) if has_rate else ()),
+            "gradient_norm",
+            "seconds",
+            *(("validation_score", "validation_loss") if is_validated else ()),
+        )
+
+    def stop_rules(self, is_validated: bool) -> list[StopRule]:
+        """The rules, the first that fires giving the reason.
+
+        Parameters
+        ----------
+        is_validated : bool
+            Whether there are rows that training is judged by.
+        """
+        rules: list[StopRule] = []
+        if not self.is_full_batch:
+            rules.append(StopAtDivergence())
+            stall = self.tol, self.n_iter_no_change
+            if is_validated:
+                rules.append(StopAtOverfitting(*stall, stops=self.stop_on_overfit))
+            rules.append(StopAtPlateau(*stall))
+            if self.param_tol is not None:
+                rules.append(StopAtParamTol(self.param_tol))
+        if self.max_seconds is not None:
+            rules.append(StopAtTime(self.max_seconds))
+        return rules
+
+
+Settings = TypeVar("Settings")
+
+
+def pick(kind: type[Settings], source: Any, **others: Any) -> Settings:
+    """Settings of that kind from the attributes of the same names.
+
+    Parameters
+    ----------
+    kind : type
+        A dataclass of settings.
+    source : object
+        Has an attribute for each of its fields, or it is among the others.
+    **others : object
+        Values of fields that are not read from the source.
+    """
+    names = [row.name for row in fields(kind) if row.name not in others]  # type: ignore[arg-type]
+    return kind(**{name: getattr(source, name) for name in names}, **others)

@@ -1,0 +1,324 @@
+"""Rows to train on: in the form that the kernels read, their source, their order."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+import numpy as np
+import scipy.sparse
+
+from fastmlp.random_streams import stream_from
+
+# A C-contiguous matrix, or (data, indices, indptr).
+Inputs = np.ndarray | tuple[np.ndarray, np.ndarray, np.ndarray]
+
+# Rows, targets, and weights of the rows or None.
+Data = tuple[Inputs, np.ndarray, np.ndarray | None]
+
+
+@contextmanager
+def refusing_overflow(name: str, dtype: np.dtype) -> Iterator[None]:
+    """Casts to that type in which a finite number becomes infinite raise ValueError."""
+    try:
+        with np.errstate(over="raise"):
+            yield
+    except FloatingPointError as error:
+        raise ValueError(
+            f"Input {name} contains infinity or a value too large for {dtype!r}."
+        ) from error
+
+
+def as_numbers(values: Any, dtype: np.dtype, name: str) -> np.ndarray:
+    """A C-contiguous array; copied only where its type or order demand it.
+
+    Parameters
+    ----------
+    values : array-like
+        Integers or floats.
+    dtype : dtype
+        float32 or float64.
+    name : str
+        What errors call the values.
+
+    Raises
+    ------
+    ValueError
+        If the values are of another kind, such as strings or dates, or too large for
+        the type.
+    """
+    array = np.asarray(values)
+    if array.dtype == dtype:
+        return np.ascontiguousarray(array)
+    check_kind(array, name)
+    with refusing_overflow(name, dtype):
+        return np.ascontiguousarray(array, dtype=dtype)
+
+
+def check_kind(array: Any, name: str) -> None:
+    """Raise ValueError unless the array's type is one of integers, floats or bool."""
+    if array.dtype.kind not in "biuf":
+        raise ValueError(
+            f"{name} must hold integers or floats, got an array of {array.dtype!r}; "
+            "convert it first"
+        )
+
+
+def as_inputs(X: Any, n_inputs: int, dtype: np.dtype) -> Inputs:
+    """X for the kernels; copied only where its type or order demand it.
+
+    Parameters
+    ----------
+    X : array-like or sparse matrix of shape (n_samples, n_inputs)
+        Sparse matrices of any format are read as compressed sparse rows and never
+        made dense. What this function has returned is returned as it is.
+    n_inputs : int
+        Columns that X must have.
+    dtype : dtype
+        float32 or float64.
+
+    Raises
+    ------
+    ValueError
+        If X has another shape, or is not of numbers that the type can hold.
+    """
+    if isinstance(X, tuple):
+        return X
+    sparse = not isinstance(X, np.ndarray) and scipy.sparse.issparse(X)
+    matrix: Any = X.tocsr() if sparse else as_numbers(X, dtype, "X")
+    if matrix.ndim != 2 or matrix.shape[1] != n_inputs:
+        raise ValueError(
+            f"X must have shape (n_samples, {n_inputs}), got {matrix.shape}"
+        )
+    if not sparse:
+        return matrix
+    return (
+        as_numbers(matrix.data, dtype, "X"),
+        np.ascontiguousarray(matrix.indices, dtype=np.intc),
+        np.ascontiguousarray(matrix.indptr, dtype=np.intp),
+    )
+
+
+def as_data(
+    X: Any,
+    y: Any,
+    sample_weight: Any,
+    n_inputs: int,
+    n_target_columns: int,
+    dtype: np.dtype,
+) -> Data:
+    """Rows, targets and weights for the kernels.
+
+    Parameters
+    ----------
+    X, n_inputs, dtype
+        As in :func:`as_inputs`.
+    y : array-like of shape (n_samples,) or (n_samples, n_target_columns)
+        Targets; they become a matrix.
+    sample_weight : array-like of shape (n_samples,) or None
+        Weights of the rows.
+    n_target_columns : int
+        Columns that y must have.
+
+    Raises
+    ------
+    ValueError
+        If X, y or sample_weight has another shape, or is not of numbers that the
+        type can hold, or a weight is not finite or negative.
+    """
+    inputs = as_inputs(X, n_inputs, dtype)
+    n_rows = count_rows(inputs)
+    Y = as_numbers(y, dtype, "y")
+    if Y.shape == (n_rows,):
+        Y = Y.reshape(-1, 1)
+    if Y.shape != (n_rows, n_target_columns):
+        raise ValueError(
+            f"y must have shape ({n_rows}, {n_target_columns}), got {np.shape(y)}"
+        )
+    if sample_weight is None:
+        return inputs, Y, None
+    weights = as_numbers(sample_weight, dtype, "sample_weight")
+    if weights.shape != (n_rows,):
+        raise ValueError(
+            f"sample_weight must have shape ({n_rows},), got {weights.shape}"
+        )
+    if not np.isfinite(weights).all() or (weights < 0).any():
+        raise ValueError("sample_weight must be finite and non-negative")
+    return inputs, Y, weights
+
+
+def take_rows(X: Inputs, rows: slice) -> Inputs:
+    """Successive rows of X, read in place."""
+    if not isinstance(X, tuple):
+        return X[rows]
+    data, indices, indptr = X
+    entries = slice(indptr[rows.start], indptr[rows.stop])
+    begins = indptr[rows.start : rows.stop + 1] - indptr[rows.start]
+    return data[entries], indices[entries], begins
+
+
+def count_rows(X: Inputs) -> int:
+    """Rows of X."""
+    return len(X[2]) - 1 if isinstance(X, tuple) else len(X)
+
+
+class RowSource(Protocol):
+    """Where an epoch's rows come from.
+
+    Attributes
+    ----------
+    n_rows : int or None
+        None where it is not known before an epoch is over.
+    is_sparse : bool
+        Whether the rows are compressed sparse rows.
+    """
+
+    @property
+    def n_rows(self) -> int | None:
+        """How many there are."""
+
+    @property
+    def is_sparse(self) -> bool:
+        """Whether they are compressed sparse rows."""
+
+    def chunks(self, order: np.ndarray) -> Iterator[tuple[Data, np.ndarray]]:
+        """An epoch's rows: data that are in memory, and the order of their rows."""
+
+
+@dataclass
+class ArrayRows:
+    """Rows that are in memory, all at once.
+
+    Parameters
+    ----------
+    data : tuple
+        What :func:`as_data` has made of them.
+    """
+
+    data: Data
+
+    @property
+    def n_rows(self) -> int:
+        """All of them."""
+        return len(self.data[1])
+
+    @property
+    def is_sparse(self) -> bool:
+        """Whether X is compressed sparse rows."""
+        return isinstance(self.data[0], tuple)
+
+    def chunks(self, order: np.ndarray) -> Iterator[tuple[Data, np.ndarray]]:
+        """One chunk: everything."""
+        yield self.data, order
+
+
+def all_at_once(rows: RowSource) -> Data:
+    """The rows of a source that has them all in memory.
+
+    Raises
+    ------
+    ValueError
+        If it hands them out by and by.
+    """
+    if not isinstance(rows, ArrayRows):
+        raise ValueError("a full-batch solver needs all rows in memory at once")
+    return rows.data
+
+
+@dataclass
+class Split:
+    """Which rows are held out of training, kept as how they were drawn.
+
+    Parameters
+    ----------
+    n_rows : int
+        All rows.
+    fraction : float
+        Share of them that is held out.
+    stream : dict
+        State of the random stream before the draw.
+    moved : list of int
+        Rows that are held out besides.
+    """
+
+    n_rows: int
+    fraction: float
+    stream: dict[str, Any]
+    moved: list[int] = field(default_factory=list)
+
+    def holds(self, n_rows: int, fraction: float) -> bool:
+        """Whether it is one of so many rows, with so large a share held out."""
+        n_held_out = math.ceil(self.fraction * self.n_rows)
+        return n_rows == self.n_rows and n_held_out == math.ceil(fraction * n_rows)
+
+
+@dataclass
+class RowOrder:
+    """The order of the rows, kept as how it came about.
+
+    A fitted model needs no number for every row it has seen: the random stream before
+    the first shuffle and the number of shuffles say the same, and are replayed where
+    the order is needed again.
+
+    Parameters
+    ----------
+    n_rows : int
+        Rows that are trained on.
+    shuffles : list of [dict, int]
+        States of the stream, and how often it then shuffled in succession.
+    in_succession : bool
+        Whether the stream has drawn nothing else since.
+
+    Attributes
+    ----------
+    base : ndarray of intp or None
+        The rows before the first shuffle, where others are held out.
+    """
+
+    n_rows: int
+    shuffles: list[list[Any]] = field(default_factory=list)
+    in_succession: bool = False
+    base: np.ndarray | None = field(default=None, repr=False, compare=False)
+    _rows: np.ndarray | None = field(default=None, repr=False, compare=False)
+
+    def rows(self) -> np.ndarray:
+        """The rows in their present order."""
+        if self._rows is None:
+            self._rows = np.arange(self.n_rows)
+            if self.base is not None:
+                self._rows[:] = self.base
+            for stream_state, times in self.shuffles:
+                stream = stream_from(stream_state)
+                for _ in range(times):
+                    stream.shuffle(self._rows)
+        return self._rows
+
+    def shuffle(self, stream: np.random.RandomState) -> None:
+        """Put the rows in a new order, that of ``sklearn.utils.shuffle``."""
+        rows = self.rows()
+        if not self.in_succession:
+            self.shuffles.append([stream.get_state(legacy=False), 0])
+            self.in_succession = True
+        stream.shuffle(rows)
+        self.shuffles[-1][1] += 1
+
+    def copy(self) -> RowOrder:
+        """An independent order."""
+        rows = None if self._rows is None else self._rows.copy()
+        return replace(self, shuffles=[[*s] for s in self.shuffles], _rows=rows)
+
+    def to_dict(self) -> dict[str, Any]:
+        """How the order came about, without the rows."""
+        kept = ("n_rows", "shuffles", "in_succession")
+        return {name: getattr(self, name) for name in kept}
+
+    def begin_anew(self) -> RowOrder:
+        """The same rows, before any shuffle."""
+        return RowOrder(self.n_rows)
+
+    def forget_rows(self) -> None:
+        """Keep only how the order came about."""
+        self.base = self._rows = None

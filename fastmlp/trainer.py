@@ -1,0 +1,149 @@
+"""Epochs of steps over a source of rows. The steps are native."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from fastmlp import _kernels
+from fastmlp.memory import aligned_empty
+from fastmlp.network import Network
+from fastmlp.optimizers import Optimizer
+from fastmlp.rows import RowSource
+from fastmlp.threads import Pace
+from fastmlp.workspace import BLOCK_ROWS, build_arena, count_training_entries
+
+# Work asked of the engine at a time, in seconds: Python sees Ctrl-C in between.
+SLICE_SECONDS = 0.01
+
+
+class Trainer:
+    """Runs epochs of a network over a source of rows.
+
+    Parameters
+    ----------
+    network : Network
+        Its parameters are updated in place.
+    optimizer : Optimizer
+        Its state is updated in place.
+    rows : RowSource
+        Where the rows come from; never copied as a whole.
+    batch_size : int
+        Rows of one step.
+    team : Team, default=None
+        Threads that share each step (:func:`fastmlp.threads.thread_team`); the bits
+        are the same for any number of them.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        optimizer: Optimizer,
+        rows: RowSource,
+        *,
+        batch_size: int,
+        team: Any = None,
+    ) -> None:
+        self.network = network
+        self.optimizer = optimizer
+        self.rows = rows
+        self.batch_size = batch_size
+        self._pace = Pace(team)
+        # Normalisation looks at the whole batch at once.
+        self._capacity = (
+            batch_size if network.batch_norm else min(batch_size, BLOCK_ROWS)
+        )
+        self._arena = build_arena(
+            network.arena_entries,
+            self._capacity,
+            network.dtype,
+            count_training_entries(
+                network.layers, self._capacity, gathers=not rows.is_sparse
+            ),
+        )
+        self._grads = aligned_empty(network.params.size, network.dtype)
+        self._slice_batches = 1
+        self._objective = network.objective
+        self._objective["cap"] = _largest_row_loss(network)
+
+    @property
+    def team(self) -> Any:
+        """The threads that do the next slice of work; None for one."""
+        return self._pace.team
+
+    @property
+    def gradient_norm(self) -> float:
+        """‖g‖ of the last step's data term, before it was clipped."""
+        return math.sqrt(_kernels.sum_squares(self._grads))
+
+    def run_epoch(
+        self,
+        order: np.ndarray,
+        on_slice: Callable[[int], None] | None = None,
+    ) -> float:
+        """One step for each successive batch of rows.
+
+        Parameters
+        ----------
+        order : ndarray of intp
+            Rows of the source; the last batch may be short.
+        on_slice : callable, default=None
+            Called after each slice of work, with the rows that are done.
+
+        Returns
+        -------
+        float
+            Mean over rows of the objective of their batch before its step.
+        """
+        total, n_done = 0.0, 0
+        for data, rows in self.rows.chunks(order):
+            begin = 0
+            while begin < len(rows):
+                some = rows[begin : begin + self._slice_batches * self.batch_size]
+                started = time.perf_counter()
+                total = _kernels.train(*self._model, *data, some, *self._terms, total)
+                self._adapt(len(some), time.perf_counter() - started)
+                begin += len(some)
+                if on_slice is not None:
+                    on_slice(n_done + begin)
+            n_done += len(rows)
+        return total / n_done
+
+    @property
+    def _model(self) -> tuple:
+        network, optimizer = self.network, self.optimizer
+        return (
+            *(network.params, network.stats, self._grads),
+            *(optimizer.slots, optimizer.rule, self._arena),
+        )
+
+    @property
+    def _terms(self) -> tuple:
+        network = self.network
+        return (
+            *(network.layers, self._objective, network.numbers),
+            *(self.batch_size, self._capacity, self.team),
+        )
+
+    def _adapt(self, n_rows: int, seconds: float) -> None:
+        """Choose who does the next slice, and how long it is to be."""
+        self._pace.record(n_rows, seconds)
+        if seconds < SLICE_SECONDS / 2:
+            self._slice_batches *= 2
+        elif seconds > SLICE_SECONDS and self._slice_batches > 1:
+            self._slice_batches //= 2
+
+
+def _largest_row_loss(network: Network) -> float:
+    """What one row and output may add to the reported training loss.
+
+    scikit-learn clips probabilities at the type's epsilon before it takes their
+    logarithm, and so do the losses reported here; the gradient never is clipped.
+    """
+    if network.loss_name == "log_loss":
+        return -float(np.log(np.finfo(network.dtype).eps))
+    return float("inf")

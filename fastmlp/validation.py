@@ -1,0 +1,35 @@
+"""Rows that training is judged by, and does not see."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fastmlp.evaluation import Evaluator
+from fastmlp.stopping import Logs
+
+
+@dataclass
+class HeldOut:
+    """Rows held out of training.
+
+    Parameters
+    ----------
+    evaluator : Evaluator
+        Of these rows, by the network that is trained.
+    score : callable
+        ``score(outputs) -> float`` of the network's outputs for these rows; larger is
+        better.
+    """
+
+    evaluator: Evaluator
+    score: Callable[[np.ndarray], float]
+
+    def judge(self, team: Any) -> Logs:
+        """Score, and mean loss of the rows without penalty, by this thread team."""
+        self.evaluator.team = team
+        loss, outputs = self.evaluator.data_loss_and_outputs()
+        return {"validation_score": self.score(outputs), "validation_loss": loss}

@@ -1,0 +1,168 @@
+"""The state of training as arrays: nothing is lost, and training goes on exactly."""
+
+import itertools
+import pickle
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from fits import fit, iris
+
+from fastmlp import MLPClassifier, MLPRegressor
+from fastmlp.recipe import FIRST_ORDER_SOLVERS
+from fastmlp.schedules import SCHEDULES, OfProgress
+from fastmlp.state import VERSION, TrainingState
+
+SMALL = {"hidden_layer_sizes": (6, 5), "random_state": 4, "batch_size": 30}
+UNSTOPPED = {"tol": 0.0, "n_iter_no_change": np.inf, "max_iter": 6}
+LAYERS = {
+    "plain": {},
+    "dropout": {"dropout": 0.3},
+    "batch norm": {"batch_norm": True},
+    "both": {"dropout": [0.1, 0.4], "batch_norm": True},
+}
+# Goes on in a new process: reads models, has each trained further, writes them.
+GO_ON = """
+import pickle, sys, warnings
+import numpy as np
+warnings.simplefilter("ignore")
+models, X, y, method = pickle.load(sys.stdin.buffer)
+for model in models:
+    for _ in range(2):
+        getattr(model, method)(X, y)
+pickle.dump(models, sys.stdout.buffer)
+"""
+
+
+def bits(model):
+    """All that training has changed, as bytes."""
+    state = model._state
+    arrays = {k: v for k, v in state.to_arrays().items() if "seconds" not in k}
+    return {name: array.tobytes() for name, array in arrays.items()}
+
+
+def go_on_elsewhere(models, X, y, method):
+    """The models after two more calls in another process."""
+    given = pickle.dumps((models, X, y, method))
+    command = [sys.executable, "-c", GO_ON]
+    done = subprocess.run(command, input=given, stdout=subprocess.PIPE, check=True)
+    return pickle.loads(done.stdout)
+
+
+@pytest.mark.parametrize("cls", [MLPClassifier, MLPRegressor])
+def test_partial_fit_goes_on_in_a_new_process(cls):
+    """Every optimizer, schedule with warm-up, dropout, batch norm."""
+    X, y = iris()
+    models = [
+        cls(**SMALL, solver=solver, learning_rate=rate, warmup_epochs=2, **layers)
+        for solver, rate, layers in itertools.product(
+            FIRST_ORDER_SOLVERS, SCHEDULES, LAYERS.values()
+        )
+    ]
+    for model in models:
+        first = {} if cls is MLPRegressor else {"classes": [0, 1, 2]}
+        model.partial_fit(X, y, **first).partial_fit(X, y)
+    elsewhere = go_on_elsewhere(models, X, y, "partial_fit")
+    for model, other in zip(models, elsewhere, strict=True):
+        model.partial_fit(X, y).partial_fit(X, y)
+        assert bits(other) == bits(model), model
+
+
+@pytest.mark.parametrize("cls", [MLPClassifier, MLPRegressor])
+def test_warm_fits_go_on_in_a_new_process(cls):
+    X, y = iris()
+    models = [
+        cls(
+            **{**SMALL, **UNSTOPPED, "max_iter": 2},
+            solver=solver,
+            warm_start=True,
+            early_stopping=early_stopping,
+            learning_rate="invscaling",
+            warmup_epochs=3,
+            **layers,
+        )
+        for solver, early_stopping, layers in itertools.product(
+            FIRST_ORDER_SOLVERS, (False, True), LAYERS.values()
+        )
+    ]
+    for model in models:
+        fit(model, X, y)
+    elsewhere = go_on_elsewhere(models, X, y, "fit")
+    for model, other in zip(models, elsewhere, strict=True):
+        fit(fit(model, X, y), X, y)
+        assert bits(other) == bits(model), model
+
+
+@pytest.mark.parametrize("layers", LAYERS.values(), ids=str)
+def test_arrays_hold_everything(layers):
+    X, y = iris()
+    model = fit(MLPClassifier(**SMALL, **UNSTOPPED, **layers), X, y)
+    arrays = model._state.to_arrays()
+    assert all(type(array) is np.ndarray for array in arrays.values())
+    assert all(array.dtype != object for array in arrays.values())
+    again = TrainingState.from_arrays(arrays).to_arrays()
+    assert again.keys() == arrays.keys()
+    assert all(again[name].tobytes() == arrays[name].tobytes() for name in arrays)
+
+
+def test_another_version_is_refused():
+    arrays = fit(MLPClassifier(**SMALL), *iris())._state.to_arrays()
+    text = arrays["meta"].tobytes().decode()
+    newer = text.replace(f'"version": {VERSION}', f'"version": {VERSION + 1}')
+    arrays["meta"] = np.frombuffer(newer.encode(), np.uint8)
+    with pytest.raises(ValueError, match=f"reads version {VERSION}"):
+        TrainingState.from_arrays(arrays)
+
+
+def test_parts_that_do_not_fit_are_refused():
+    arrays = fit(MLPClassifier(**SMALL), *iris())._state.to_arrays()
+    for name in ("network.params", "optimizer.slots.1"):
+        with pytest.raises(ValueError, match="must have shape"):
+            TrainingState.from_arrays({**arrays, name: arrays[name][:-1]})
+
+
+def test_codes_are_not_stored(monkeypatch):
+    """A later version may number them otherwise."""
+    X, y = iris()
+    model = fit(MLPClassifier(**SMALL, activation=["gelu", "selu"]), X, y)
+    stored = pickle.dumps(model)
+    assert b"gelu" in b"".join(a.tobytes() for a in model._state.to_arrays().values())
+    loaded = pickle.loads(stored)
+    assert (loaded.predict_proba(X) == model.predict_proba(X)).all()
+    assert "activation" not in str(loaded._state.network.__getstate__()["layer_sizes"])
+
+
+def test_a_stored_model_does_not_grow_with_its_rows():
+    """Eight bytes a row were stored once: their order."""
+    sizes = []
+    for n_rows in (1000, 100_000):
+        X = np.random.RandomState(0).standard_normal((n_rows, 4))
+        model = MLPRegressor(**{**SMALL, "batch_size": 1000}, max_iter=2)
+        for early_stopping in (False, True):
+            fit(model.set_params(early_stopping=early_stopping), X, X[:, 0])
+            sizes.append(len(pickle.dumps(model)))
+    assert max(sizes[2:]) <= max(sizes[:2]) + 1000
+
+
+def test_a_fitted_model_keeps_no_order_in_memory():
+    X = np.random.RandomState(0).standard_normal((5000, 4))
+    model = fit(MLPRegressor(**SMALL, max_iter=2), X, X[:, 0])
+    held = [v for v in vars(model._state.order).values() if isinstance(v, np.ndarray)]
+    assert held == []
+
+
+def test_functions_are_no_part_of_the_state():
+    X, y = iris()
+    settings = {"learning_rate": OfProgress(lambda t: 0.01 * (1 - t)), "solver": "sgd"}
+    settings |= {"momentum": OfProgress(lambda t: 0.5 + t / 4)}
+    model = fit(MLPClassifier(**SMALL, **UNSTOPPED, **settings), X, y)
+    arrays = pickle.loads(pickle.dumps(model._state.to_arrays()))
+    state = TrainingState.from_arrays(arrays)
+    assert (state.network.params == model._state.network.params).all()
+
+
+def test_an_old_pickle_says_what_to_do():
+    model = MLPClassifier()
+    with pytest.raises(ValueError, match=r"a pickle of|this pickle is of fastmlp 0\.1"):
+        model.__setstate__({"_model": None})
