@@ -66,7 +66,7 @@ sphinx_gallery_conf = {
 }
 # Small examples stop early on purpose.
 warnings.filterwarnings("ignore", message=".*Maximum iterations.*")
-warnings.filterwarnings("ignore", message=".*Training has ended.*")
+warnings.filterwarnings("ignore", message=".*failed to converge.*")
 
 html_theme = "pydata_sphinx_theme"
 html_title = "fastmlp"
