@@ -43,8 +43,7 @@ myst_heading_anchors = 3
 myst_links_external_new_tab = False
 
 autosummary_generate = True
-autosummary_imported_members = True
-autosummary_ignore_module_all = False
+autosummary_ignore_module_all = False  # __all__ says what is public
 autodoc_typehints = "none"
 numpydoc_show_class_members = False
 numpydoc_xref_param_type = False
@@ -94,7 +93,14 @@ def set_language(app, pagename, templatename, context, doctree):
         context["language"] = "zh-CN"
 
 
+def skip_inherited(app, what, name, obj, skip, options):
+    """Leave what scikit-learn's base classes bring to scikit-learn's own pages."""
+    module = getattr(obj, "__module__", None) or ""
+    return True if module.startswith("sklearn.") else None
+
+
 def setup(app):
     """Draw and write what is made from the sources, before the pages are read."""
     app.connect("builder-inited", lambda app: pages.make(HERE / "_generated"))
     app.connect("html-page-context", set_language)
+    app.connect("autodoc-skip-member", skip_inherited)

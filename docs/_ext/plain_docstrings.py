@@ -9,6 +9,7 @@ import re
 CODE = re.compile(r"``.*?``|:[\w:]+:`.*?`|`.*?`_{0,2}")
 NAME = re.compile(r"(?<![\w`.])([A-Za-z]\w*_)(?![\w`])")
 # numpydoc writes **name** and *type* for parameters, and `..` for directives.
+ENTRY = re.compile(r"\S.* : ")  # `name : type`, whose name numpydoc quotes itself
 FORMULA = re.compile(r"(?<=\S)\*\*(?=[\w(])|(?<![\w\\])\|(?=\w)|(?<=\w)\|(?!\w)")
 
 
@@ -33,9 +34,9 @@ def process(app, what, name, obj, options, lines):
     for i, line in enumerate(lines):
         if i + 1 < len(lines) and set(lines[i + 1].strip()) == {"-"}:
             in_examples = line.strip() == "Examples"
-        is_entry = re.match(r"\S.* : ", line)
-        if not in_examples and not is_entry and not line.lstrip().startswith(">>>"):
-            lines[i] = protect(line)
+        if not in_examples and not line.lstrip().startswith(">>>"):
+            entry, colon, text = line.rpartition(" : ") if ENTRY.match(line) else ("", "", line)
+            lines[i] = entry + colon + protect(text)
 
 
 def setup(app):
