@@ -1,15 +1,18 @@
 """The drawings of the Learn pages, one function each: `python docs/pictures.py FOLDER`.
 
-The functions are named as the pages that show them. Whatever can be computed by the
+With a .png in place of the folder: README's picture. The functions are named as the pages
+that show them. Whatever can be computed by the
 library is computed by the library, on data that scikit-learn brings.
 """
 
+import json
 import sys
 import warnings
 from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
+import sklearn.neural_network
 from matplotlib.figure import Figure
 from sklearn.datasets import load_diabetes, load_digits
 from sklearn.exceptions import ConvergenceWarning
@@ -20,6 +23,7 @@ from fastmlp import MLPClassifier, MLPRegressor, Network
 from fastmlp.full_batch import fit_full_batch
 
 BLUE, ORANGE, GREEN, PURPLE, GRAY = "#0072b2", "#d55e00", "#009e73", "#a0408a", "#777777"
+STEPS = Path(__file__).resolve().parent.parent / "bench" / "results" / "steps.json"
 STYLE = {
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -484,5 +488,42 @@ def draw_all(folder):
             new.replace(old)
 
 
+def readme():
+    """Two loss curves that are one, and how long others take (bench/results)."""
+    figure, (left, right) = new_figure(2, height=3.2)
+    X, y = load_digits(return_X_y=True)
+    settings = {"hidden_layer_sizes": (100,), "max_iter": 100, "tol": 0, "random_state": 0}
+    theirs = fit(sklearn.neural_network.MLPClassifier(**settings), X / 16, y)
+    ours = fit(MLPClassifier(**settings), X / 16, y)
+    left.semilogy(theirs.loss_curve_, color="#f5a742", linewidth=6, label="scikit-learn")
+    left.semilogy(ours.loss_curve_, color="#12355b", linewidth=1.4, label="fastmlp")
+    left.set(title="The same model: training loss on digits", xlabel="epoch")
+    left.legend()
+    rows = json.loads(STEPS.read_text(encoding="utf-8"))["rows"]
+    shapes = list(dict.fromkeys(row["shape"] for row in rows))
+    peers = {"jax": ("JAX", PURPLE), "torch": ("PyTorch", GREEN)}
+    peers["sklearn"] = ("scikit-learn", "#f5a742")
+    for i, (peer, (name, color)) in enumerate(peers.items()):
+        ratios = [row["ratio"] for row in rows if row["peer"] == peer]
+        places = np.arange(len(shapes)) + (i - 1) * 0.27
+        right.barh(places, np.array(ratios) - 1, 0.25, left=1, color=color, label=name)
+    right.axvline(1, color="#12355b")
+    right.set_yticks(range(len(shapes)), shapes)
+    right.set(title="Time of a step ÷ fastmlp's", xscale="log", xlim=(0.9, 100))
+    right.xaxis.set_major_formatter("{x:g} ×")
+    right.invert_yaxis()
+    right.legend(loc="center right", bbox_to_anchor=(1, 0.42))
+    return figure
+
+
+def main(target):
+    """Draw README's picture into a .png, or all others into a folder."""
+    if not target.endswith(".png"):
+        draw_all(target)
+        return
+    with mpl.rc_context(STYLE):
+        readme().savefig(target, dpi=110)
+
+
 if __name__ == "__main__":
-    draw_all(sys.argv[1])
+    main(sys.argv[1])
