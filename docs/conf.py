@@ -10,14 +10,20 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent), str(HERE), str(HERE / "_ext")]
 
 import pages  # noqa: E402
+from threadpoolctl import threadpool_limits  # noqa: E402
 
 import fastmlp  # noqa: E402
+
+# Small products only wait for BLAS's other threads, on a shared machine for seconds.
+threadpool_limits(1, user_api="blas")
 
 project = "fastmlp"
 author = "the fastmlp developers"
 version = release = fastmlp.__version__
 copyright = f"{author}, BSD-3-Clause"  # shown in the footer of each page
 language = "en"
+smartquotes = False  # 'relu' is typed with straight quotes
+toc_object_entries_show_parents = "hide"
 
 extensions = [
     "myst_parser",
@@ -32,7 +38,13 @@ extensions = [
     "plain_docstrings",
 ]
 html_math_renderer = "mathml"
-exclude_patterns = ["_build", "_ext", "_generated/*.md", "Thumbs.db", "**/GALLERY_HEADER.*"]
+exclude_patterns = [
+    "_build",
+    "_ext",
+    "_generated/*.md",
+    "Thumbs.db",
+    "**/GALLERY_HEADER.*",
+]
 templates_path = ["_templates"]
 nitpicky = False
 suppress_warnings = ["config.cache"]  # the gallery's sorting keys cannot be pickled
@@ -56,7 +68,7 @@ sphinx_gallery_conf = {
     "remove_config_comments": True,
     "show_memory": False,
     "show_signature": False,
-    "min_reported_time": 0,
+    "write_computation_times": False,
     "abort_on_example_error": False,
     "within_subsection_order": "FileNameSortKey",
     "backreferences_dir": None,
@@ -73,6 +85,7 @@ html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_show_sourcelink = False
 html_copy_source = False
+html_context = {"default_mode": "auto"}
 html_theme_options = {
     "show_toc_level": 2,
     "navbar_align": "left",
@@ -88,7 +101,7 @@ html_theme_options = {
 
 
 def set_language(app, pagename, templatename, context, doctree):
-    """Tell the browser which pages are Chinese: it picks fonts and breaks lines by it."""
+    """Say which pages are Chinese: fonts and line breaks depend on it."""
     if pagename.startswith("zh/"):
         context["language"] = "zh-CN"
 

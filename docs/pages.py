@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pictures
+
 from bench.report import format_cell
 from bench.table import fit_table, markdown_row, steps_table
 

@@ -1,8 +1,8 @@
 """The drawings of the Learn pages, one function each: `python docs/pictures.py FOLDER`.
 
-With a .png in place of the folder: README's picture. The functions are named as the pages
-that show them. Whatever can be computed by the
-library is computed by the library, on data that scikit-learn brings.
+With a .png in place of the folder: README's picture. The functions are named as the
+pages that show them. Whatever the library can compute, it computes, on data that
+scikit-learn brings.
 """
 
 import json
@@ -22,7 +22,13 @@ from sklearn.preprocessing import StandardScaler
 from fastmlp import MLPClassifier, MLPRegressor, Network
 from fastmlp.full_batch import fit_full_batch
 
-BLUE, ORANGE, GREEN, PURPLE, GRAY = "#0072b2", "#d55e00", "#009e73", "#a0408a", "#777777"
+BLUE, ORANGE, GREEN, PURPLE, GRAY = (
+    "#0072b2",
+    "#d55e00",
+    "#009e73",
+    "#a0408a",
+    "#777777",
+)
 STEPS = Path(__file__).resolve().parent.parent / "bench" / "results" / "steps.json"
 STYLE = {
     "axes.spines.top": False,
@@ -75,7 +81,9 @@ def gradient_descent():
     left.set(ylim=(-3, 4))
     for rate, color in [(0.1, BLUE), (0.5, GREEN), (0.95, ORANGE), (1.02, PURPLE)]:
         path = 1.3 * (1 - 2 * rate) ** np.arange(16)
-        right.semilogy(path**2 + 1e-9, "o-", markersize=3, color=color, label=f"η = {rate}")
+        right.semilogy(
+            path**2 + 1e-9, "o-", markersize=3, color=color, label=f"η = {rate}"
+        )
     right.set(title="J after each step, J(θ) = θ²", xlabel="step", ylim=(1e-9, 1e2))
     right.legend(ncols=2, loc="lower left")
     return figure
@@ -88,7 +96,7 @@ def line_data():
 
 
 def height_map(axes, X, y, reach=2.2):
-    """Contours of J over intercept and slope, the minimum marked; returns the minimum."""
+    """Contours of J over intercept and slope; marks and returns the minimum."""
     network = Network([1, 1], loss="squared_error")
     best = np.linalg.lstsq(np.column_stack([X, np.ones(len(X))]), y, rcond=None)[0]
     slopes = best[0] + np.linspace(-reach, reach, 81)
@@ -98,7 +106,9 @@ def height_map(axes, X, y, reach=2.2):
         for j, intercept in enumerate(intercepts):
             network.params[:] = slope, intercept
             heights[i, j] = network.loss(X, y)
-    levels = heights.min() + (heights.max() - heights.min()) * np.linspace(0, 1, 13) ** 2
+    levels = (
+        heights.min() + (heights.max() - heights.min()) * np.linspace(0, 1, 13) ** 2
+    )
     axes.contour(intercepts, slopes, heights, levels, colors=GRAY, linewidths=0.6)
     axes.plot(best[1], best[0], "*", color="black", markersize=10, zorder=3)
     axes.set(xlabel="intercept", ylabel="slope", aspect="equal")
@@ -175,7 +185,9 @@ def batches():
             network.params -= 0.1 * gradient
             path.append(network.params.copy())
         path = np.array(path)
-        left.plot(path[:, 1], path[:, 0], ".-", color=color, linewidth=0.9, markersize=3)
+        left.plot(
+            path[:, 1], path[:, 0], ".-", color=color, linewidth=0.9, markersize=3
+        )
     left.set_title("15 to 150 steps, η = 0.1")
     for size, color in [(1, ORANGE), (32, GREEN), (len(X_train), BLUE)]:
         model = MLPClassifier(
@@ -184,7 +196,9 @@ def batches():
         )  # fmt: skip
         losses = fit(model, X_train, y_train).loss_curve_
         n_steps = -(-len(X_train) // size)
-        right.semilogy(losses, color=color, label=f"{size} rows, {n_steps} steps an epoch")
+        right.semilogy(
+            losses, color=color, label=f"{size} rows, {n_steps} steps an epoch"
+        )
     right.set(title="Digits, η = 0.02", xlabel="epoch", ylabel="loss of the epoch")
     right.legend()
     return figure
@@ -221,15 +235,19 @@ def neuron():
 
 
 def draw_network(axes, sizes, arrows):
-    """Circles and lines; the arrows are (from layer, to layer, height, text, colour)."""
+    """Circles, lines; an arrow is (from layer, to layer, height, text, colour)."""
     for layer, size in enumerate(sizes):
         for unit in range(size):
             place = unit - (size - 1) / 2
             if layer + 1 < len(sizes):
                 above = np.arange(sizes[layer + 1]) - (sizes[layer + 1] - 1) / 2
                 for other in above:
-                    axes.plot([layer, layer + 1], [place, other], color="#bbbbbb", lw=0.7)
-            axes.plot(layer, place, "o", markersize=17, color="white", mec=BLUE, zorder=3)
+                    axes.plot(
+                        [layer, layer + 1], [place, other], color="#bbbbbb", lw=0.7
+                    )
+            axes.plot(
+                layer, place, "o", markersize=17, color="white", mec=BLUE, zorder=3
+            )
     for begin, end, height, text, color in arrows:
         axes.annotate(
             "",
@@ -254,7 +272,9 @@ def forward_pass():
             (2, 3, 2.1, "Z³ = A² W³ + b³", BLUE),
         ],
     )
-    for layer, text in enumerate(["X\n(rows, 3)", "A¹\n(rows, 4)", "A²\n(rows, 4)", "Z³"]):
+    for layer, text in enumerate(
+        ["X\n(rows, 3)", "A¹\n(rows, 4)", "A²\n(rows, 4)", "Z³"]
+    ):
         axes.text(layer, -2.3, text, ha="center", va="top")
     axes.set_ylim(-3.2, 2.8)
     return figure
@@ -295,7 +315,7 @@ def backpropagation():
 
 
 def penalties():
-    """Weights of a linear model of the diabetes data, by strength and kind of penalty."""
+    """Weights of a linear model of diabetes, by strength and kind of penalty."""
     figure, panels = new_figure(2)
     X, y = load_diabetes(return_X_y=True)
     X, y = StandardScaler().fit_transform(X), (y - y.mean()) / y.std()
@@ -349,7 +369,9 @@ def batch_normalisation():
         name = "with batch norm" if normalised else "without"
         right.plot(model.loss_curve_, color=color, label=name)
         spread = [np.std(a) for a in model.hidden_activations(X)]
-        left.semilogy(range(1, 11), np.maximum(spread, 1e-6), "o-", color=color, label=name)
+        left.semilogy(
+            range(1, 11), np.maximum(spread, 1e-6), "o-", color=color, label=name
+        )
     left.set(title="Standard deviation of a layer's outputs", xlabel="layer")
     right.set(title="Ten layers, η = 0.1", xlabel="epoch", ylabel="training loss")
     right.legend(loc="upper right", bbox_to_anchor=(1, 0.75))
@@ -376,8 +398,8 @@ def optimizers():
     }
     for name, (settings, color) in methods.items():
         model = MLPClassifier(
-            (64,), max_iter=40, batch_size=50, tol=0, n_iter_no_change=100, random_state=0,
-            **settings,
+            (64,), max_iter=40, batch_size=50, tol=0, n_iter_no_change=100,
+            random_state=0, **settings,
         )  # fmt: skip
         fit(model, X, y)
         panels[0].semilogy(model.loss_curve_, color=color, label=name)
@@ -385,7 +407,9 @@ def optimizers():
     panels[0].legend(ncols=2)
     t = np.arange(1, 201)
     panels[1].plot(t, 1 / (1 - 0.9**t), color=ORANGE, label="1/(1 − β₁ᵗ), β₁ = 0.9")
-    panels[1].plot(t, 1 / (1 - 0.999**t) ** 0.5, color=BLUE, label="1/√(1 − β₂ᵗ), β₂ = 0.999")
+    panels[1].plot(
+        t, 1 / (1 - 0.999**t) ** 0.5, color=BLUE, label="1/√(1 − β₂ᵗ), β₂ = 0.999"
+    )
     panels[1].set(title="Adam's bias corrections", xlabel="step t", yscale="log")
     panels[1].legend()
     return figure
@@ -430,7 +454,9 @@ def xor():
         axes.contourf(grid, grid, p, np.linspace(0, 1, 11), cmap="PuOr_r", alpha=0.8)
         axes.contour(grid, grid, p, [0.5], colors="black")
         axes.scatter(*X.T, c=[ORANGE if v else "black" for v in y], s=60, zorder=3)
-        axes.set(title=f"{sum(sizes) or 'no'} hidden units", xlabel="x₁", aspect="equal")
+        axes.set(
+            title=f"{sum(sizes) or 'no'} hidden units", xlabel="x₁", aspect="equal"
+        )
         axes.set(xticks=[0, 1], yticks=[0, 1])
     panels[0].set_ylabel("x₂")
     return figure
@@ -492,10 +518,17 @@ def readme():
     """Two loss curves that are one, and how long others take (bench/results)."""
     figure, (left, right) = new_figure(2, height=3.2)
     X, y = load_digits(return_X_y=True)
-    settings = {"hidden_layer_sizes": (100,), "max_iter": 100, "tol": 0, "random_state": 0}
+    settings = {
+        "hidden_layer_sizes": (100,),
+        "max_iter": 100,
+        "tol": 0,
+        "random_state": 0,
+    }
     theirs = fit(sklearn.neural_network.MLPClassifier(**settings), X / 16, y)
     ours = fit(MLPClassifier(**settings), X / 16, y)
-    left.semilogy(theirs.loss_curve_, color="#f5a742", linewidth=6, label="scikit-learn")
+    left.semilogy(
+        theirs.loss_curve_, color="#f5a742", linewidth=6, label="scikit-learn"
+    )
     left.semilogy(ours.loss_curve_, color="#12355b", linewidth=1.4, label="fastmlp")
     left.set(title="The same model: training loss on digits", xlabel="epoch")
     left.legend()

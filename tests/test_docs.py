@@ -31,6 +31,10 @@ RUN = [
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 CODE = re.compile(r"^```.*?^```|`[^`\n]*`", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
+# Code and pictures that a page of Learn shows.
+SHOWN = re.compile(
+    r"^```\{[\w-]+\} \S*/(fastmlp/\S+.*)$|\(\S*/(\w+\.(?:svg|png))\)", re.MULTILINE
+)
 # What the build makes.
 GENERATED = ("docs/_generated/", "docs/gallery/", "docs/reference/generated/")
 
@@ -89,7 +93,8 @@ def test_readmes_show_the_same_code():
         python_blocks(ROOT / file) for file in ("README.md", "README.zh-CN.md")
     )
     without_comments = [
-        [re.sub(r"  # .*", "", block) for block in blocks] for blocks in (english, chinese)
+        [re.sub(r"  # .*", "", block) for block in blocks]
+        for blocks in (english, chinese)
     ]
     assert without_comments[0] == without_comments[1]
 
@@ -106,9 +111,5 @@ def test_chinese_pages_stand_beside_the_english():
     assert english == chinese
     for file in english:
         pages = [(d / "learn" / file).read_text("utf-8") for d in (docs, docs / "zh")]
-        shown = [
-            re.findall(r"^```\{[\w-]+\} \S*/(fastmlp/\S+.*)$|\(\S*/(\w+\.(?:svg|png))\)", p,
-                       re.MULTILINE)
-            for p in pages
-        ]  # fmt: skip
+        shown = [SHOWN.findall(page) for page in pages]
         assert shown[0] == shown[1], file

@@ -1,7 +1,7 @@
-"""`cython-function`: a function of a Cython file by its name, as literalinclude shows it.
+"""`cython-function`: shows a function of a Cython file, by its name.
 
-literalinclude's own `:pyobject:` reads Python only. By name, because line numbers do not
-survive the next edit; a name that is gone breaks the build.
+literalinclude's own `:pyobject:` reads Python only. By name, because line numbers do
+not survive the next edit; a name that is gone breaks the build.
 
     ```{cython-function} ../../fastmlp/_kernels/optimizers.pxd momentum
     ```
@@ -14,7 +14,7 @@ from sphinx.directives.code import LiteralInclude
 
 
 def find_function(text, name):
-    """First and last line, from 1, of a `cdef` function; ValueError if it is not there."""
+    """First and last line, from 1, of a `cdef` function; ValueError without it."""
     lines = text.splitlines()
     begins = re.compile(rf"cdef [^#=]*\b{re.escape(name)}\(")
     first = next((i for i, line in enumerate(lines) if begins.match(line)), None)

@@ -1,6 +1,6 @@
 """Formulas as MathML: readable without internet, without JavaScript, at any size.
 
-docutils translates LaTeX into MathML; Sphinx by itself only offers pictures and MathJax.
+docutils translates LaTeX into MathML; Sphinx by itself offers pictures or MathJax.
 """
 
 from docutils import nodes

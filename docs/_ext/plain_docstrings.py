@@ -35,7 +35,9 @@ def process(app, what, name, obj, options, lines):
         if i + 1 < len(lines) and set(lines[i + 1].strip()) == {"-"}:
             in_examples = line.strip() == "Examples"
         if not in_examples and not line.lstrip().startswith(">>>"):
-            entry, colon, text = line.rpartition(" : ") if ENTRY.match(line) else ("", "", line)
+            entry, colon, text = (
+                line.rpartition(" : ") if ENTRY.match(line) else ("", "", line)
+            )
             lines[i] = entry + colon + protect(text)
 
 

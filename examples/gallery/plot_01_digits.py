@@ -2,8 +2,8 @@
 Handwritten digits
 ==================
 
-The first network: 64 pixels in, 100 hidden units, ten classes out. What does it take for
-what?
+The first network: 64 pixels in, 100 hidden units, ten classes out. What does it take
+for what?
 """
 
 import matplotlib.pyplot as plt

@@ -2,8 +2,8 @@
 Learning-rate schedules
 =======================
 
-A rate that falls lets the end settle. Every schedule works with every optimizer; a function
-of the epoch is one, too.
+A rate that falls lets the end settle. Every schedule works with every optimizer; a
+function of the epoch is one, too.
 """
 
 import warnings
@@ -35,5 +35,5 @@ for name, settings in schedules.items():
     right.semilogy(model.history_["loss"], label=name)
 left.set(xlabel="epoch", ylabel="learning rate")
 right.set(xlabel="epoch", ylabel="training loss")
-left.legend()
+right.legend()
 plt.show()

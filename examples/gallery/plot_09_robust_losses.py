@@ -2,8 +2,8 @@
 Losses that forgive outliers
 ============================
 
-A tenth of the training targets is spoilt. Squared error runs after them; Huber's and the
-absolute error do not.
+A tenth of the training targets is spoilt. Squared error runs after them; Huber's and
+the absolute error do not.
 """
 
 import warnings
@@ -23,7 +23,9 @@ X, y = load_diabetes(return_X_y=True)
 X = StandardScaler().fit_transform(X)
 y = (y - y.mean()) / y.std()
 X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=0)
-spoilt = np.random.RandomState(0).choice(len(y_train), len(y_train) // 10, replace=False)
+spoilt = np.random.RandomState(0).choice(
+    len(y_train), len(y_train) // 10, replace=False
+)
 y_spoilt = y_train.copy()
 y_spoilt[spoilt] += 15
 

@@ -2,8 +2,9 @@
 What the hidden layers do
 =========================
 
-Each layer moves the digits so that the next one can tell them apart. ``hidden_activations``
-gives the outputs of every layer; here are their first two principal components.
+Each layer moves the digits so that the next one can tell them apart.
+``hidden_activations`` gives the outputs of every layer; here are their first two
+principal components.
 """
 
 import matplotlib.pyplot as plt
@@ -13,7 +14,9 @@ from sklearn.decomposition import PCA
 from fastmlp import MLPClassifier
 
 X, y = load_digits(return_X_y=True)
-model = MLPClassifier((64, 32, 16), "tanh", alpha=1, max_iter=100, tol=1e-3, random_state=0)
+model = MLPClassifier(
+    (64, 32, 16), "tanh", alpha=1, max_iter=100, tol=1e-3, random_state=0
+)
 model.fit(X / 16, y)
 
 stages = [X / 16, *model.hidden_activations(X / 16)]

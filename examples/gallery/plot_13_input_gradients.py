@@ -2,8 +2,8 @@
 Which pixels speak for a digit?
 ===============================
 
-``input_gradients`` is the derivative of each class's probability by each pixel, exact. Where it
-is large, a little more ink would change the answer.
+``input_gradients`` is the derivative of each class's probability by each pixel, exact.
+Where it is large, a little more ink would change the answer.
 """
 
 import matplotlib.pyplot as plt
@@ -13,7 +13,9 @@ from fastmlp import MLPClassifier
 
 X, y = load_digits(return_X_y=True)
 X = X / 16
-model = MLPClassifier((64,), "tanh", alpha=5, max_iter=100, tol=1e-3, random_state=0).fit(X, y)
+model = MLPClassifier(
+    (64,), "tanh", alpha=5, max_iter=100, tol=1e-3, random_state=0
+).fit(X, y)
 
 # The image of each class of which the network is least sure, and still right.
 p = model.predict_proba(X)

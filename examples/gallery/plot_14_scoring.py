@@ -2,8 +2,8 @@
 Stop by the score that you care about
 =====================================
 
-Early stopping judges by accuracy unless told otherwise. Here are the curves of three scores over
-the same training, and the epoch that each would choose.
+Early stopping judges by accuracy unless told otherwise. Here are the curves of three
+scores over the same training, and the epoch that each would choose.
 """
 
 import warnings
@@ -20,7 +20,9 @@ warnings.simplefilter("ignore")
 
 X, y = load_breast_cancer(return_X_y=True)
 X = StandardScaler().fit_transform(X)
-X_train, X_val, y_train, y_val = train_test_split(X, y, stratify=y, test_size=0.4, random_state=0)
+X_train, X_val, y_train, y_val = train_test_split(
+    X, y, stratify=y, test_size=0.4, random_state=0
+)
 fig, ax = plt.subplots(figsize=(7, 4))
 for scoring in ("accuracy", "roc_auc", "neg_log_loss"):
     model = MLPClassifier(

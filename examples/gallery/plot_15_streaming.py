@@ -2,8 +2,9 @@
 Data that arrive in pieces
 ==========================
 
-``partial_fit`` goes on from where it was. Here 100 new digits arrive at a time; each piece is first
-predicted, then learnt. The score is of digits that the network had never seen.
+``partial_fit`` goes on from where it was. Here 100 new digits arrive at a time; each
+piece is first predicted, then learnt. The score is of digits that the network had never
+seen.
 """
 
 import matplotlib.pyplot as plt

@@ -2,8 +2,9 @@
 How large, and how much penalty?
 ================================
 
-A grid over two settings, scored by cross-validation. For tables of this size a small network with a
-good penalty is as good as a large one.
+A grid over two settings, scored by cross-validation. With a penalty of 1 two hidden
+units are as good as sixty-four. With hardly any, the larger networks are the safer
+ones.
 """
 
 import matplotlib.pyplot as plt
@@ -29,7 +30,8 @@ losses = -search.cv_results_["mean_test_score"].reshape(len(alphas), len(sizes))
 fig, ax = plt.subplots(figsize=(5.5, 4.5), layout="constrained")
 image = ax.imshow(np.log10(losses), cmap="viridis_r")
 for i, j in np.ndindex(*losses.shape):
-    ax.text(j, i, f"{losses[i, j]:.2f}", ha="center", va="center", color="white")
+    color = "white" if losses[i, j] > 0.1 else "black"
+    ax.text(j, i, f"{losses[i, j]:.2f}", ha="center", va="center", color=color)
 ax.set_xticks(range(len(sizes)), [size[0] for size in sizes])
 ax.set_yticks(range(len(alphas)), alphas)
 ax.set(xlabel="hidden units", ylabel="alpha", title="log-loss of held-out wines")

@@ -2,8 +2,8 @@
 Full-batch solvers
 ==================
 
-On a small problem each step may look at all rows and at the curvature. Four solvers on the iris
-flowers: how the loss falls by iterations.
+On a small problem each step may look at all rows and at the curvature. Four solvers on
+the iris flowers: how the loss falls by iterations.
 """
 
 import warnings
@@ -32,5 +32,5 @@ left.legend()
 plt.show()
 
 # %%
-# Newton's method needs the fewest iterations near the end, each of which costs many products with the
-# Hessian.
+# Newton's method needs the fewest iterations near the end, each of which costs many
+# products with the Hessian.

@@ -2,8 +2,8 @@
 A photograph as a function
 ==========================
 
-From a place in the picture to its colour: a network that has learnt one photograph, by activations
-and by sizes. It shows what a function of so many parameters can express.
+From a place in the picture to its colour: a network that has learnt one photograph, by
+activations and by sizes. It shows what a function of so many parameters can express.
 """
 
 import warnings
@@ -31,9 +31,10 @@ panels[0].imshow(image)
 panels[0].set_title(f"{height} × {width} pixels")
 for ax, size in zip(panels[1:], [4, 16, 128], strict=True):
     model = MLPRegressor(
-        hidden_layer_sizes=(size, size), activation="gelu", output_activation="logistic",
-        learning_rate_init=0.01, learning_rate="cosine", max_iter=60, alpha=0, tol=0,
-        n_iter_no_change=60, random_state=0,
+        hidden_layer_sizes=(size, size), activation="gelu",
+        output_activation="logistic",
+        learning_rate_init=0.01, learning_rate="cosine", max_iter=60, alpha=0,
+        tol=0, n_iter_no_change=60, random_state=0,
     ).fit(X, Y)  # fmt: skip
     n_params = sum(a.size for a in [*model.coefs_, *model.intercepts_])
     ax.imshow(model.predict(X).reshape(image.shape).clip(0, 1))
