@@ -27,7 +27,7 @@ for begin in range(0, len(X), 100):
     for _ in range(3):  # each piece three times
         model.partial_fit(X[piece], y[piece], classes=range(10))
 
-fig, ax = plt.subplots(figsize=(7, 3.5))
+fig, ax = plt.subplots(figsize=(7, 3.5), layout="constrained")
 ax.plot(seen, scores, "o-")
 ax.set(xlabel="digits seen", ylabel="accuracy on the next 100", ylim=(0.6, 1.01))
 plt.show()
