@@ -25,15 +25,16 @@ SITE = Path(os.environ.get("FASTMLP_SITE", "docs/_build/html")).resolve()
 PHONE, DESK = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
 LOOKED_AT = ["index", "learn/backpropagation", "zh/learn/optimizers", "gallery/index"]
 LOOKED_AT += ["explanation/costs", "reference/generated/fastmlp.MLPClassifier"]
-# What is wider than the screen, and not inside of something that scrolls.
+# What is wider than the screen, and not inside of what is meant to scroll: the
+# theme lets the whole article scroll, so that a page that is too wide hides from us.
 WIDE = """() => {
-    const scrolls = e => e && (getComputedStyle(e).overflowX !== 'visible'
-        && e !== document.body && e !== document.documentElement
-        || scrolls(e.parentElement));
+    const page = 'html, body, .bd-article-container';
+    const scrolls = e => e && (!e.matches(page)
+        && getComputedStyle(e).overflowX !== 'visible' || scrolls(e.parentElement));
     return [...document.querySelectorAll('body *')]
         .filter(e => e.getBoundingClientRect().right > innerWidth + 1
             && e.getBoundingClientRect().left < innerWidth
-            && e.checkVisibility() && !scrolls(e.parentElement) && !scrolls(e))
+            && e.checkVisibility() && !scrolls(e))
         .map(e => e.tagName + '.' + e.className + ': ' + e.textContent.slice(0, 40));
 }"""
 LINKS = "() => [...document.querySelectorAll('a[href]')].map(a => a.href)"
@@ -122,6 +123,19 @@ def is_there(link, address, ids):
     if not (SITE / path).is_file():
         return False
     return not anchor or path not in ids or unquote(anchor) in ids[path]
+
+
+def test_overflow_is_seen(browser, address):
+    """The check of the test above: it would find a block that is too wide."""
+    tab = browser.new_page(viewport=PHONE)
+    tab.goto(address + "index.html")
+    assert not tab.evaluate(WIDE)
+    tab.evaluate(
+        "document.querySelector('article').append(Object.assign("
+        "document.createElement('p'), {style: 'width: 900px', textContent: 'x'}))"
+    )
+    assert tab.evaluate(WIDE)
+    tab.close()
 
 
 def test_formulas_are_drawn_without_scripts(browser, address):
