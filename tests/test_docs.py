@@ -1,0 +1,115 @@
+"""The documentation is true: its Python runs, its links lead somewhere.
+
+The pages as they look are tested by test_site.py, on the built site.
+"""
+
+import re
+import warnings
+from pathlib import Path
+
+import matplotlib as mpl
+import pytest
+from sklearn.exceptions import ConvergenceWarning
+
+ROOT = Path(__file__).resolve().parent.parent
+pytestmark = pytest.mark.skipif(
+    not (ROOT / "docs").is_dir(), reason="the documentation lies in the repository only"
+)
+
+PAGES = sorted(
+    path
+    for path in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+    if not {"_build", "_generated"} & set(path.parts)
+)
+# Pages whose Python stands by itself, from top to bottom.
+RUN = [
+    path
+    for path in PAGES
+    if path.name.startswith("README")
+    or {"start", "howto", "learn"} & set(path.relative_to(ROOT).parts)
+]
+BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
+CODE = re.compile(r"^```.*?^```|`[^`\n]*`", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
+# Code and pictures that a page of Learn shows.
+SHOWN = re.compile(
+    r"^```\{[\w-]+\} \S*/(fastmlp/\S+.*)$|\(\S*/(\w+\.(?:svg|png))\)", re.MULTILINE
+)
+# What the build makes.
+GENERATED = ("docs/_generated/", "docs/gallery/", "docs/reference/generated/")
+
+
+def name(path):
+    return path.relative_to(ROOT).as_posix()
+
+
+def anchors(path):
+    """The anchors of a page's headings, as GitHub and MyST make them."""
+    text = CODE.sub(lambda code: code.group().strip("`"), path.read_text("utf-8"))
+    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", h.lower()).replace(" ", "-") for h in headings}
+
+
+def python_blocks(path):
+    return BLOCK.findall(path.read_text("utf-8"))
+
+
+@pytest.fixture
+def without_a_screen():
+    with mpl.rc_context({"backend": "agg"}):
+        yield
+
+
+@pytest.mark.usefixtures("without_a_screen", "one_blas_thread")
+@pytest.mark.parametrize("path", [p for p in RUN if python_blocks(p)], ids=name)
+def test_python_of_a_page_runs(path):
+    names = {"__name__": "__main__"}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # pages stop early
+        for block in python_blocks(path):
+            exec(compile(block, name(path), "exec"), names)
+
+
+@pytest.mark.parametrize("path", PAGES, ids=name)
+def test_links_of_a_page_lead_somewhere(path):
+    broken = []
+    for target in LINK.findall(CODE.sub("", path.read_text("utf-8"))):
+        if re.match(r"[a-z]+:", target):
+            continue
+        file, _, anchor = target.partition("#")
+        place = (path.parent / file).resolve() if file else path
+        if name(place).startswith(GENERATED):
+            continue
+        found = place.exists()
+        if found and anchor and place.suffix == ".md":
+            found = anchor in anchors(place)
+        if not found:
+            broken.append(target)
+    assert not broken
+
+
+def test_readmes_show_the_same_code():
+    english, chinese = (
+        python_blocks(ROOT / file) for file in ("README.md", "README.zh-CN.md")
+    )
+    without_comments = [
+        [re.sub(r"  # .*", "", block) for block in blocks]
+        for blocks in (english, chinese)
+    ]
+    assert without_comments[0] == without_comments[1]
+
+
+def test_readme_is_short():
+    lines = (ROOT / "README.md").read_text("utf-8").splitlines()
+    assert len(lines) <= 100  # two screens
+
+
+def test_chinese_pages_stand_beside_the_english():
+    docs = ROOT / "docs"
+    english = {p.name for p in (docs / "learn").glob("*.md")}
+    chinese = {p.name for p in (docs / "zh" / "learn").glob("*.md")}
+    assert english == chinese
+    for file in english:
+        pages = [(d / "learn" / file).read_text("utf-8") for d in (docs, docs / "zh")]
+        shown = [SHOWN.findall(page) for page in pages]
+        assert shown[0] == shown[1], file
