@@ -4,17 +4,47 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from fastmlp._version import __version__
-from fastmlp.network import Network
 
 if TYPE_CHECKING:
+    from fastmlp.diagnostics import show_versions
     from fastmlp.estimators import MLPClassifier, MLPRegressor
+    from fastmlp.network import Network
+    from fastmlp.patching import load_ipython_extension as load_ipython_extension
+    from fastmlp.patching import patch_sklearn, unpatch_sklearn
+    from fastmlp.patching import unload_ipython_extension as unload_ipython_extension
 
+__all__ = [
+    "MLPClassifier",
+    "MLPRegressor",
+    "Network",
+    "__version__",
+    "patch_sklearn",
+    "show_versions",
+    "unpatch_sklearn",
+]
 
-__all__ = ["MLPClassifier", "MLPRegressor", "Network", "__version__"]
+# Where each public name is. Nothing is imported before it is asked for: the engine and
+# Network run without scikit-learn, the switch does not import NumPy before the script
+# that it runs, which may set variables that NumPy's libraries read.
+_ROOMS = {
+    "MLPClassifier": "estimators",
+    "MLPRegressor": "estimators",
+    "Network": "network",
+    "load_ipython_extension": "patching",
+    "patch_sklearn": "patching",
+    "show_versions": "diagnostics",
+    "unload_ipython_extension": "patching",
+    "unpatch_sklearn": "patching",
+}
 
 
 def __getattr__(name: str) -> object:
-    # Only the estimators need scikit-learn: the engine and Network run without it.
-    if name in ("MLPClassifier", "MLPRegressor"):
-        return getattr(import_module("fastmlp.estimators"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in _ROOMS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = getattr(import_module(f"fastmlp.{_ROOMS[name]}"), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -119,7 +119,7 @@ def test_threadpoolctl_limits_the_threads(monkeypatch):
 
 
 def test_our_own_limit_of_blas_is_none():
-    """A full-batch fit holds BLAS at one thread; predictions in its callbacks do not."""
+    """A full-batch fit holds BLAS at one thread, not predictions in its callbacks."""
     blas = Blas()
     with threadpoolctl.threadpool_limits(2):
         with blas.one_thread():
