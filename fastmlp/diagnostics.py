@@ -138,7 +138,7 @@ def measure_product(dtype: type) -> float:
     from fastmlp import _kernels
     from fastmlp.limits import blas
 
-    matrix = np.ones((PRODUCT_SIZE, PRODUCT_SIZE), dtype=dtype)
+    matrix: np.ndarray = np.ones((PRODUCT_SIZE, PRODUCT_SIZE), dtype=dtype)
     product = np.empty_like(matrix)
     with blas.one_thread():
         seconds = measure_seconds(
