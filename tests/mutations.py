@@ -2810,9 +2810,9 @@ def build(folder: Path, engines: list[str]) -> None:
     RuntimeError
         If one does not compile.
     """
-    for engine in engines:
-        for path in (folder / "fastmlp/_kernels").glob(f"engine_{engine}.*"):
-            if path.suffix != ".pyx":
+    for name in ("engine", *(f"engine_{engine}" for engine in engines)):
+        for path in (folder / "fastmlp/_kernels").glob(f"{name}.*"):
+            if path.suffix not in (".pyx", ".pxi"):
                 path.unlink()
     command = ["setup.py", "-q", "build_ext", "--inplace"]
     chosen = ",".join(engines)
