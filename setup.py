@@ -1,4 +1,8 @@
-"""The extensions: the same engine, one row per instruction set."""
+"""The extensions: the same engine, one row per instruction set.
+
+Cython translates it once. Each engine is that C, compiled with flags of its own under a
+name of its own; what all need of Cython's code for buffers is a module that they share.
+"""
 
 import os
 import platform
@@ -30,7 +34,19 @@ INSTRUCTION_SETS = {
     "v3": ["-march=x86-64-v3"],
     "v4": V4,
     "amx": [*V4, "-mamx-tile", "-mamx-bf16"],
+    "neon": ["-DFASTMLP_NEON"],
 }
+# Those worth trying on each kind of machine.
+OF_X86_64 = ("plain", "v2", "v3", "v4", "amx")
+OF_MACHINES = {
+    "x86_64": OF_X86_64,
+    "amd64": OF_X86_64,
+    "aarch64": ("plain", "neon"),
+    "arm64": ("plain", "neon"),
+}
+FOLDER = Path("fastmlp/_kernels")
+ENGINE = "fastmlp._kernels.engine"
+SHARED = "fastmlp._kernels._shared"
 DIRECTIVES = {
     "language_level": 3,
     "boundscheck": False,
@@ -38,25 +54,49 @@ DIRECTIVES = {
     "initializedcheck": False,
     "cdivision": True,
     "binding": True,
+    "freethreading_compatible": True,
 }
 
 
-def is_x86_64():
-    return platform.machine().lower() in ("x86_64", "amd64") and sys.maxsize > 2**32
-
-
 def instruction_sets():
-    """Those worth trying here; FASTMLP_BUILD=plain,v3 narrows them for development."""
-    names = list(INSTRUCTION_SETS) if is_x86_64() else ["plain"]
+    """Those of this machine; or FASTMLP_BUILD=plain,v3 for development, where another
+    machine's may stand if the compiler is for that.
+    """
     wanted = os.environ.get("FASTMLP_BUILD")
-    return [name for name in names if not wanted or name in wanted.split(",")]
+    if wanted:
+        return [name for name in INSTRUCTION_SETS if name in wanted.split(",")]
+    if sys.maxsize < 2**32:
+        return ("plain",)
+    return OF_MACHINES.get(platform.machine().lower(), ("plain",))
+
+
+def translate():
+    """The C of all modules: what is no engine, and the engine itself."""
+    return cythonize(
+        [
+            Extension(
+                "fastmlp._kernels.cpu",
+                [str(FOLDER / "cpu.pyx")],
+                depends=[str(FOLDER / "cpu.h")],
+            ),
+            Extension(ENGINE, [str(FOLDER / "engine.pyx")]),
+            Extension(SHARED, [str(FOLDER / "_shared.c")]),
+        ],
+        compiler_directives=DIRECTIVES,
+        shared_utility_qualified_name=SHARED,
+    )
 
 
 def engine(name):
+    """The engine under that name, in a file of its own as every object needs one."""
+    source = FOLDER / f"engine_{name}.c"
+    text = f'#define PyInit_engine PyInit_engine_{name}\n#include "engine.c"\n'
+    if not source.exists() or source.read_text() != text:
+        source.write_text(text)
     return Extension(
-        f"fastmlp._kernels.engine_{name}",
-        [f"fastmlp/_kernels/engine_{name}.pyx"],
-        depends=glob("fastmlp/_kernels/*.h"),
+        f"{ENGINE}_{name}",
+        [str(source)],
+        depends=[str(FOLDER / "engine.c"), *glob(f"{FOLDER}/*.h")],
         extra_compile_args=COMMON + INSTRUCTION_SETS[name],
     )
 
@@ -99,19 +139,12 @@ class BuildExtensions(build_ext):
         return True
 
 
+# The longest to compile come first, so that no core waits for the last of them.
 setup(
-    ext_modules=cythonize(
-        [
-            Extension(
-                "fastmlp._kernels.cpu",
-                ["fastmlp/_kernels/cpu.pyx"],
-                depends=["fastmlp/_kernels/cpu.h"],
-            ),
-            *map(engine, instruction_sets()),
-        ],
-        compiler_directives=DIRECTIVES,
-        nthreads=os.cpu_count() or 1,
-    ),
+    ext_modules=[
+        *map(engine, reversed(instruction_sets())),
+        *(module for module in translate() if module.name != ENGINE),
+    ],
     cmdclass={"build_ext": BuildExtensions},
     options={"build_ext": {"parallel": os.cpu_count()}},
 )

@@ -20,7 +20,11 @@ from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
 
 from fastmlp import MLPClassifier, MLPRegressor, Network
-from fastmlp.full_batch import fit_full_batch
+from fastmlp.fitting import fit_network
+from fastmlp.head import Head
+from fastmlp.listeners import Functions
+from fastmlp.recipe import Recipe
+from fastmlp.schedules import ScheduleSettings
 
 BLUE, ORANGE, GREEN, PURPLE, GRAY = (
     "#0072b2",
@@ -120,18 +124,16 @@ def walk(X, y, start, solver, rate, n_steps):
     network = Network([1, 1], loss="squared_error")
     network.params[:] = start
     path = [network.params.copy()]
-    fit_full_batch(
-        network,
-        X,
-        y,
-        None,
+    recipe = Recipe(
+        Head(network.loss_name),
         solver=solver,
-        max_iter=n_steps,
+        schedule=ScheduleSettings(learning_rate_init=rate),
+        n_epochs=n_steps,
         max_fun=10_000,
-        gtol=1e-9,
-        learning_rate=rate,
-        callbacks=[lambda *_: path.append(network.params.copy())],
+        tol=1e-9,
     )
+    follow = Functions([lambda *_: path.append(network.params.copy())])
+    fit_network(network, X, y, recipe, listeners=[follow])
     return np.array(path)
 
 

@@ -15,9 +15,14 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from fastmlp import Network
-from fastmlp.full_batch import fit_full_batch
+from fastmlp.fitting import fit_network
+from fastmlp.head import Head
+from fastmlp.listeners import Functions
 from fastmlp.optimizers import Optimizer
-from fastmlp.training import Trainer
+from fastmlp.recipe import Recipe
+from fastmlp.rows import ArrayRows
+from fastmlp.schedules import ScheduleSettings
+from fastmlp.trainer import Trainer
 
 START = np.array([1.85, -1.55])  # slope and intercept
 MOST_STEPS = 200
@@ -98,12 +103,20 @@ def walk(method, rate, X, y):
         return not heights[-1] < 100 * heights[0]  # it flies away
 
     if method in ("gd", "steepest", "newton-cg"):
-        settings = {"max_iter": MOST_STEPS, "max_fun": 10 * MOST_STEPS, "gtol": 1e-10}
-        settings |= {"learning_rate": rate or 0.0, "callbacks": [take_down]}
-        fit_full_batch(network, X, y, None, solver=method, **settings)
+        recipe = Recipe(
+            Head(network.loss_name),
+            solver=method,
+            schedule=ScheduleSettings(learning_rate_init=rate or 0.0),
+            n_epochs=MOST_STEPS,
+            max_fun=10 * MOST_STEPS,
+            tol=1e-10,
+        )
+        fit_network(network, X, y, recipe, listeners=[Functions([take_down])])
     else:
         optimizer = Optimizer(method, 2, network.dtype, learning_rate=rate)
-        trainer = Trainer(network, optimizer, X, y, batch_size=len(X))
+        trainer = Trainer(
+            network, optimizer, ArrayRows((X, y, None)), batch_size=len(X)
+        )
         for _ in range(MOST_STEPS):
             trainer.run_epoch(np.arange(len(X)))  # one batch of all points: one step
             if take_down():

@@ -4,13 +4,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from fastmlp._version import __version__
-from fastmlp.network import Network
 
 if TYPE_CHECKING:
+    from fastmlp.diagnostics import show_versions
     from fastmlp.estimators import MLPClassifier, MLPRegressor
     from fastmlp.export import register_onnx, to_c, to_onnx, to_torch
+    from fastmlp.network import Network
+    from fastmlp.patching import load_ipython_extension as load_ipython_extension
+    from fastmlp.patching import patch_sklearn, unpatch_sklearn
+    from fastmlp.patching import unload_ipython_extension as unload_ipython_extension
     from fastmlp.plot import NetworkDisplay, OptimizerPathDisplay, TrainingDisplay
-
 
 __all__ = [
     "MLPClassifier",
@@ -20,28 +23,45 @@ __all__ = [
     "OptimizerPathDisplay",
     "TrainingDisplay",
     "__version__",
+    "patch_sklearn",
     "register_onnx",
+    "show_versions",
     "to_c",
     "to_onnx",
     "to_torch",
+    "unpatch_sklearn",
 ]
 
-# Imported when first asked for: the engine and Network run without scikit-learn, and
-# nothing is imported that only an export or a picture needs.
-_LAZY = {
-    "MLPClassifier": "fastmlp.estimators",
-    "MLPRegressor": "fastmlp.estimators",
-    "NetworkDisplay": "fastmlp.plot",
-    "OptimizerPathDisplay": "fastmlp.plot",
-    "TrainingDisplay": "fastmlp.plot",
-    "register_onnx": "fastmlp.export",
-    "to_c": "fastmlp.export",
-    "to_onnx": "fastmlp.export",
-    "to_torch": "fastmlp.export",
+# Where each public name is. Nothing is imported before it is asked for: the engine and
+# Network run without scikit-learn, exports and pictures need libraries of their own,
+# and the switch does not import NumPy before the script that it runs, which may set
+# variables that NumPy's libraries read.
+_ROOMS = {
+    "MLPClassifier": "estimators",
+    "MLPRegressor": "estimators",
+    "Network": "network",
+    "NetworkDisplay": "plot",
+    "OptimizerPathDisplay": "plot",
+    "TrainingDisplay": "plot",
+    "load_ipython_extension": "patching",
+    "patch_sklearn": "patching",
+    "register_onnx": "export",
+    "show_versions": "diagnostics",
+    "to_c": "export",
+    "to_onnx": "export",
+    "to_torch": "export",
+    "unload_ipython_extension": "patching",
+    "unpatch_sklearn": "patching",
 }
 
 
 def __getattr__(name: str) -> object:
-    if name in _LAZY:
-        return getattr(import_module(_LAZY[name]), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in _ROOMS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = getattr(import_module(f"fastmlp.{_ROOMS[name]}"), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -10,6 +10,7 @@ import numpy as np
 
 from fastmlp import _kernels
 from fastmlp.rows import Data
+from fastmlp.threads import is_crowded
 from fastmlp.workspace import (
     block_rows,
     build_arena,
@@ -122,7 +123,8 @@ class Evaluator:
         )
 
     def _terms(self, objective: np.ndarray) -> tuple[np.ndarray, np.ndarray, int, Any]:
-        return objective, self._numbers, self._capacity, self.team
+        team = None if is_crowded(self.team) else self.team
+        return objective, self._numbers, self._capacity, team
 
     @cached_property
     def _unpenalised(self) -> np.ndarray:

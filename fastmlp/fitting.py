@@ -6,10 +6,14 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+from numpy.typing import ArrayLike
+
 from fastmlp.full_batch import minimise
 from fastmlp.listeners import Listener
+from fastmlp.network import Network
 from fastmlp.recipe import Recipe
-from fastmlp.rows import RowSource
+from fastmlp.rows import ArrayRows, RowOrder, RowSource
 from fastmlp.state import TrainingState
 from fastmlp.stopping import Logs, StopReason, StopRule, raise_if_diverged
 from fastmlp.threads import thread_team
@@ -210,3 +214,47 @@ def follow_schedules(recipe: Recipe, state: TrainingState) -> None:
         optimizer.change("weight_decay", recipe.weight_decay_at(epoch))
     if callable(recipe.dropout):
         state.network.set_dropout(recipe.dropout_at(epoch))
+
+
+def fit_network(
+    network: Network,
+    X: ArrayLike,
+    y: ArrayLike,
+    recipe: Recipe,
+    *,
+    sample_weight: ArrayLike | None = None,
+    random_state: int | None = None,
+    listeners: Sequence[Listener] = (),
+) -> TrainingState:
+    """Train a network by a recipe, without an estimator.
+
+    Parameters
+    ----------
+    network : Network
+        Its parameters are the start and receive the result.
+    X, y, sample_weight
+        As in :meth:`fastmlp.Network.loss`.
+    recipe : Recipe
+        Solver, schedule and stop rules; what it says of layers is not read.
+    random_state : int, default=None
+        Draws the shuffles.
+    listeners : sequence of Listener, default=()
+        Told of everything.
+
+    Returns
+    -------
+    TrainingState
+        At the end: ``history``, ``loss``, ``stop_reason``, ``n_epochs``.
+
+    Raises
+    ------
+    DivergenceError
+        If the parameters have become infinite or NaN.
+    """
+    rows = ArrayRows(network.as_data(X, y, sample_weight))
+    state = TrainingState(network, np.random.RandomState(random_state))
+    if not recipe.is_full_batch:
+        state.order = RowOrder(rows.n_rows)
+        state.begin(recipe, incremental=False)
+    fit(recipe, state, rows, listeners=listeners)
+    return state

@@ -6,8 +6,8 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from functools import cache, partial
+from contextlib import AbstractContextManager, contextmanager, suppress
+from functools import partial
 from itertools import pairwise
 from statistics import median
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from fastmlp import _kernels
+from fastmlp.limits import blas, company, find_limits, usable_processors
 
 # Weights times rows of a step for which one more thread is worth waiting for at its
 # barriers: ten to twenty microseconds on one core of a processor of the 2020s.
@@ -35,19 +36,29 @@ PRODUCTS_OF_CURVATURE = 9
 
 def count_threads(layers: np.ndarray, batch_size: int) -> int:
     """Threads worth having for steps of that many rows: the first, and one more for
-    every ``LEAST_WORK``; never more than may be used.
-
-    ``OMP_NUM_THREADS`` and ``OPENBLAS_NUM_THREADS`` are limits, as they are for BLAS;
-    joblib sets them in its workers, so that nested parallelism does not crowd.
+    every ``LEAST_WORK``; never more than may be used (:mod:`fastmlp.limits`). Fits of
+    other threads have as many each.
     """
-    if not _kernels.THREADS:
-        return 1
     worth = 1 + _work_of_a_step(layers, batch_size) // LEAST_WORK
-    limits = [worth, len(_processors())]
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-        if os.environ.get(name, "").isdecimal():
-            limits.append(int(os.environ[name]))
-    return max(1, min(limits))
+    if worth == 1 or not _kernels.THREADS:
+        return 1
+    return max(1, min(worth, count_usable() // (1 + company.count_others())))
+
+
+def count_usable() -> int:
+    """Threads that all fits of this process may have together."""
+    return min(find_limits(len(_processors())).values())
+
+
+def is_crowded(team: Any) -> bool:
+    """Whether other threads' fits leave less than half of a team a processor each, or
+    a single one: the first thread alone is faster then, and so are the others.
+    """
+    n_others = company.count_others()
+    if n_others == 0 or team is None:
+        return False
+    fair = count_usable() // (1 + n_others)
+    return fair <= 1 or 2 * fair < team.n_threads
 
 
 def count_team(layers: np.ndarray, n_rows: int, n_products: int) -> int:
@@ -158,10 +169,7 @@ def _work_of_a_step(layers: np.ndarray, batch_size: int) -> int:
 
 
 def _processors() -> set[int]:
-    """Those that this thread may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return os.sched_getaffinity(0)
-    return set(range(os.cpu_count() or 1))
+    return usable_processors()
 
 
 class Pace:
@@ -197,15 +205,17 @@ class Pace:
         self._tries = False
         self._chosen = 0
         self._n_rows, self._seconds = 0, 0.0
+        self._is_crowded = False
 
     @property
     def team(self) -> Any:
-        """Who does the next slice of work."""
-        return self._choices[self._chosen]
+        """Who does the next slice of work; one alone where other fits need the rest."""
+        self._is_crowded = is_crowded(self._choices[0])
+        return None if self._is_crowded else self._choices[self._chosen]
 
     def record(self, n_rows: int, seconds: float) -> None:
         """Take in how long the last slice took, and choose for the next."""
-        if self._choices[0] is None:
+        if self._choices[0] is None or self._is_crowded:
             return
         self._n_rows += n_rows
         self._seconds += seconds
@@ -240,32 +250,23 @@ class Pace:
         return median(mine) > median(others)
 
 
-@contextmanager
-def one_thread_for_blas() -> Iterator[None]:
+def one_thread_for_blas() -> AbstractContextManager[None]:
     """Keep the BLAS of NumPy and SciPy to one thread.
 
     SciPy's solvers call it for short vectors: more threads would take longer than one,
     and spin on for a tenth of a second on the cores that the team wants.
     """
-    with _find_pools().limit(limits=1, user_api="blas"):
-        yield
-
-
-@cache
-def _find_pools() -> Any:
-    """Thread pools of the libraries that are loaded; to look for them takes long."""
-    from threadpoolctl import ThreadpoolController
-
-    return ThreadpoolController()
+    return blas.one_thread()
 
 
 @contextmanager
 def thread_team(n_threads: int) -> Iterator[Any]:
     """A thread team for ``_kernels.train``, or None for one thread; joined on exit."""
-    if n_threads == 1:
-        yield None
-        return
-    team = _kernels.Crew(n_threads)
-    others = [partial(team.assist, number) for number in range(1, n_threads)]
-    with _beside(others, team.dismiss):
-        yield team
+    with company.join():
+        if n_threads == 1:
+            yield None
+            return
+        team = _kernels.Crew(n_threads)
+        others = [partial(team.assist, number) for number in range(1, n_threads)]
+        with _beside(others, team.dismiss):
+            yield team

@@ -4,18 +4,15 @@ import contextlib
 import functools
 import warnings
 
-import numpy as np
 from sklearn import datasets
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.preprocessing import scale
 
-from fastmlp import fitting
+from fastmlp.fitting import fit_network
 from fastmlp.head import Head
 from fastmlp.listeners import Functions, Listener
 from fastmlp.recipe import Recipe
-from fastmlp.rows import ArrayRows
 from fastmlp.schedules import ScheduleSettings
-from fastmlp.state import TrainingState
 
 
 @functools.cache
@@ -74,10 +71,8 @@ def minimise(
         tol=gtol,
         n_threads=n_threads,
     )
-    state = TrainingState(network, np.random.RandomState(0))
-    rows = ArrayRows(network.as_data(X, y, sample_weight))
     listeners = [Functions(callbacks)]
     if report is not None:
         listeners.append(Lines(report))
-    fitting.fit(recipe, state, rows, listeners=listeners)
-    return state
+    given = {"sample_weight": sample_weight, "listeners": listeners}
+    return fit_network(network, X, y, recipe, **given)

@@ -2187,8 +2187,8 @@ TABLE = """
 + worth = 64 if work >= 2 * LEAST_WORK_OF_A_NEW_THREAD else 1
 +     if
 * threads_for_any_work
-- limits = [worth, len(_processors())]
-+ limits = [len(_processors())]
+- min(worth, count_usable() // (1 + company.count_others()))
++ count_usable() // (1 + company.count_others())
 * every_processor_for_little_work
 - worth = 1 + _work_of_a_step(layers, batch_size) // LEAST_WORK
 + worth = 64 if _work_of_a_step(layers, batch_size) >= LEAST_WORK else 1
@@ -2229,9 +2229,15 @@ TABLE = """
 * update_is_no_work
 - (batch_size + ROWS_OF_AN_UPDATE) *
 + batch_size *
-* limits_ignored
-- for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-+ for name in ():
+* fits_of_other_threads_not_seen
+- count_usable() // (1 + company.count_others()))
++ count_usable())
+* crew_works_in_a_crowd
+- return fair <= 1 or 2 * fair < crew.n_threads
++ return False
+* slices_of_one_thread_taken_for_the_crews
+- if self._choices[0] is None or self._is_crowded:
++ if self._choices[0] is None:
 * few_threads_for_much_work
 - worth = work // LEAST_WORK_OF_A_NEW_THREAD
 -     if
@@ -2243,9 +2249,41 @@ TABLE = """
 * few_rows_in_one_block
 - n_blocks = max(2, n_blocks)
 + pass
+
+=== fastmlp/limits.py v3
+
+* variables_ignored
+- for name in VARIABLES:
++ for name in ():
+* quota_ignored
+- if quota is not None:
++ if False:
+* quota_rounded_down
+- math.ceil(min(shares))
++ math.floor(min(shares))
+* outer_groups_ignored
+- folders[: folders.index(mount) + 1]
++ folders[:1]
+* worker_of_dask_ignored
+- if worker_threads is not None:
++ if False:
 * blas_keeps_its_threads
 - limits=1, user_api
 + limits=2, user_api
+* first_to_leave_frees_blas
+- if self._n_holders == 0:
+-                     self._limiter
++ if True:
++                     self._limiter
+* own_limit_counts
+- self._n_before if self._n_holders else self._count()
++ self._count()
+* fit_is_its_own_company
+- - (threading.get_ident() in self._depths)
++ - 0
+* parents_threads_live_on
+- Counter({me: self._depths[me]} if me in self._depths else {})
++ self._depths
 
 === fastmlp/training.py
 
@@ -2999,9 +3037,9 @@ def build(folder: Path, engines: list[str]) -> None:
     RuntimeError
         If one does not compile.
     """
-    for engine in engines:
-        for path in (folder / "fastmlp/_kernels").glob(f"engine_{engine}.*"):
-            if path.suffix != ".pyx":
+    for name in ("engine", *(f"engine_{engine}" for engine in engines)):
+        for path in (folder / "fastmlp/_kernels").glob(f"{name}.*"):
+            if path.suffix not in (".pyx", ".pxi"):
                 path.unlink()
     command = ["setup.py", "-q", "build_ext", "--inplace"]
     chosen = ",".join(engines)

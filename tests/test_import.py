@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+import fastmlp
 from fastmlp import _kernels
 
 WITHOUT_SCIKIT_LEARN = """
@@ -41,8 +42,9 @@ def test_network_needs_no_scikit_learn():
     assert done.stdout == "fine\n", done.stderr
 
 
-def test_importing_the_package_imports_no_scikit_learn():
-    done = run("import fastmlp, sys; print('sklearn' in sys.modules)")
+@pytest.mark.parametrize("use", ["fastmlp", "fastmlp.Network"])
+def test_importing_the_package_imports_no_scikit_learn(use):
+    done = run(f"import fastmlp, sys; {use}; print('sklearn' in sys.modules)")
     assert done.stdout == "False\n", done.stderr
 
 
@@ -53,11 +55,16 @@ def test_nothing_is_imported_that_only_some_functions_need(name):
     assert done.stdout == "set()\n", done.stderr
 
 
-def test_every_public_name_is_there():
-    import fastmlp
+def test_importing_the_package_imports_no_numpy():
+    """A program that is run on fastmlp may set what NumPy reads at its import."""
+    done = run("import fastmlp, sys; print('numpy' in sys.modules)")
+    assert done.stdout == "False\n", done.stderr
 
+
+def test_every_public_name_is_there():
     for name in fastmlp.__all__:
         assert getattr(fastmlp, name) is not None
+        assert name in dir(fastmlp)
 
 
 @pytest.mark.parametrize("isa", _kernels.available())
@@ -72,7 +79,7 @@ def test_best_isa_is_the_default():
 
 
 def test_unknown_isa_is_a_clear_error():
-    done = run("import fastmlp", FASTMLP_ISA="v9")
+    done = run("from fastmlp import Network", FASTMLP_ISA="v9")
     assert done.returncode != 0
     assert "FASTMLP_ISA='v9' is not available" in done.stderr
 

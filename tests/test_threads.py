@@ -10,7 +10,7 @@ import scipy.sparse
 import threadpoolctl
 from fits import unconverged
 
-from fastmlp import MLPRegressor, Network, _kernels
+from fastmlp import MLPRegressor, Network, _kernels, limits
 from fastmlp import network as network_module
 from fastmlp import recipe as recipe_module
 from fastmlp import threads as threads_module
@@ -29,8 +29,10 @@ from fastmlp.workspace import BLOCK_ROWS, build_layers
 def pretend_processors(monkeypatch, n):
     """So many processors, and no limits set."""
     monkeypatch.setattr(threads_module, "_processors", lambda: set(range(n)))
-    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
+    monkeypatch.setattr(limits.blas, "count_threads", lambda: None)
+    monkeypatch.setattr(limits, "read_quota", lambda: None)
+    for name in limits.VARIABLES:
+        monkeypatch.delenv(name, raising=False)
 
 
 def test_small_steps_have_one_thread():

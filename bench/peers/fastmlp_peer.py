@@ -30,9 +30,9 @@ class Trainee:
     """A trainer and the order of its rows."""
 
     def __init__(self, problem: Problem):
-        from fastmlp.rows import ArrayRows, as_inputs
         from fastmlp.network import Network
         from fastmlp.optimizers import Optimizer
+        from fastmlp.rows import ArrayRows, as_inputs
         from fastmlp.threads import count_threads, thread_team
         from fastmlp.trainer import Trainer
 

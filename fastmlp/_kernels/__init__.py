@@ -1,7 +1,7 @@
 """The engine of the best instruction set that was built and that this CPU runs.
 
 ``isa`` names it. The environment variable ``FASTMLP_ISA`` (``amx``, ``v4``, ``v3``,
-``v2`` or ``plain``) forces one; it is read once, at import.
+``v2``, ``neon`` or ``plain``) forces one; it is read once, at import.
 """
 
 import importlib
@@ -29,8 +29,8 @@ def _choose() -> str:
     names = available()
     if not names:
         raise ImportError(
-            "fastmlp has no engine that this processor runs; rebuild it here with "
-            "pip install --no-binary fastmlp fastmlp"
+            "fastmlp has no engine that this processor runs; build it here from its "
+            "source, with a C compiler: pip install FOLDER"
         )
     forced = os.environ.get("FASTMLP_ISA")
     if not forced:

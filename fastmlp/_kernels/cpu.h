@@ -30,6 +30,13 @@ static int cpu_runs_v3(void) { return 0; }
 static int cpu_runs_v4(void) { return 0; }
 #endif
 
+/* Every 64-bit ARM has its vectors. */
+#if defined(__aarch64__) || defined(_M_ARM64)
+static int cpu_runs_neon(void) { return 1; }
+#else
+static int cpu_runs_neon(void) { return 0; }
+#endif
+
 #ifdef __linux__
 #include <sched.h>
 

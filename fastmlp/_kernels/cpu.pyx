@@ -5,6 +5,7 @@ cdef extern from "cpu.h":
     bint cpu_runs_v3()
     bint cpu_runs_v4()
     bint cpu_runs_amx()
+    bint cpu_runs_neon()
     int cpu_current()
 
 
@@ -15,6 +16,7 @@ def runnable():
         "v4": cpu_runs_v4(),
         "v3": cpu_runs_v3(),
         "v2": cpu_runs_v2(),
+        "neon": cpu_runs_neon(),
         "plain": True,
     }
     return [name for name, runs in found.items() if runs]

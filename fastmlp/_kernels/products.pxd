@@ -2,7 +2,7 @@
 ones of float32 on the processor's matrix unit, where it has one.
 
 An operand is a pointer and two strides, so that a matrix, its transpose and a range
-of its rows are all the same to the product. docs/performance.md shows why the tiles
+of its rows are all the same to the product. docs/laboratory.md shows why the tiles
 are used for every shape that AVX2 or AVX-512 code is compiled for, and nowhere else.
 """
 from libc.string cimport memset

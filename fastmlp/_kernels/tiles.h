@@ -12,7 +12,7 @@
 #include <Python.h>
 #include <string.h>
 
-#if defined(__GNUC__) && defined(__AVX2__)
+#if defined(__GNUC__) && (defined(__AVX2__) || defined(FASTMLP_NEON))
 #define TILES_PAY 1
 #else
 #define TILES_PAY 0 /* BLAS knows this processor better than we do. */
@@ -22,6 +22,9 @@
 #if defined(__AVX512F__)
 #define LONGEST 64
 #define MOST_VECTORS 4 /* 24 sums, 4 entries of B: 28 of 32 registers */
+#elif defined(FASTMLP_NEON)
+#define LONGEST 16
+#define MOST_VECTORS 4 /* the same */
 #else
 #define LONGEST 32
 #define MOST_VECTORS 2 /* 12 sums, 2 entries of B: 14 of 16 registers */
@@ -72,14 +75,17 @@
 
 #if TILES_PAY
 
-/* What clang does by itself, GCC is told: to unroll the loops over a tile, and to add
-   sum += a b in the register where it is; of the three forms of that instruction it takes
-   others too, and then moves the sums about. */
+/* What clang does by itself, GCC is told: to unroll the loops over a tile, and on x86 to
+   add sum += a b in the register where it is; of the three forms of that instruction it
+   takes others too, and then moves the sums about. ARM has one form. */
 #ifdef __clang__
 #define UNROLL
-#define MULTIPLY_ADD(sum, a, b) (sum) += (a) * (b)
 #else
 #define UNROLL _Pragma("GCC unroll 16")
+#endif
+#if defined(__clang__) || defined(FASTMLP_NEON)
+#define MULTIPLY_ADD(sum, a, b) (sum) += (a) * (b)
+#else
 #define MULTIPLY_ADD(sum, a, b) \
     __asm__("vfmadd231" SUFFIX " %1, %2, %0" : "+v"(sum) : "v"(a), "v"(b))
 #endif

@@ -16,9 +16,11 @@ static _Thread_local REAL JOIN(room, REAL, of_block)[BLOCK_ROWS * (DEPTH + GAP)]
 #include "tiles_of_length.h"
 #undef VECTOR_BYTES
 #endif
+#if LONGEST >= 32
 #define VECTOR_BYTES 32
 #include "tiles_of_length.h"
 #undef VECTOR_BYTES
+#endif
 #define VECTOR_BYTES 16
 #include "tiles_of_length.h"
 #undef VECTOR_BYTES
@@ -126,7 +128,9 @@ static void MULTIPLY(REAL)(
 #if defined(__AVX512F__)
     TRY(64)
 #endif
+#if LONGEST >= 32
     TRY(32)
+#endif
     TRY(16)
 #if SHORTEST == 8
     TRY(8)

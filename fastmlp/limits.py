@@ -1,0 +1,216 @@
+"""How many threads a fit may have, and who says so."""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+# They limit BLAS and OpenMP, and so they limit us; joblib sets them in its workers.
+VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "LOKY_MAX_CPU_COUNT")
+
+
+def usable_processors() -> set[int]:
+    """Those that this thread may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return os.sched_getaffinity(0)
+    return set(range(os.cpu_count() or 1))
+
+
+def find_limits(n_processors: int) -> dict[str, int]:
+    """What limits the threads of a fit, by name: the least counts.
+
+    Beside the processors that the process may run on these are the quota of its control
+    group, the variables of ``VARIABLES`` and the limit that threadpoolctl has set for
+    BLAS. In a Dask worker the last two are those of its nanny, who sets them to 1
+    whatever the worker has: its own number of threads counts in their place.
+    """
+    limits = {"processors": n_processors}
+    quota = read_quota()
+    if quota is not None:
+        limits["cgroup quota"] = quota
+    worker_threads = _count_threads_of_dask_worker()
+    if worker_threads is not None:
+        return {**limits, "Dask worker": worker_threads}
+    for name in VARIABLES:
+        if os.environ.get(name, "").isdecimal():
+            limits[name] = int(os.environ[name])
+    blas_threads = blas.count_threads()
+    if blas_threads is not None:
+        limits["threads of BLAS"] = blas_threads
+    return limits
+
+
+def _count_threads_of_dask_worker() -> int | None:
+    """Threads of the Dask worker whose task this thread does; None if there is none."""
+    distributed = sys.modules.get("distributed")
+    if distributed is None:
+        return None
+    try:
+        return distributed.get_worker().state.nthreads
+    except (ValueError, AttributeError):
+        return None
+
+
+# -- the CPU time that the system lets us have
+
+
+@cache
+def read_quota(root: str = "/") -> int | None:
+    """Processors' worth of time that Linux's control groups allow, rounded up.
+
+    A group has no more than those that it is part of; of a container the outermost that
+    can be seen is its own. None where there is no limit. It is read once a process.
+
+    Parameters
+    ----------
+    root : str, default='/'
+        Where ``/proc`` and ``/sys`` are.
+    """
+    shares = list(_read_shares(Path(root)))
+    return max(1, math.ceil(min(shares))) if shares else None
+
+
+def _read_shares(root: Path) -> Iterator[float]:
+    """Quota over period of the process's group and of those around it."""
+    mounts = root / "sys/fs/cgroup"
+    for controllers, group in _read_groups(root / "proc/self/cgroup"):
+        mount = mounts if controllers == "" else mounts / controllers
+        folders = [mount / group, *(mount / group).parents]
+        for folder in folders[: folders.index(mount) + 1]:
+            share = _read_share_v2(folder) or _read_share_v1(folder)
+            if share is not None:
+                yield share
+
+
+def _read_groups(path: Path) -> Iterator[tuple[str, str]]:
+    """Controllers and group of each line that may limit CPU time."""
+    try:
+        lines = path.read_text().splitlines()
+    except OSError:
+        return
+    for line in lines:
+        _, controllers, group = line.split(":", 2)
+        if controllers == "" or "cpu" in controllers.split(","):
+            yield controllers, group.lstrip("/")
+
+
+def _read_share_v2(folder: Path) -> float | None:
+    """From ``cpu.max``: quota, or 'max', and period."""
+    try:
+        quota, period = (folder / "cpu.max").read_text().split()
+        return int(quota) / int(period)
+    except (OSError, ValueError):
+        return None
+
+
+def _read_share_v1(folder: Path) -> float | None:
+    """From the two files of version 1, where a quota of −1 is none."""
+    try:
+        quota = int((folder / "cpu.cfs_quota_us").read_text())
+        period = int((folder / "cpu.cfs_period_us").read_text())
+    except (OSError, ValueError):
+        return None
+    return quota / period if quota > 0 and period > 0 else None
+
+
+# -- BLAS
+
+
+class Blas:
+    """The thread pools of NumPy's and SciPy's BLAS, which all threads share."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._n_holders = 0
+        self._limiter: Any = None
+        self._n_before: int | None = None
+
+    def count_threads(self) -> int | None:
+        """How many it may have, our own limit aside; None if it does not say."""
+        with self._lock:
+            return self._n_before if self._n_holders else self._count()
+
+    @contextmanager
+    def one_thread(self) -> Iterator[None]:
+        """Keep it to one thread. The last to leave gives it back what it had."""
+        with self._lock:
+            if self._n_holders == 0:
+                self._n_before = self._count()
+                self._limiter = _find_pools().limit(limits=1, user_api="blas")
+            self._n_holders += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._n_holders -= 1
+                if self._n_holders == 0:
+                    self._limiter.restore_original_limits()
+
+    def _count(self) -> int | None:
+        libraries = _find_pools().select(user_api="blas").lib_controllers
+        counts = [
+            library.get_num_threads()
+            for library in libraries
+            # One that was built without threads says nothing about ours.
+            if getattr(library, "threading_layer", "") != "disabled"
+        ]
+        return min(filter(None, counts), default=None)
+
+
+@cache
+def _find_pools() -> Any:
+    """Thread pools of the libraries that are loaded; to look for them takes long."""
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
+
+
+blas = Blas()
+
+
+# -- fits beside each other
+
+
+class Company:
+    """The fits that are under way in this process, one a thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._depths: Counter[int] = Counter()
+
+    @contextmanager
+    def join(self) -> Iterator[None]:
+        """Be one of them meanwhile; what a fit calls is part of it."""
+        me = threading.get_ident()
+        with self._lock:
+            self._depths[me] += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._depths[me] -= 1
+                if self._depths[me] == 0:
+                    del self._depths[me]
+
+    def count_others(self) -> int:
+        """Fits of other threads than the calling one."""
+        return len(self._depths) - (threading.get_ident() in self._depths)
+
+    def forget_others(self) -> None:
+        """In a forked child: its parent's other threads are not here."""
+        self._lock = threading.Lock()
+        me = threading.get_ident()
+        self._depths = Counter({me: self._depths[me]} if me in self._depths else {})
+
+
+company = Company()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=company.forget_others)
