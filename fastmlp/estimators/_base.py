@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 from sklearn.utils import Tags, check_random_state
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from fastmlp import fitting
 from fastmlp.estimators._attributes import network_of
@@ -25,12 +25,9 @@ from fastmlp.estimators._parameters import Parameters
 from fastmlp.estimators._pickling import from_stored, to_stored
 from fastmlp.estimators._publication import attempt, reading
 from fastmlp.estimators._validation import (
-    INPUT_SETTINGS,
-    as_numbers_of,
     checked_data,
+    checked_inputs,
     checked_sample_weight,
-    input_types,
-    is_known_matrix,
     validated_rows_to_judge_by,
 )
 from fastmlp.estimators._warnings import warn, warn_of_ending
@@ -321,10 +318,7 @@ class BaseMLP(
         """X of a fitted estimator as the network takes it."""
         if "coefs_" not in self.__dict__:
             check_is_fitted(self)
-        if is_known_matrix(self, X):
-            return X
-        X = validate_data(self, X, reset=False, **INPUT_SETTINGS)
-        return as_numbers_of(input_types(self), X, "X")
+        return checked_inputs(self, X)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

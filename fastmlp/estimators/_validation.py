@@ -31,6 +31,13 @@ from fastmlp.sklearn_private import _check_sample_weight
 INPUT_SETTINGS = {"accept_sparse": ["csr", "csc"], "dtype": "numeric", "order": "C"}
 
 
+def _quiet_sums() -> np.errstate:
+    """scikit-learn sums X to see whether it is finite: a sum may be infinite, or NaN,
+    where no entry is.
+    """
+    return np.errstate(over="ignore", invalid="ignore")
+
+
 def input_types(estimator: Any) -> list[np.dtype]:
     """The types of X that need no cast, that which others are cast to first."""
     if estimator.dtype is not None:
@@ -55,15 +62,16 @@ def checked_data(estimator: Any, X: Any, y: Any, reset: bool) -> tuple[Any, np.n
             estimator.n_features_in_ = X.shape[1]
             estimator.__dict__.pop("feature_names_in_", None)
         return X, y
-    X, y = validate_data(
-        estimator,
-        X,
-        y,
-        multi_output=True,
-        y_numeric=is_regressor(estimator),
-        reset=reset,
-        **INPUT_SETTINGS,
-    )
+    with _quiet_sums():
+        X, y = validate_data(
+            estimator,
+            X,
+            y,
+            multi_output=True,
+            y_numeric=is_regressor(estimator),
+            reset=reset,
+            **INPUT_SETTINGS,
+        )
     X = as_numbers_of(input_types(estimator), X, "X")
     if is_regressor(estimator) and issparse(y):
         y = y.toarray()
@@ -97,11 +105,19 @@ def validated_rows_to_judge_by(
     return Data(X, y, Y, weights)
 
 
+def checked_inputs(estimator: Any, X: Any) -> Any:
+    """X of a fitted estimator as its network takes it."""
+    if is_known_matrix(estimator, X):
+        return X
+    with _quiet_sums():
+        X = validate_data(estimator, X, reset=False, **INPUT_SETTINGS)
+    return as_numbers_of(input_types(estimator), X, "X")
+
+
 def _name_of_fault(estimator: Any, X_val: Any, y_val: Any) -> str:
     """Which of the two it is that could not be validated."""
     try:
-        X = validate_data(estimator, X_val, reset=False, **INPUT_SETTINGS)
-        as_numbers_of(input_types(estimator), X, "X")
+        checked_inputs(estimator, X_val)
     except (TypeError, ValueError):
         return "X_val"
     try:
