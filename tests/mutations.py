@@ -1215,13 +1215,16 @@ TABLE = """
 === fastmlp/_kernels/layout.pxi v3
 
 * halves_join_in_other_order
-- job.n_threads == 1 and job.batch_size <= job.capacity
-+ job.n_threads == 1 and job.batch_size <= job.n_rows
+- return job.batch_size <= job.capacity
++ return job.batch_size <= job.n_rows
+* two_rows_halved
+- and not (block == 2 and
++ and not (block == 1 and
 * halves_of_many_slices_in_place
 - and job.capacity <= 2 * products.SLICE_ROWS
 + and job.capacity <= 64 * products.SLICE_ROWS
 * halves_in_one_hand
-- return job.n_threads > 1 and is_halved(job, l)
+- return job.n_threads > 1 and is_halved(job, l, block)
 + return False
 
 * other_thread_reads_first_inputs
@@ -1559,7 +1562,7 @@ TABLE = """
 - part.first, part.rows = rows.begin, rows.end - rows.begin
 + part.first, part.rows = 0, rows.end - rows.begin
 * first_half_alone
-- join_halves(arena, job, step, l)
+- join_halves(arena, job, span.step, l)
 + pass
 * biases_of_first_half
 - add(grads + layer.biases, others + layer.biases, layer.n_out)

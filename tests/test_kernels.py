@@ -698,8 +698,20 @@ def test_threads_leave_the_bits_of_halves_alone(
 ):
     if settings:
         capacity = batch_size
-    rows = 2 * batch_size + 1
+    rows = 2 * batch_size + 1 + bool(settings)
     assert_same_in_threads(sizes, "adam", settings, rows, batch_size, capacity, dtype)
+
+
+@pytest.mark.skipif(not _kernels.THREADS, reason="this engine runs on one thread")
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("rows", [2, 202, 203, 204])
+@pytest.mark.parametrize("settings", [{}, {"batch_norm": True}])
+@pytest.mark.parametrize("sizes", [[40, 65, 10], [20, 16, 3], [10, 15, 2]])
+def test_threads_leave_the_bits_of_a_short_last_batch_alone(
+    sizes, settings, rows, dtype
+):
+    """Of two rows either half is one: an outer product, fused where it is added."""
+    assert_same_in_threads(sizes, "adam", settings, rows, 200, 200, dtype)
 
 
 @pytest.mark.skipif(not _kernels.THREADS, reason="this engine runs on one thread")

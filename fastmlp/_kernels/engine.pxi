@@ -362,7 +362,8 @@ cdef void find_part(
 cdef void find_gradient(real* arena, const Job* job, const Span* span, Py_ssize_t l) noexcept nogil:
     """∂J/∂W and ∂J/∂b of layer l over the block or over either half of it, this thread's
     part: of the units of the first half and, behind them, those of the second."""
-    cdef Py_ssize_t n = bundles_of(job, l), half, n_halves = 2 if is_halved(job, l) else 1
+    cdef Py_ssize_t n = bundles_of(job, l), half
+    cdef Py_ssize_t n_halves = 2 if is_halved(job, l, span.block) else 1
     cdef Share mine = share_out(n_halves * n, 1, span.step.thread, job.n_threads), rows, units
     cdef Span part = span[0]
     for half in range(n_halves):
@@ -452,13 +453,13 @@ cdef void clip_gradient(real* arena, const Job* job, Step* step) noexcept nogil:
 
 
 cdef void complete_layer(
-    real* arena, const Job* job, const Step* step, Py_ssize_t l, bint update
+    real* arena, const Job* job, const Span* span, Py_ssize_t l, bint update
 ) noexcept nogil:
     """The gradient of layer l from its halves, and the step along it."""
-    if is_halved(job, l):
-        join_halves(arena, job, step, l)
+    if is_halved(job, l, span.block):
+        join_halves(arena, job, span.step, l)
     if update:
-        update_layer(<real*>job.params, arena, job, step, l)
+        update_layer(<real*>job.params, arena, job, span.step, l)
 
 
 cdef void process_parameters(
@@ -471,17 +472,17 @@ cdef void process_parameters(
     cdef bint updates = learns(step) and not clips, waits = False
     for l in range(job.n_layers):
         find_gradient(arena, job, span, l)
-        if is_in_two_hands(job, l):
+        if is_in_two_hands(job, l, span.block):
             waits = True
         elif finish:
-            complete_layer(arena, job, step, l, updates)
+            complete_layer(arena, job, span, l, updates)
     if not finish:
         return
     if waits:
         barrier_wait(job.barrier, job.n_threads)
         for l in range(job.n_layers):
-            if is_in_two_hands(job, l):
-                complete_layer(arena, job, step, l, updates)
+            if is_in_two_hands(job, l, span.block):
+                complete_layer(arena, job, span, l, updates)
     if clips:
         clip_gradient(arena, job, step)
         for l in range(job.n_layers):

@@ -124,20 +124,31 @@ cdef inline bint is_halved_layer(const Layer* layer, Py_ssize_t capacity) noexce
     return capacity >= WORTH_HALVING and layer.n_in <= capacity
 
 
-cdef inline bint is_halved(const Job* job, Py_ssize_t l) noexcept nogil:
-    return is_halved_layer(&job.layers[l], job.capacity) and (l > 0 or job.X.indptr == NULL)
+cdef inline bint is_one_slice(const Job* job) noexcept nogil:
+    """Whether a batch is one block, of which either half is one slice of products."""
+    return job.batch_size <= job.capacity and job.capacity <= 2 * products.SLICE_ROWS
+
+
+cdef inline bint is_halved(const Job* job, Py_ssize_t l, Py_ssize_t block) noexcept nogil:
+    """Whether the gradient of layer l over a block of so many rows is. Two rows are not
+    where one thread would fuse the second's product into the first's."""
+    return (is_halved_layer(&job.layers[l], job.capacity)
+            and (l > 0 or job.X.indptr == NULL)
+            and not (block == 2 and is_one_slice(job)
+                     and products.is_outer(1, job.layers[l].n_out)))
 
 
 cdef inline bint adds_in_place(const Job* job) noexcept nogil:
     """Whether one thread may add the second half's product to the first's as it goes: of
     one slice in one block, it is the same sum."""
-    return (job.n_threads == 1 and job.batch_size <= job.capacity
-            and job.capacity <= 2 * products.SLICE_ROWS)
+    return job.n_threads == 1 and is_one_slice(job)
 
 
-cdef inline bint is_in_two_hands(const Job* job, Py_ssize_t l) noexcept nogil:
+cdef inline bint is_in_two_hands(
+    const Job* job, Py_ssize_t l, Py_ssize_t block
+) noexcept nogil:
     """Whether other threads find the other half of layer l's gradient."""
-    return job.n_threads > 1 and is_halved(job, l)
+    return job.n_threads > 1 and is_halved(job, l, block)
 
 
 cdef inline bint shares_columns(

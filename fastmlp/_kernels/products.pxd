@@ -57,6 +57,12 @@ cdef inline bint in_pieces(
             and 4 * in_blocks(m) * in_blocks(n) * in_blocks(k) <= 5 * m * n * k)
 
 
+cdef inline bint is_outer(Py_ssize_t k, Py_ssize_t n) noexcept nogil:
+    """Whether a product of k terms with n columns side by side is written row by row,
+    each entry one multiply-add: added to what is there without rounding the product."""
+    return TILES_PAY and k == 1 and n >= OUTER_COLUMNS
+
+
 cdef inline void multiply_outer(
     real* c, Py_ssize_t c_row, const real* a, const real* b, Py_ssize_t m, Py_ssize_t n,
     Py_ssize_t a_row, bint accumulate,
@@ -117,7 +123,7 @@ cdef inline void multiply(
             c, c_row, a, b, m, n, k, a_row, a_column, b_row, b_column, accumulate)
     elif not TILES_PAY:
         blas.multiply(c, c_row, a, b, m, n, k, a_row, a_column, b_row, b_column, accumulate)
-    elif k == 1 and b_column == 1 and n >= OUTER_COLUMNS:
+    elif b_column == 1 and is_outer(k, n):
         multiply_outer(c, c_row, a, b, m, n, a_row, accumulate)
     elif n == c_row == 1 and a_column != 1:
         multiply_by_tiles(c, 1, b, a, 1, m, k, 0, b_row, a_column, a_row, accumulate)
