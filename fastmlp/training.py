@@ -76,18 +76,8 @@ class Trainer:
         self.batch_size = batch_size
         self._pace = Pace(crew)
         self._data = (X, Y, sample_weight)
-        # Normalisation looks at the whole batch at once.
-        self._capacity = (
-            batch_size if network.batch_norm else min(batch_size, BLOCK_ROWS)
-        )
-        self._arena = build_arena(
-            network.arena_entries,
-            self._capacity,
-            network.dtype,
-            count_training_entries(
-                network.layers, self._capacity, gathers=not isinstance(X, tuple)
-            ),
-        )
+        self._capacity = 0
+        self._reserve(batch_size)
         self._grads = aligned_empty(network.params.size, network.dtype)
         self._slice_batches = 1
         self._objective = network.objective
@@ -116,15 +106,50 @@ class Trainer:
         float
             Mean over rows of the objective of their batch before its step.
         """
-        total = 0.0
-        begin = 0
-        while begin < len(order):
-            end = begin + self._slice_batches * self.batch_size
-            total = self._run_slice(order[begin:end], total)
-            begin = end
+        batch_size, n_joined = self.batch_size, 0
+        if self.network.batch_norm:
+            order = self._rows_of_weight(order)
+            batch_size = min(batch_size, len(order))
+            n_joined = _count_joined(len(order), batch_size)
+        self._reserve(max(self.batch_size, n_joined))
+        total, begin, end = 0.0, 0, len(order) - n_joined
+        while begin < end:
+            size = self._slice_batches * batch_size
+            rows = order[begin : min(begin + size, end)]
+            total = self._run_slice(rows, batch_size, total)
+            begin += size
+        if n_joined:
+            total = self._run_slice(order[end:], n_joined, total)
         return total / len(order)
 
-    def _run_slice(self, order: np.ndarray, total: float) -> float:
+    def _rows_of_weight(self, order: np.ndarray) -> np.ndarray:
+        """The rows without those of weight zero, which moments do not see."""
+        sample_weight = self._data[2]
+        if sample_weight is not None:
+            order = order[sample_weight[order] != 0]
+        if min(len(order), self.batch_size) < 2:
+            raise ValueError(
+                "batch_norm needs two rows or more in every batch, not counting rows "
+                f"of weight zero: there are {len(order)}, batch_size={self.batch_size}"
+            )
+        return order
+
+    def _reserve(self, n_rows: int) -> None:
+        """Have an arena for batches of so many rows."""
+        # Normalisation looks at the whole batch at once.
+        capacity = n_rows if self.network.batch_norm else min(n_rows, BLOCK_ROWS)
+        if capacity == self._capacity:
+            return
+        gathers = not isinstance(self._data[0], tuple)
+        self._capacity = capacity
+        self._arena = build_arena(
+            self.network.arena_entries,
+            capacity,
+            self.network.dtype,
+            count_training_entries(self.network.layers, capacity, gathers=gathers),
+        )
+
+    def _run_slice(self, order: np.ndarray, batch_size: int, total: float) -> float:
         started = time.perf_counter()
         total = _kernels.train(
             self.network.params,
@@ -138,7 +163,7 @@ class Trainer:
             self.network.layers,
             self._objective,
             self.network.numbers,
-            self.batch_size,
+            batch_size,
             self._capacity,
             self.crew,
             total,
@@ -150,6 +175,13 @@ class Trainer:
         elif seconds > SLICE_SECONDS and self._slice_batches > 1:
             self._slice_batches //= 2
         return total
+
+
+def _count_joined(n_rows: int, batch_size: int) -> int:
+    """Rows of the last two batches where the last would be a single row, which has no
+    variance, so that they are made one; else 0.
+    """
+    return batch_size + 1 if n_rows % batch_size == 1 else 0
 
 
 def _largest_share(network: Network) -> float:

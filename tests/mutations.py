@@ -1042,8 +1042,11 @@ TABLE = """
 - (row[j] - mean[first + j])
 + row[j]
 * running_moments_replaced
-- running[j] += <real>0.1 * (
+- running[j] += momentum * (
 + running[j] += (
+* short_batches_move_moments_as_whole_ones
+- 0.1 * (<double>rows / batch_size)
++ 0.1
 * gamma_left_out
 - = gammas[j] * x[i * width + j] + biases[j]
 + = x[i * width + j] + biases[j]
@@ -1421,10 +1424,11 @@ TABLE = """
 + if False:
 +         batch_norm.compute_moments(
 * running_means_stand_still
-- batch_norm.update_running(running, moments, mine.begin, mine.end)
+- batch_norm.update_running(running, moments, <real>momentum, mine.begin, mine.end)
 + pass
 * running_variances_stand_still
-- batch_norm.update_running(running + n, moments + n, mine.begin, mine.end)
+- batch_norm.update_running(
+-             running + n, moments + n, <real>momentum, mine.begin, mine.end)
 + pass
 * moments_of_uneven_rows_ignored
 - moments, moments + n, normalized_of(arena, job, l, 0), scales_of(arena, job, 0),
@@ -2197,8 +2201,8 @@ TABLE = """
 === fastmlp/training.py
 
 * slices_cut_batches
-- self._slice_batches * self.batch_size
-+ self._slice_batches * self.batch_size + 1
+- self._slice_batches * batch_size
++ self._slice_batches * batch_size + 1
 * loss_per_batch_not_row
 - return total / len(order)
 + return total / self.batch_size
@@ -2276,11 +2280,17 @@ TABLE = """
 - math.sqrt(_kernels.sum_squares(self._grads))
 + _kernels.sum_squares(self._grads)
 * normalised_batches_cut
-- batch_size if network.batch_norm else min(batch_size, BLOCK_ROWS)
-+ min(batch_size, BLOCK_ROWS)
+- n_rows if self.network.batch_norm else min(n_rows, BLOCK_ROWS)
++ min(n_rows, BLOCK_ROWS)
+* normalised_single_row_not_joined
+- return batch_size + 1 if n_rows % batch_size == 1 else 0
++ return 0
+* weightless_rows_normalised
+- order = order[sample_weight[order] != 0]
++ pass
 * loss_of_last_slice
-- self._run_slice(order[begin:end], total)
-+ self._run_slice(order[begin:end], 0.0)
+- self._run_slice(rows, batch_size, total)
++ self._run_slice(rows, batch_size, 0.0)
 
 === fastmlp/training.py v3
 

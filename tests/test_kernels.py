@@ -646,8 +646,10 @@ def test_predict(head, rows, dtype):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("batch_size", [1, 4, 40])
-@pytest.mark.parametrize("settings", [{}, EVERYTHING])
+@pytest.mark.parametrize(
+    ("settings", "batch_size"),
+    [({}, 1), ({}, 4), ({}, 40), (EVERYTHING, 5), (EVERYTHING, 40)],
+)
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_the_arena_carries_nothing(optimizer, settings, batch_size, dtype):
     """Poisoned with NaN before every step, training gives the same bits."""
@@ -669,7 +671,7 @@ def test_the_arena_carries_nothing(optimizer, settings, batch_size, dtype):
 
 @pytest.mark.skipif(not _kernels.THREADS, reason="this engine runs on one thread")
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("rows", [1, 7, 13, 100])
+@pytest.mark.parametrize("rows", [2, 7, 13, 100])
 @pytest.mark.parametrize("sizes", [[3, 2], [5, 17, 1], [40, 65, 33, 10]])
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
 @pytest.mark.parametrize("settings", [{}, EVERYTHING])
@@ -723,10 +725,10 @@ def test_threads_leave_the_bits_of_a_short_last_batch_alone(
 def test_threads_leave_the_bits_of_shared_columns_alone(
     batch_size, capacity, settings, dtype
 ):
-    """Of wide layers and few rows, down to a last batch of one."""
+    """Of wide layers and few rows, down to a last batch of one, or two normalised."""
     if settings:
         capacity = batch_size
-    sizes, rows = [520, 570, 600, 3], 2 * batch_size + 1
+    sizes, rows = [520, 570, 600, 3], 2 * batch_size + 1 + bool(settings)
     assert_same_in_threads(sizes, "adam", settings, rows, batch_size, capacity, dtype)
 
 
@@ -743,7 +745,7 @@ LARGE_LAYERS = [120, 620, 220, 155, 3]
 def test_threads_leave_the_bits_of_large_layers_alone(batch_size, capacity, settings):
     if settings:
         capacity = batch_size
-    rows = 2 * batch_size + 1
+    rows = 2 * batch_size + 1 + bool(settings)
     assert_same_in_threads(
         LARGE_LAYERS, "adam", settings, rows, batch_size, capacity, "float32"
     )
@@ -792,6 +794,20 @@ def test_normalisation_wants_the_whole_batch():
     case = Case([3, 4, 2], "relu", ALL_HEADS[0], "sgd", "float64", batch_norm=True)
     with pytest.raises(ValueError, match="whole batch"):
         case.train(_kernels, np.arange(13), 13, 5)
+
+
+@pytest.mark.parametrize("module", [_kernels, _reference])
+@pytest.mark.parametrize(
+    ("n_rows", "batch_size"), [(1, 4), (1, 1), (5, 1), (9, 4), (13, 12)]
+)
+def test_normalisation_wants_two_rows_a_batch(n_rows, batch_size, module):
+    case = Case([3, 4, 2], "relu", ALL_HEADS[0], "sgd", "float64", batch_norm=True)
+    before = case.params.copy(), case.stats.copy()
+    with pytest.raises(ValueError, match="two rows or more in every batch"):
+        case.train(module, np.arange(n_rows), batch_size, 13)
+    np.testing.assert_array_equal(case.params, before[0])
+    np.testing.assert_array_equal(case.stats, before[1])
+    assert case.rule["t"] == 0
 
 
 @pytest.mark.parametrize(

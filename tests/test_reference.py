@@ -1585,6 +1585,7 @@ def test_weights_decay_and_nothing_else():
 
 
 def test_running_moments_move_a_tenth_of_the_way():
+    """And of that the part that a short batch's rows are of a whole one's."""
     problem = make_problem((3, 4, 2), "squared_error", "identity", batch_norm=True)
     run = problem.start("sgd", slice(None), 4)
     run.train()
@@ -1594,7 +1595,9 @@ def test_running_moments_move_a_tenth_of_the_way():
         X = X @ problem.weights(problem.params)
         mean = np.average(X, axis=0, weights=w)
         variance = np.average((X - mean) ** 2, axis=0, weights=w)
-        stats = 0.9 * stats + 0.1 * np.concatenate([mean, variance])
+        momentum = 0.1 * len(X) / 4
+        batch_stats = np.concatenate([mean, variance])
+        stats = (1 - momentum) * stats + momentum * batch_stats
     assert_allclose(run.stats, stats, rtol=1e-14)
 
 

@@ -144,6 +144,16 @@ cdef int check_order(const Py_ssize_t[::1] order, Py_ssize_t n_rows) except -1:
     return 0
 
 
+cdef int check_normalised_batches(
+    Py_ssize_t n_rows, Py_ssize_t batch_size, Py_ssize_t capacity
+) except -1:
+    if batch_size > capacity:
+        raise ValueError("a normalised layer needs the whole batch in the arena")
+    if n_rows > 0 and (batch_size == 1 or n_rows % batch_size == 1):
+        raise ValueError("a normalised layer needs two rows or more in every batch")
+    return 0
+
+
 cdef int check_optimizer(
     const Rule[::1] rule, const real[:, :] slots, Py_ssize_t n_params, Py_ssize_t n_grads
 ) except -1:
@@ -392,8 +402,8 @@ def train(
     if batch_size < 1:
         raise ValueError("batch_size must be positive")
     for l in range(job.n_layers):
-        if job.layers[l].normalized >= 0 and batch_size > capacity:
-            raise ValueError("a normalised layer needs the whole batch in the arena")
+        if job.layers[l].normalized >= 0:
+            check_normalised_batches(order.shape[0], batch_size, capacity)
     place_halves(
         &job, 0 if job.X.indptr != NULL else job.layers[0].n_in, arena.shape[0])
     if order.shape[0] == 0:

@@ -92,13 +92,16 @@ cdef void find_moments(
     cdef real* running = <real*>job.stats + layer.running
     cdef Share mine = share_out(n, LINE, span.step.thread, job.n_threads)
     cdef Py_ssize_t size = (mine.end - mine.begin) * sizeof(real)
+    cdef double momentum
     barrier_wait(job.barrier, job.n_threads)
     if learns(span.step):
         batch_norm.compute_moments(
             moments, moments + n, normalized_of(arena, job, l, 0), scales_of(arena, job, 0),
             span.block, n, mine.begin, mine.end)
-        batch_norm.update_running(running, moments, mine.begin, mine.end)
-        batch_norm.update_running(running + n, moments + n, mine.begin, mine.end)
+        momentum = batch_norm.momentum(span.block, job.batch_size)
+        batch_norm.update_running(running, moments, <real>momentum, mine.begin, mine.end)
+        batch_norm.update_running(
+            running + n, moments + n, <real>momentum, mine.begin, mine.end)
     else:
         memcpy(moments + mine.begin, running + mine.begin, size)
         memcpy(moments + n + mine.begin, running + n + mine.begin, size)

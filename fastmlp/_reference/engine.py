@@ -158,6 +158,8 @@ def train(
     """
     if len(stats) and min(batch_size, len(order)) > capacity:
         raise ValueError("batch normalisation needs the whole batch in the arena")
+    if len(stats) and 1 in (batch_size, len(order) % batch_size):
+        raise ValueError("batch normalisation needs two rows or more in every batch")
     w = weigh_rows(sample_weight, len(Y))
     W, gradients = view_weights(params, layers), view_parameters(grads, layers)
     batch_stats = np.empty_like(stats)
@@ -179,7 +181,7 @@ def train(
             evaluate(batch, inputs, batch.targets, objective, numbers, step)
             value += _sum_losses(batch, objective["cap"][0])
             backward(gradients, batch.layers, inputs, batch.scales, step)
-        move_running_moments(stats, batch_stats)
+        move_running_moments(stats, batch_stats, len(rows) / batch_size)
         _take_step(params, grads, slots, rule, layers, penalty)
         total += value * len(rows)
     return total

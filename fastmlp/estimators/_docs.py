@@ -83,7 +83,8 @@ dropout : float or list of float, default=0.0
     layers, or one a layer. First-order solvers only.
 batch_norm : bool, default=False
     Whether hidden layers are normalised over the batch, between affine map and
-    activation; predictions use running averages. First-order solvers only.
+    activation; predictions use running averages. A batch needs two rows of weight: a
+    last batch of one is joined to the one before. First-order solvers only.
 init : str or float, default='glorot_uniform'
     How weights are drawn: 'glorot_uniform' as in scikit-learn, 'glorot_normal',
     'he_uniform', 'he_normal', 'lecun_uniform', 'lecun_normal', or a number, the
