@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastmlp import _kernels
+from fastmlp._kernels import OBJECTIVE
 from fastmlp.evaluation import Evaluator
 from fastmlp.initialization import draw_parameters
 from fastmlp.inputs import Data, Inputs, as_data, as_inputs, count_rows, take_rows
@@ -33,14 +34,12 @@ from fastmlp.threads import (
     share_rows,
 )
 from fastmlp.workspace import (
-    OBJECTIVE,
     aligned_copy,
     aligned_empty,
     build_arena,
     build_layers,
+    build_plan,
     count_entries,
-    count_params,
-    count_stats,
 )
 
 
@@ -157,8 +156,8 @@ class Network:
             batch_norm=batch_norm,
         )
         self._bind(
-            aligned_empty(count_params(self.layers), self.dtype),
-            aligned_empty(count_stats(self.layers), self.dtype),
+            aligned_empty(self.plan.n_params, self.dtype),
+            aligned_empty(self.plan.n_stats, self.dtype),
         )
         self._initialize(as_list(activation) or ["relu"], init, random_state)
 
@@ -194,8 +193,13 @@ class Network:
             for rate in one_a_layer("dropout", dropout, n_hidden)
         ]
         self.batch_norm = bool(batch_norm)
-        self.layers = self._build_layers()
-        self.arena_entries = count_entries(self.layers)
+        self.plan = self._build_plan()
+        self.arena_entries = count_entries(self.plan)
+
+    @property
+    def layers(self) -> np.ndarray:
+        """The layer table (docs/contracts.md), read-only."""
+        return self.plan.layers
 
     @property
     def n_target_columns(self) -> int:
@@ -255,9 +259,7 @@ class Network:
         -------
         ndarray of shape (n_samples, n_outputs)
         """
-        return self._evaluate_layers(
-            self.layers, self.layer_sizes, self.arena_entries, X
-        )
+        return self._evaluate_layers(self.plan, self.layer_sizes, self.arena_entries, X)
 
     def hidden_activations(self, X: ArrayLike) -> list[np.ndarray]:
         """The outputs of every hidden layer, as prediction sees them.
@@ -274,9 +276,10 @@ class Network:
         outputs: list[np.ndarray] = []
         for number in range(len(self.layers) - 1):
             below = X if number == 0 else outputs[-1]
-            layer, sizes = self.layers[number:][:1], self.layer_sizes[number:][:2]
+            tables = self.layers[number:][:1], self.plan.tensors, self.plan.groups
+            plan, sizes = _kernels.Plan(*tables), self.layer_sizes[number:][:2]
             outputs.append(
-                self._evaluate_layers(layer, sizes, count_entries(layer), below)
+                self._evaluate_layers(plan, sizes, count_entries(plan), below)
             )
         return outputs
 
@@ -430,11 +433,12 @@ class Network:
         return {
             name: value
             for name, value in self.__dict__.items()
-            if name not in ("weights", "biases")
+            if name not in ("weights", "biases", "plan")
         }
 
     def __setstate__(self, state: dict) -> None:
         self.__dict__.update(state)
+        self.plan = self._build_plan()
         self._bind(state["params"], state["stats"])
 
     @property
@@ -478,8 +482,8 @@ class Network:
             Threads that share them (:func:`fastmlp.threads.gather_crew`); the bits do
             not depend on them.
         """
-        spread = partial(self._build_layers, spread=True)
-        model = self.params, self.stats, self.layers, spread
+        spread = partial(self._build_plan, spread=True)
+        model = self.params, self.stats, self.plan, spread
         return Evaluator(*model, self.objective, self.numbers, data, crew)
 
     @contextmanager
@@ -498,8 +502,8 @@ class Network:
         with gather_crew(n_threads) as crew:
             yield self.evaluator(data, crew)
 
-    def _build_layers(self, spread: bool = False) -> np.ndarray:
-        return build_layers(
+    def _build_plan(self, spread: bool = False) -> Any:
+        layers = build_layers(
             self.layer_sizes,
             [*self.activations, self.output_activation],
             self.n_target_columns,
@@ -507,10 +511,11 @@ class Network:
             batch_norm=self.batch_norm,
             spread=spread,
         )
+        return build_plan(layers)
 
     def _evaluate_layers(
         self,
-        layers: np.ndarray,
+        plan: Any,
         sizes: Sequence[int],
         entries: tuple[int, int],
         X: ArrayLike,
@@ -521,26 +526,26 @@ class Network:
         out = np.empty((n_rows, sizes[-1]), dtype=self.dtype)
         capacity = predicted_rows(n_rows, self.params.size)
         if n_rows <= capacity:
-            self._evaluate_into(out, layers, entries, inputs, capacity)
+            self._evaluate_into(out, plan, entries, inputs, capacity)
             return out
 
         def evaluate(rows: slice) -> None:
             some = take_rows(inputs, rows)
-            self._evaluate_into(out[rows], layers, entries, some, capacity)
+            self._evaluate_into(out[rows], plan, entries, some, capacity)
 
-        run_in_threads(evaluate, share_rows(n_rows, layers, capacity))
+        run_in_threads(evaluate, share_rows(n_rows, plan.layers, capacity))
         return out
 
     def _evaluate_into(
         self,
         out: np.ndarray,
-        layers: np.ndarray,
+        plan: Any,
         entries: tuple[int, int],
         inputs: Inputs,
         capacity: int,
     ) -> None:
         arena = build_arena(entries, capacity, self.dtype)
-        _kernels.predict(out, arena, inputs, self.params, self.stats, layers, capacity)
+        _kernels.predict(out, arena, inputs, self.params, self.stats, plan, capacity)
 
     def _pull_back(self, inputs: Inputs, cotangents: np.ndarray) -> np.ndarray:
         n_rows = count_rows(inputs)
@@ -551,7 +556,7 @@ class Network:
             arena = build_arena(self.arena_entries, capacity, self.dtype)
             _kernels.input_gradient(
                 *(out[rows], arena, take_rows(inputs, rows), cotangents[rows]),
-                *(self.params, self.stats, self.layers, capacity),
+                *(self.params, self.stats, self.plan, capacity),
             )
 
         run_in_threads(pull_back, share_rows(n_rows, self.layers, capacity))
@@ -561,12 +566,13 @@ class Network:
         self.params, self.stats = params, stats
         self.weights = []
         self.biases = []
-        for layer in self.layers:
-            n_in, n_out = int(layer["n_in"]), int(layer["n_out"])
-            begin, bias = int(layer["weights"]), int(layer["biases"])
-            block = params[begin : begin + n_in * n_out]
-            self.weights.append(block.reshape(n_in, n_out))
-            self.biases.append(params[bias : bias + n_out])
+        views = [
+            params[offset:][: rows * columns].reshape(rows, columns)
+            for offset, rows, columns, _ in self.plan.tensors.tolist()
+        ]
+        for first in self.layers["tensors"].tolist():
+            self.weights.append(views[first])
+            self.biases.append(views[first + 1][0])
 
     def _initialize(
         self,

@@ -146,7 +146,7 @@ class Trainer:
             self.network.arena_entries,
             capacity,
             self.network.dtype,
-            count_training_entries(self.network.layers, capacity, gathers=gathers),
+            count_training_entries(self.network.plan, capacity, gathers=gathers),
         )
 
     def _run_slice(self, order: np.ndarray, batch_size: int, total: float) -> float:
@@ -160,7 +160,7 @@ class Trainer:
             self._arena,
             *self._data,
             order,
-            self.network.layers,
+            self.network.plan,
             self._objective,
             self.network.numbers,
             batch_size,

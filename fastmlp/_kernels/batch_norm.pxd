@@ -6,7 +6,7 @@ threads of a crew share out; everything else is done row by row.
 """
 from libc.math cimport sqrt
 
-from fastmlp._kernels.types cimport real
+from fastmlp._kernels.records cimport real
 
 cdef enum:
     # Columns worked on at a time, what they are multiplied with on the stack.

@@ -8,7 +8,7 @@ are used for every shape that AVX2 or AVX-512 code is compiled for, and nowhere 
 from libc.string cimport memset
 
 from fastmlp._kernels cimport blas
-from fastmlp._kernels.types cimport real
+from fastmlp._kernels.records cimport real
 
 cdef extern from "tiles.h":
     bint TILES_PAY

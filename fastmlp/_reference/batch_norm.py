@@ -39,11 +39,8 @@ def normalize_deltas(delta, bias_grads, gamma_grads, x, scales, gammas, moments)
     delta[...] = gammas / _deviation(moments) * (d - through_moments)
 
 
-def move_running_moments(stats, batch_stats, fullness):
-    """Running means and variances move towards the batch's: a tenth of the way if it
-    is whole, and of that the part that its rows are of a whole one's.
-    """
-    momentum = MOMENTUM * fullness
+def move_running_moments(stats, batch_stats, momentum):
+    """Running means and variances move that part of the way to the batch's."""
     stats[:] = (1 - momentum) * stats.astype(float) + momentum * batch_stats
 
 
