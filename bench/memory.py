@@ -98,7 +98,7 @@ def workspace_bytes(case: Case) -> int:
 
     network = Network(case.units, loss="log_loss", dtype=case.dtype)
     capacity = min(case.batch_size, BLOCK_ROWS)
-    n_more = count_training_entries(network.layers, capacity, gathers=case.density == 1)
+    n_more = count_training_entries(network.plan, capacity, gathers=case.density == 1)
     return build_arena(network.arena_entries, capacity, network.dtype, n_more).nbytes
 
 

@@ -29,10 +29,10 @@ class Evaluator:
     ----------
     params, stats : ndarray
         Parameters and running moments (docs/contracts.md).
-    layers : ndarray of LAYER
-        The layer table.
+    plan : Plan
+        What the network computes, and where things lie.
     spread : callable
-        Returns the layer table whose hidden layers keep z and σ(z) apart.
+        Returns a plan whose hidden layers keep z and σ(z) apart.
     objective : ndarray of OBJECTIVE, one record
         Loss and penalty.
     numbers : ndarray of shape (n_outputs,)
@@ -53,25 +53,25 @@ class Evaluator:
         self,
         params: np.ndarray,
         stats: np.ndarray,
-        layers: np.ndarray,
-        spread: Callable[[], np.ndarray],
+        plan: Any,
+        spread: Callable[[], Any],
         objective: np.ndarray,
         numbers: np.ndarray,
         data: Data,
         team: Any = None,
     ) -> None:
         self._params = params
-        self._layers, self._spread = layers, spread
-        self._model = params, stats, layers
+        self._layers, self._spread = plan.layers, spread
+        self._model = params, stats, plan
         self._objective, self._numbers = objective, numbers
         self._data = data
         self._capacity = block_rows(len(data[1]))
         self.team = team
         self._arena = build_arena(
-            count_entries(layers),
+            count_entries(plan),
             self._capacity,
             params.dtype,
-            count_training_entries(layers, self._capacity, gathers=False),
+            count_training_entries(plan, self._capacity, gathers=False),
         )
 
     def loss(self) -> float:
@@ -108,9 +108,9 @@ class Evaluator:
         if (self._layers["normalized"] >= 0).any():
             raise ValueError("the Hessian of a network with batch_norm is not computed")
         product = np.empty_like(self._params)
-        layers, *arenas = self._spread_layers_and_arenas
+        plan, *arenas = self._spread_plan_and_arenas
         _kernels.multiply_hessian(
-            *(product, *arenas, *self._data, self._params, direction, layers),
+            *(product, *arenas, *self._data, self._params, direction, plan),
             *self._terms(self._objective),
         )
         return product
@@ -133,8 +133,8 @@ class Evaluator:
         return objective
 
     @cached_property
-    def _spread_layers_and_arenas(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        layers = self._spread()
-        entries, dtype = count_entries(layers), self._params.dtype
+    def _spread_plan_and_arenas(self) -> tuple[Any, np.ndarray, np.ndarray]:
+        plan = self._spread()
+        entries, dtype = count_entries(plan), self._params.dtype
         arena, r_arena = (build_arena(entries, self._capacity, dtype) for _ in range(2))
-        return layers, arena, r_arena
+        return plan, arena, r_arena

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastmlp import _kernels
+from fastmlp._kernels import OBJECTIVE
 from fastmlp.evaluation import Evaluator
 from fastmlp.initialization import draw_parameters
 from fastmlp.memory import aligned_copy, aligned_empty
@@ -44,16 +45,11 @@ from fastmlp.threads import (
     thread_team,
 )
 from fastmlp.workspace import (
-    OBJECTIVE,
     build_arena,
     build_layers,
+    build_plan,
     count_entries,
-    count_params,
-    count_stats,
 )
-
-# Where a layer's γ and running moments begin, and how many there are.
-_OF_NORMALIZATION = ("gammas", "running", "n_out")
 
 
 class Views(tuple):
@@ -272,8 +268,13 @@ class Network:
             for rate in one_a_layer("dropout", dropout, n_hidden)
         ]
         self.batch_norm = bool(batch_norm)
-        self.layers = self._build_layers()
-        self.arena_entries = count_entries(self.layers)
+        self.plan = self._build_plan()
+        self.arena_entries = count_entries(self.plan)
+
+    @property
+    def layers(self) -> np.ndarray:
+        """The layer table (docs/contracts.md), read-only."""
+        return self.plan.layers
 
     @property
     def params(self) -> np.ndarray:
@@ -354,7 +355,7 @@ class Network:
         if settings:
             twin._configure(**{**self.settings, **settings})
         else:
-            twin.dropout, twin.layers = list(self.dropout), self.layers.copy()
+            twin.dropout = list(self.dropout)
         twin._bind(aligned_copy(self.params), aligned_copy(self.stats))
         return twin
 
@@ -371,9 +372,7 @@ class Network:
         -------
         ndarray of shape (n_samples, n_outputs)
         """
-        return self._evaluate_layers(
-            self.layers, self.layer_sizes, self.arena_entries, X
-        )
+        return self._evaluate_layers(self.plan, self.layer_sizes, self.arena_entries, X)
 
     def logits(self, X: ArrayLike) -> np.ndarray:
         """The network's outputs before the output activation.
@@ -387,9 +386,7 @@ class Network:
         -------
         ndarray of shape (n_samples, n_outputs)
         """
-        layers = self.layers.copy()
-        layers["activation"][-1] = _kernels.ACTIVATIONS["identity"]
-        return self._evaluate_layers(layers, self.layer_sizes, self.arena_entries, X)
+        return self.with_output_activation("identity").predict(X)
 
     def with_output_activation(self, name: str) -> Network:
         """A network on the same parameters whose last layer has that activation.
@@ -404,8 +401,8 @@ class Network:
         twin = object.__new__(Network)
         twin.__dict__.update(self.__dict__)
         twin.output_activation = name
-        twin.layers = twin._build_layers()
-        twin.arena_entries = count_entries(twin.layers)
+        twin.plan = twin._build_plan()
+        twin.arena_entries = count_entries(twin.plan)
         return twin
 
     def fold_batch_norm(self) -> tuple[list[np.ndarray], list[np.ndarray]]:
@@ -445,9 +442,10 @@ class Network:
         outputs: list[np.ndarray] = []
         for number in range(len(self.layers) - 1):
             below = X if number == 0 else outputs[-1]
-            layer, sizes = self.layers[number:][:1], self.layer_sizes[number:][:2]
+            tables = self.layers[number:][:1], self.plan.tensors, self.plan.groups
+            plan, sizes = _kernels.Plan(*tables), self.layer_sizes[number:][:2]
             outputs.append(
-                self._evaluate_layers(layer, sizes, count_entries(layer), below)
+                self._evaluate_layers(plan, sizes, count_entries(plan), below)
             )
         return outputs
 
@@ -619,7 +617,7 @@ class Network:
             For all hidden layers, each of which must drop units already.
         """
         self.dropout = [dropout] * len(self.dropout)
-        self.layers["dropout"][:-1] = dropout
+        self.plan = self._build_plan()
 
     def __getstate__(self) -> dict[str, Any]:
         # Tables and codes are built anew: a later version may number them otherwise.
@@ -684,8 +682,8 @@ class Network:
             Threads that share them (:func:`fastmlp.threads.thread_team`); the bits do
             not depend on them.
         """
-        spread = partial(self._build_layers, spread=True)
-        model = self.params, self.stats, self.layers, spread
+        spread = partial(self._build_plan, spread=True)
+        model = self.params, self.stats, self.plan, spread
         return Evaluator(*model, self.objective, self.numbers, data, team)
 
     @contextmanager
@@ -704,8 +702,8 @@ class Network:
         with thread_team(n_threads) as team:
             yield self.evaluator(data, team)
 
-    def _build_layers(self, spread: bool = False) -> np.ndarray:
-        return build_layers(
+    def _build_plan(self, spread: bool = False) -> Any:
+        layers = build_layers(
             self.layer_sizes,
             [*self.activations, self.output_activation],
             self.n_target_columns,
@@ -713,10 +711,11 @@ class Network:
             batch_norm=self.batch_norm,
             spread=spread,
         )
+        return build_plan(layers)
 
     def _evaluate_layers(
         self,
-        layers: np.ndarray,
+        plan: Any,
         sizes: Sequence[int],
         entries: tuple[int, int],
         X: ArrayLike,
@@ -727,26 +726,26 @@ class Network:
         out = np.empty((n_rows, sizes[-1]), dtype=self.dtype)
         capacity = predicted_rows(n_rows, self._params.size)
         if n_rows <= capacity:
-            self._evaluate_into(out, layers, entries, inputs, capacity)
+            self._evaluate_into(out, plan, entries, inputs, capacity)
             return out
 
         def evaluate(rows: slice) -> None:
             some = take_rows(inputs, rows)
-            self._evaluate_into(out[rows], layers, entries, some, capacity)
+            self._evaluate_into(out[rows], plan, entries, some, capacity)
 
-        run_in_threads(evaluate, partition_rows(n_rows, layers, capacity))
+        run_in_threads(evaluate, partition_rows(n_rows, plan.layers, capacity))
         return out
 
     def _evaluate_into(
         self,
         out: np.ndarray,
-        layers: np.ndarray,
+        plan: Any,
         entries: tuple[int, int],
         inputs: Inputs,
         capacity: int,
     ) -> None:
         arena = build_arena(entries, capacity, self.dtype)
-        model = self._params, self._stats, layers
+        model = self._params, self._stats, plan
         _kernels.predict(out, arena, inputs, *model, capacity)
 
     def _pull_back(self, inputs: Inputs, cotangents: np.ndarray) -> np.ndarray:
@@ -758,7 +757,7 @@ class Network:
             arena = build_arena(self.arena_entries, capacity, self.dtype)
             _kernels.input_gradient(
                 *(out[rows], arena, take_rows(inputs, rows), cotangents[rows]),
-                *(self.params, self.stats, self.layers, capacity),
+                *(self.params, self.stats, self.plan, capacity),
             )
 
         run_in_threads(pull_back, partition_rows(n_rows, self.layers, capacity))
@@ -767,8 +766,8 @@ class Network:
     def _allocate(self) -> None:
         """New parameters and moments: γ = 1, means 0, variances 1, the rest not set."""
         self._bind(
-            aligned_empty(count_params(self.layers), self.dtype),
-            aligned_empty(count_stats(self.layers), self.dtype),
+            aligned_empty(self.plan.n_params, self.dtype),
+            aligned_empty(self.plan.n_stats, self.dtype),
         )
         self.params[...] = 1
         for _, means, variances in self._normalizations():
@@ -776,21 +775,22 @@ class Network:
 
     def _normalizations(self) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
         """γ, running means and running variances of each normalised layer, as views."""
+        offsets = self.plan.tensors["offset"].tolist()
         for layer in self.layers[self.layers["normalized"] >= 0]:
-            gammas, running, n_out = (int(layer[f]) for f in _OF_NORMALIZATION)
-            means, variances = self.stats[running:][: 2 * n_out].reshape(2, n_out)
-            yield self.params[gammas:][:n_out], means, variances
+            gammas, n = offsets[layer["tensors"] + 2], int(layer["n_out"])
+            running = int(layer["running"])
+            means, variances = self.stats[running:][: 2 * n].reshape(2, n)
+            yield self.params[gammas:][:n], means, variances
 
     def _bind(self, params: np.ndarray, stats: np.ndarray) -> None:
         self._params, self._stats = params, stats
-        weights, biases = [], []
-        for layer in self.layers:
-            n_in, n_out = int(layer["n_in"]), int(layer["n_out"])
-            begin, bias = int(layer["weights"]), int(layer["biases"])
-            block = params[begin : begin + n_in * n_out]
-            weights.append(block.reshape(n_in, n_out))
-            biases.append(params[bias : bias + n_out])
-        self._weights, self._biases = Views(weights), Views(biases)
+        views = [
+            params[offset:][: rows * columns].reshape(rows, columns)
+            for offset, rows, columns, _ in self.plan.tensors.tolist()
+        ]
+        firsts = self.layers["tensors"].tolist()
+        self._weights = Views(views[first] for first in firsts)
+        self._biases = Views(views[first + 1][0] for first in firsts)
 
     def _initialize(
         self,

@@ -7,21 +7,8 @@ import copy
 import numpy as np
 
 from fastmlp import _kernels
+from fastmlp._kernels import RULE
 from fastmlp.memory import aligned_copy, aligned_empty
-
-RULE = np.dtype(
-    [
-        ("optimizer", np.intp),
-        ("t", np.intp),
-        ("seed", np.intp),
-        ("learning_rate", np.float64),
-        ("decay_1", np.float64),
-        ("decay_2", np.float64),
-        ("epsilon", np.float64),
-        ("weight_decay", np.float64),
-        ("clip_norm", np.float64),
-    ]
-)
 
 # What the two decays of a rule are called in public, by optimizer.
 DECAYS: dict[str, tuple[str | None, str | None]] = {

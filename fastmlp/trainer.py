@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -53,18 +53,8 @@ class Trainer:
         self.rows = rows
         self.batch_size = batch_size
         self._pace = Pace(team)
-        # Normalisation looks at the whole batch at once.
-        self._capacity = (
-            batch_size if network.batch_norm else min(batch_size, BLOCK_ROWS)
-        )
-        self._arena = build_arena(
-            network.arena_entries,
-            self._capacity,
-            network.dtype,
-            count_training_entries(
-                network.layers, self._capacity, gathers=not rows.is_sparse
-            ),
-        )
+        self._capacity = 0
+        self._reserve(batch_size)
         self._grads = aligned_empty(network.params.size, network.dtype)
         self._slice_batches = 1
         self._objective = network.objective
@@ -101,17 +91,60 @@ class Trainer:
         """
         total, n_done = 0.0, 0
         for data, rows in self.rows.chunks(order):
-            begin = 0
-            while begin < len(rows):
-                some = rows[begin : begin + self._slice_batches * self.batch_size]
-                started = time.perf_counter()
-                total = _kernels.train(*self._model, *data, some, *self._terms, total)
+            for some, batch_size in self._slices(rows, data[2]):
+                started, terms = time.perf_counter(), self._terms(batch_size)
+                total = _kernels.train(*self._model, *data, some, *terms, total)
                 self._adapt(len(some), time.perf_counter() - started)
-                begin += len(some)
+                n_done += len(some)
                 if on_slice is not None:
-                    on_slice(n_done + begin)
-            n_done += len(rows)
+                    on_slice(n_done)
         return total / n_done
+
+    def _slices(
+        self, rows: np.ndarray, sample_weight: np.ndarray | None
+    ) -> Iterator[tuple[np.ndarray, int]]:
+        """Rows for one native call each, and how many of them a step takes."""
+        batch_size, n_joined = self.batch_size, 0
+        if self.network.batch_norm:
+            rows = self._rows_of_weight(rows, sample_weight)
+            batch_size = min(batch_size, len(rows))
+            n_joined = _count_joined(len(rows), batch_size)
+        self._reserve(max(self.batch_size, n_joined))
+        begin, end = 0, len(rows) - n_joined
+        while begin < end:
+            next_begin = min(begin + self._slice_batches * batch_size, end)
+            yield rows[begin:next_begin], batch_size
+            begin = next_begin
+        if n_joined:
+            yield rows[end:], n_joined
+
+    def _rows_of_weight(
+        self, rows: np.ndarray, sample_weight: np.ndarray | None
+    ) -> np.ndarray:
+        """The rows without those of weight zero, which moments do not see."""
+        if sample_weight is not None:
+            rows = rows[sample_weight[rows] != 0]
+        if min(len(rows), self.batch_size) < 2:
+            raise ValueError(
+                "batch_norm needs two rows or more in every batch, not counting rows "
+                f"of weight zero: there are {len(rows)}, batch_size={self.batch_size}"
+            )
+        return rows
+
+    def _reserve(self, n_rows: int) -> None:
+        """Have an arena for batches of so many rows."""
+        # Normalisation looks at the whole batch at once.
+        capacity = n_rows if self.network.batch_norm else min(n_rows, BLOCK_ROWS)
+        if capacity == self._capacity:
+            return
+        gathers = not self.rows.is_sparse
+        self._capacity = capacity
+        self._arena = build_arena(
+            self.network.arena_entries,
+            capacity,
+            self.network.dtype,
+            count_training_entries(self.network.plan, capacity, gathers=gathers),
+        )
 
     @property
     def _model(self) -> tuple:
@@ -121,12 +154,11 @@ class Trainer:
             *(optimizer.slots, optimizer.rule, self._arena),
         )
 
-    @property
-    def _terms(self) -> tuple:
+    def _terms(self, batch_size: int) -> tuple:
         network = self.network
         return (
-            *(network.layers, self._objective, network.numbers),
-            *(self.batch_size, self._capacity, self.team),
+            *(network.plan, self._objective, network.numbers),
+            *(batch_size, self._capacity, self.team),
         )
 
     def _adapt(self, n_rows: int, seconds: float) -> None:
@@ -136,6 +168,13 @@ class Trainer:
             self._slice_batches *= 2
         elif seconds > SLICE_SECONDS and self._slice_batches > 1:
             self._slice_batches //= 2
+
+
+def _count_joined(n_rows: int, batch_size: int) -> int:
+    """Rows of the last two batches where the last would be a single row, which has no
+    variance, so that they are made one; else 0.
+    """
+    return batch_size + 1 if n_rows % batch_size == 1 else 0
 
 
 def _largest_row_loss(network: Network) -> float:

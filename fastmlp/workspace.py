@@ -1,41 +1,24 @@
-"""Where things lie in memory: the layer table, and the arena of one batch.
+"""Where things lie in memory: a network's tables, and the arena of one batch.
 
 The layout is the contract between Python and the kernels; docs/contracts.md draws it.
 """
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
 from fastmlp import _kernels
+from fastmlp._kernels import GROUP, LAYER, TENSOR
 from fastmlp.memory import aligned_empty
 
-# −1: the layer has none.
-_INTEGERS = (
-    "n_in",
-    "n_out",
-    "weights",
-    "biases",
-    "gammas",
-    "running",
-    "normalized",
-    "z",
-    "a",
-    "outputs",
-    "deltas",
-    "activation",
-)
-LAYER = np.dtype([*((name, np.intp) for name in _INTEGERS), ("dropout", np.float64)])
+# What a layer has one of where it has it; −1: it has none.
+_INTEGERS = tuple(name for name in LAYER.names or () if LAYER[name].kind == "i")
 
-OBJECTIVE = np.dtype(
-    [
-        ("loss", np.intp),
-        ("alpha", np.float64),
-        ("l1_ratio", np.float64),
-        ("cap", np.float64),
-    ]
-)
+# Weights are penalised and decay, all other parameters neither.
+GROUPS = np.array([(1.0, 1.0, 1.0), (1.0, 0.0, 0.0)], GROUP)
+WEIGHTS, OTHERS = 0, 1
 
 # Rows worked on at a time. More would leave the second-level cache, fewer would
 # starve the matrix products.
@@ -56,11 +39,12 @@ def build_layers(
     activations: Sequence[str],
     n_targets: int,
     *,
+    activation_params: Sequence[float] = (),
     dropout: Sequence[float] = (),
     batch_norm: bool = False,
     spread: bool = False,
 ) -> np.ndarray:
-    """The layer table: where each layer's parameters and arena blocks begin.
+    """The layer table: each layer's tensors, and where its arena blocks begin.
 
     Parameters
     ----------
@@ -70,6 +54,8 @@ def build_layers(
         Activation of each layer but the inputs.
     n_targets : int
         Columns of the target matrix.
+    activation_params : sequence of float, default=()
+        Number of each layer's activation; empty for the defaults.
     dropout : sequence of float, default=()
         Share of each hidden layer's units that is dropped; empty for none.
     batch_norm : bool, default=False
@@ -78,57 +64,72 @@ def build_layers(
         Whether every hidden layer keeps z and σ(z) apart, as Hessian products need.
     """
     rates = [*(dropout or [0.0] * (len(layer_sizes) - 2)), 0.0]
+    numbers = activation_params or [default_param(name) for name in activations]
     layers = [
         dict.fromkeys(_INTEGERS, -1)
         | {
             "n_in": n_in,
             "n_out": n_out,
             "activation": _kernels.ACTIVATIONS[name],
+            "activation_param": number,
             "dropout": rate,
         }
-        for (n_in, n_out), name, rate in zip(
-            pairwise(layer_sizes), activations, rates, strict=True
+        for (n_in, n_out), name, number, rate in zip(
+            pairwise(layer_sizes), activations, numbers, rates, strict=True
         )
     ]
-    _place_parameters(layers, layers[:-1] if batch_norm else [])
+    _number_tensors(layers, layers[:-1] if batch_norm else [])
     apart = [name in _kernels.SLOPES_OF_Z or spread for name in activations]
     apart[-1] = False
     _place_blocks(layers, apart, 2 * n_targets + 1)
-    return np.array([tuple(layer.values()) for layer in layers], dtype=LAYER)
+    table = np.zeros(len(layers), LAYER)
+    for name in table.dtype.names or ():
+        table[name] = [layer[name] for layer in layers]
+    return table
 
 
-def count_params(layers: np.ndarray) -> int:
-    """Length of the parameter vector: weights, biases, γ of normalised layers."""
-    n_out = layers["n_out"]
-    n_gammas = n_out[layers["normalized"] >= 0].sum()
-    return int(layers["biases"][-1] + n_out[-1] + n_gammas)
+def default_param(activation: str) -> float:
+    """The default of an activation's number; 0 for one without."""
+    return _kernels.ACTIVATION_PARAMS.get(activation, ("", 0.0))[1]
 
 
-def count_stats(layers: np.ndarray) -> int:
-    """Length of the vector of running moments."""
-    return 2 * int(layers["n_out"][layers["normalized"] >= 0].sum())
+def build_tensors(layers: np.ndarray) -> np.ndarray:
+    """Where the parameters lie: all weights, then all biases, then the γ of normalised
+    layers.
+    """
+    n_in, n_out, first = (layers[name] for name in ("n_in", "n_out", "tensors"))
+    normalized = layers["normalized"] >= 0
+    order = np.concatenate([first, first + 1, first[normalized] + 2])
+    tensors = np.zeros(len(order), TENSOR)
+    tensors["rows"], tensors["group"] = 1, OTHERS
+    tensors["rows"][first], tensors["group"][first] = n_in, WEIGHTS
+    tensors["columns"] = np.repeat(n_out, layers["n_tensors"])
+    sizes = (tensors["rows"] * tensors["columns"])[order]
+    tensors["offset"][order] = np.cumsum(sizes) - sizes
+    return tensors
 
 
-def _place_parameters(layers: Sequence[dict], normalized: Sequence[dict]) -> None:
-    """All weights, then all biases, then the γ of normalised layers."""
-    place = running = 0
+def build_plan(layers: np.ndarray) -> Any:
+    """What the kernels are given of the layers."""
+    return _kernels.Plan(layers, build_tensors(layers), GROUPS)
+
+
+def _number_tensors(layers: Sequence[dict], normalized: Sequence[dict]) -> None:
+    """A layer's W, b and γ one after the other; running moments where there is γ."""
+    number = running = 0
     for layer in layers:
-        layer["weights"] = place
-        place += layer["n_in"] * layer["n_out"]
-    for layer in layers:
-        layer["biases"] = place
-        place += layer["n_out"]
-    for layer in normalized:
-        layer["gammas"], layer["running"] = place, running
-        place += layer["n_out"]
-        running += 2 * layer["n_out"]
+        layer["tensors"], layer["n_tensors"] = number, 2
+        if any(layer is other for other in normalized):
+            layer["n_tensors"], layer["running"] = 3, running
+            running += 2 * layer["n_out"]
+        number += layer["n_tensors"]
 
 
 def _place_blocks(layers: Sequence[dict], apart: Sequence[bool], column: int) -> None:
     """A layer's columns side by side, those of the layers one after the other."""
     for layer, z_apart in zip(layers, apart, strict=True):
         n_out = layer["n_out"]
-        if layer["gammas"] >= 0:
+        if layer["running"] >= 0:
             layer["normalized"] = column
             column += n_out
         layer["z"] = column
@@ -140,18 +141,18 @@ def _place_blocks(layers: Sequence[dict], apart: Sequence[bool], column: int) ->
         column += 2 * n_out
 
 
-def count_entries(layers: np.ndarray) -> tuple[int, int]:
+def count_entries(plan: Any) -> tuple[int, int]:
     """Entries of an arena: for each of its rows, and behind them."""
-    last = layers[-1]
-    return int(last["deltas"] + last["n_out"]), _kernels.count_extras(layers)
+    last = plan.layers[-1]
+    return int(last["deltas"] + last["n_out"]), _kernels.count_extras(plan)
 
 
-def count_training_entries(layers: np.ndarray, capacity: int, *, gathers: bool) -> int:
+def count_training_entries(plan: Any, capacity: int, *, gathers: bool) -> int:
     """Entries that training needs behind all others: inputs, if it gathers dense rows,
     and the gradient of second halves of blocks.
     """
-    n_gathered = int(layers["n_in"][0]) * capacity if gathers else 0
-    return n_gathered + _kernels.count_halves(layers, capacity)
+    n_gathered = int(plan.layers["n_in"][0]) * capacity if gathers else 0
+    return n_gathered + _kernels.count_halves(plan, capacity)
 
 
 def build_arena(

@@ -5,48 +5,62 @@ from itertools import pairwise
 import numpy as np
 
 from fastmlp._kernels import (
+    ACTIVATION_PARAMS,
     ACTIVATIONS,
     LOSSES,
     OPTIMIZERS,
     SLOPES_OF_Z,
     SLOTS,
+    Plan,
     count_extras,
     count_halves,
 )
 
-LAYER = np.dtype(
-    [
-        ("n_in", np.intp),
-        ("n_out", np.intp),
-        ("weights", np.intp),
-        ("biases", np.intp),
-        ("gammas", np.intp),
-        ("running", np.intp),
-        ("normalized", np.intp),
-        ("z", np.intp),
-        ("a", np.intp),
-        ("outputs", np.intp),
-        ("deltas", np.intp),
-        ("activation", np.intp),
-        ("dropout", float),
-    ]
-)
-RULE = np.dtype(
-    [
-        ("optimizer", np.intp),
-        ("t", np.intp),
-        ("seed", np.intp),
-        ("learning_rate", float),
-        ("decay_1", float),
-        ("decay_2", float),
-        ("epsilon", float),
-        ("weight_decay", float),
-        ("clip_norm", float),
-    ]
-)
-OBJECTIVE = np.dtype(
-    [("loss", np.intp), ("alpha", float), ("l1_ratio", float), ("cap", float)]
-)
+# The contract's records, spelt out; test_kernels.py compares the kernels' own.
+_INT, _FLOAT = np.intp, np.float64
+RECORDS = {
+    "GROUP": [
+        ("rate_factor", _FLOAT),
+        ("decay_factor", _FLOAT),
+        ("penalty_factor", _FLOAT),
+    ],
+    "TENSOR": [(name, _INT) for name in ("offset", "rows", "columns", "group")],
+    "LAYER": [
+        ("n_in", _INT),
+        ("n_out", _INT),
+        ("tensors", _INT),
+        ("n_tensors", _INT),
+        ("running", _INT),
+        ("normalized", _INT),
+        ("z", _INT),
+        ("a", _INT),
+        ("outputs", _INT),
+        ("deltas", _INT),
+        ("activation", _INT),
+        ("activation_param", _FLOAT),
+        ("dropout", _FLOAT),
+    ],
+    "RULE": [
+        ("optimizer", _INT),
+        ("t", _INT),
+        ("seed", _INT),
+        ("learning_rate", _FLOAT),
+        ("decay_1", _FLOAT),
+        ("decay_2", _FLOAT),
+        ("epsilon", _FLOAT),
+        ("weight_decay", _FLOAT),
+        ("clip_norm", _FLOAT),
+    ],
+    "OBJECTIVE": [
+        ("loss", _INT),
+        ("alpha", _FLOAT),
+        ("l1_ratio", _FLOAT),
+        ("cap", _FLOAT),
+    ],
+}
+GROUP, TENSOR, LAYER, RULE, OBJECTIVE = map(np.dtype, RECORDS.values())
+# Weights, and all others.
+GROUPS = np.array([(1, 1, 1), (1, 0, 0)], GROUP)
 
 
 def count_targets(n_out, output_activation):
@@ -83,9 +97,10 @@ def build_layers(
     hidden = layers[:-1]
     names = np.broadcast_to(np.asarray(hidden_activation, object), hidden.shape)
     hidden["activation"] = [ACTIVATIONS[name] for name in names]
+    hidden["activation_param"] = [default_param(name) for name in names]
     hidden["dropout"] = dropout
     layers["activation"][-1] = ACTIVATIONS[output_activation]
-    place_parameters(layers, sizes, batch_norm)
+    number_tensors(layers, sizes, batch_norm)
     column = 2 * count_targets(sizes[-1], output_activation) + 1
     for layer, name in zip(hidden, names, strict=True):
         z_apart, a_apart = spread or name in SLOPES_OF_Z, layer["dropout"] > 0
@@ -94,20 +109,49 @@ def build_layers(
     return layers
 
 
-def place_parameters(layers, sizes, batch_norm):
-    """Offsets in params, all W, all b, then the hidden layers' γ; and in stats."""
-    weight = stat = 0
-    bias = sum(n_in * n_out for n_in, n_out in pairwise(sizes))
-    gamma = bias + sum(sizes[1:])
+def default_param(activation):
+    """What an activation's number is unless another is given; 0 without one."""
+    return ACTIVATION_PARAMS[activation][1] if activation in ACTIVATION_PARAMS else 0
+
+
+# The same by code; of what is no code, 0.
+PARAMS = dict.fromkeys((-1, 99), 0) | {
+    code: default_param(name) for name, code in ACTIVATIONS.items()
+}
+
+
+def number_tensors(layers, sizes, batch_norm):
+    """W, b and the hidden layers' γ of each layer; their moments' places in stats."""
+    tensor = stat = 0
     for i, (n_in, n_out) in enumerate(pairwise(sizes)):
         normalized = batch_norm and i < len(layers) - 1
         layer = layers[i]
         layer["n_in"], layer["n_out"] = n_in, n_out
-        layer["weights"], layer["biases"] = weight, bias
-        layer["gammas"] = gamma if normalized else -1
+        layer["tensors"], layer["n_tensors"] = tensor, 2 + normalized
         layer["running"] = stat if normalized else -1
+        tensor += 2 + normalized
+        stat += 2 * n_out * normalized
+
+
+def build_tensors(layers):
+    """Offsets in params: all W, all b, then the hidden layers' γ."""
+    weight = 0
+    bias = int((layers["n_in"] * layers["n_out"]).sum())
+    gamma = bias + int(layers["n_out"].sum())
+    tensors = []
+    for layer in layers:
+        n_in, n_out = int(layer["n_in"]), int(layer["n_out"])
+        tensors += [(weight, n_in, n_out, 0), (bias, 1, n_out, 1)]
         weight, bias = weight + n_in * n_out, bias + n_out
-        gamma, stat = gamma + n_out, stat + 2 * n_out
+        if layer["n_tensors"] == 3:
+            tensors.append((gamma, 1, n_out, 1))
+            gamma += n_out
+    return np.array(tensors, TENSOR)
+
+
+def build_plan(layers):
+    """What the kernels are given of the layers."""
+    return Plan(layers, build_tensors(layers), GROUPS)
 
 
 def place_blocks(layer, column, normalized, z_apart, a_apart):
@@ -123,7 +167,7 @@ def place_blocks(layer, column, normalized, z_apart, a_apart):
 
 def count_params(layers):
     """Length of params."""
-    n_gammas = layers["n_out"][layers["gammas"] >= 0].sum()
+    n_gammas = layers["n_out"][layers["n_tensors"] == 3].sum()
     n_weights = (layers["n_in"] * layers["n_out"]).sum()
     return int(n_weights + layers["n_out"].sum() + n_gammas)
 
@@ -139,7 +183,8 @@ def build_arena(layers, n_targets, capacity, dtype=float):
     """An arena poisoned with NaN: columns, the engine's extras, gathered inputs, and
     the gradient of halves."""
     n_columns = arena_columns(layers, n_targets) + int(layers["n_in"][0])
-    n_behind = count_extras(layers) + count_halves(layers, capacity)
+    plan = build_plan(layers)
+    n_behind = count_extras(plan) + count_halves(plan, capacity)
     return np.full(n_columns * capacity + n_behind, np.nan, dtype)
 
 

@@ -182,18 +182,18 @@ TABLE = """
 + return z if z > 0 else <real>0
 * exp_slope
 - return a
--     return 1
+-     elif activation == IDENTITY:
 + return 1
-+     return 1
++     elif activation == IDENTITY:
 * bias_left_out
-- value(row[j] + b[j], activation)
-+ value(row[j], activation)
+- value(row[j] + b[j], activation, param)
++ value(row[j], activation, param)
 * first_bias_for_all
-- value(row[j] + b[j], activation)
-+ value(row[j] + b[0], activation)
+- value(row[j] + b[j], activation, param)
++ value(row[j] + b[0], activation, param)
 * slope_replaces_delta
-- delta[i] = delta[i] * slope(a[i], z[i], activation)
-+ delta[i] = slope(a[i], z[i], activation)
+- delta[i] = delta[i] * slope(a[i], z[i], activation, param)
++ delta[i] = slope(a[i], z[i], activation, param)
 * softmax_overflows
 - e[i * n + j] = z[i * n + j] - largest[i]
 + e[i * n + j] = z[i * n + j]
@@ -204,17 +204,17 @@ TABLE = """
 - exponentiate_rows(a + begin * n, largest, totals, a + begin * n, size, n)
 + exponentiate_rows(a + begin * n, largest, totals, a, size, n)
 * bias_left_out_of_costly_ones
-- map_biased_value(a, b, rows, n, IDENTITY)
+- map_biased_value(a, b, rows, n, IDENTITY, param)
 + pass
 * leaky_relu_leaks_a_tenth
-- <real>0.01 * z if z < 0 else z
-+ <real>0.1 * z if z < 0 else z
+- return param * z if z < 0 else z
++ return <real>0.1 * z if z < 0 else z
 * leaky_relu_flat_below_zero
-- <real>1 if a > 0 else <real>0.01
+- <real>1 if a > 0 else param
 + <real>1 if a > 0 else <real>0
 * leaky_relu_slope_at_zero
-- <real>1 if a > 0 else <real>0.01
-+ <real>1 if a >= 0 else <real>0.01
+- <real>1 if a > 0 else param
++ <real>1 if a >= 0 else param
 * elu_above_zero
 - return math.expm1_negative(z) if z < 0 else z
 + return math.expm1_negative(-math.absolute(z))
@@ -341,11 +341,11 @@ TABLE = """
 + return <real>-a * (<real>1 - a * a)
 * exp_curvature
 - return a
--     return 0
+-     elif activation == IDENTITY or
 + return 0
-+     return 0
++     elif activation == IDENTITY or
 * curvature_without_slope
-- rdelta[i] = (rdelta[i] * slope(a[i], z[i], activation)
+- rdelta[i] = (rdelta[i] * slope(a[i], z[i], activation, param)
 + rdelta[i] = (rdelta[i]
 * curvature_without_rz
 - * curvature(a[i], z[i], activation) * rz[i])
@@ -766,7 +766,7 @@ TABLE = """
 - losses[i] = <real>0.5 * (a[i] - y[i])
 + losses[i] = (a[i] - y[i])
 * squared_error_without_slope
-- activations.multiply_slope(delta, a, z, n, activation)
+- activations.multiply_slope(delta, a, z, n, activation, <real>0)
 * log_loss_sign_of_yz
 - - z[i] * y[i]
 + + z[i] * y[i]
@@ -875,9 +875,7 @@ TABLE = """
 
 * sgd_uphill
 - return -rate * g
--
 + return rate * g
-+
 * momentum_undamped
 - v[0] = mu * v[0] - rate * g
 -     return v[0]
@@ -953,8 +951,8 @@ TABLE = """
 - rule.optimizer == ADAM or rule.optimizer == ADAMW
 + rule.optimizer == ADAM
 * update_without_penalty
-- move(w, grads, v, s, n, step, l2)
-+ move(w, grads, v, s, n, step, 0)
+- move(w, grads, slots, slot_stride, n, step, l2)
++ move(w, grads, slots, slot_stride, n, step, 0)
 * gradient_not_scaled
 - scale * penalised(grads[begin + i], w[begin + i], l1, l2)
 + penalised(grads[begin + i], w[begin + i], l1, l2)
@@ -965,11 +963,11 @@ TABLE = """
 - penalised(grads[begin + i], w[begin + i], l1, l2)
 + penalised(grads[begin + i], w[i], l1, l2)
 * penalty_twice
-- s + begin, size, step, <real>0)
-+ s + begin, size, step, l2)
+- slot_stride, size, step, <real>0)
++ slot_stride, size, step, l2)
 * chunk_by_first_slots
-- v + begin, s + begin, size
-+ v, s, size
+- g, slots + begin, slot_stride
++ g, slots, slot_stride
 * unscaled_in_spite_of_l1
 - if l1 == 0 and scale == 1:
 + if scale == 1:
@@ -1042,8 +1040,11 @@ TABLE = """
 - (row[j] - mean[first + j])
 + row[j]
 * running_moments_replaced
-- running[j] += <real>0.1 * (
+- running[j] += momentum * (
 + running[j] += (
+* short_batches_move_moments_as_whole_ones
+- 0.1 * (<double>rows / batch_size)
++ 0.1
 * gamma_left_out
 - = gammas[j] * x[i * width + j] + biases[j]
 + = x[i * width + j] + biases[j]
@@ -1162,8 +1163,8 @@ TABLE = """
 - job.n_targets + 1, job.n_targets, row)
 + job.n_targets, job.n_targets, row)
 * norms_not_counted
-- n += 2 * units_of(&job.layers[l])
-+ n += units_of(&job.layers[l])
+- n += 2 * units_of(job, l)
++ n += units_of(job, l)
 * moments_not_counted
 - n += 2 * job.layers[l].n_out
 + n += 0
@@ -1189,11 +1190,8 @@ TABLE = """
 - job.layers[l].normalized, job.layers[l].n_out, row
 + job.layers[l].z, job.layers[l].n_out, row
 * last_rows_of_unit_left_out
-- (layer.n_in - 1) // unit_rows(layer) + 1
-+ max(<Py_ssize_t>1, layer.n_in // unit_rows(layer))
-* penalty_over_biases
-- return job.layers[0].biases
-+ return job.layers[job.n_layers - 1].biases
+- (tensor.rows - 1) // unit_rows(tensor) + 1
++ max(<Py_ssize_t>1, tensor.rows // unit_rows(tensor))
 * last_rows_of_batch_left_out
 - if thread == sharers - 1:
 -         share.end = n
@@ -1215,13 +1213,16 @@ TABLE = """
 === fastmlp/_kernels/layout.pxi v3
 
 * halves_join_in_other_order
-- job.n_threads == 1 and job.batch_size <= job.capacity
-+ job.n_threads == 1 and job.batch_size <= job.n_rows
+- return job.batch_size <= job.capacity
++ return job.batch_size <= job.n_rows
+* two_rows_halved
+- and not (block == 2 and
++ and not (block == 1 and
 * halves_of_many_slices_in_place
 - and job.capacity <= 2 * products.SLICE_ROWS
 + and job.capacity <= 64 * products.SLICE_ROWS
 * halves_in_one_hand
-- return job.n_threads > 1 and is_halved(job, l)
+- return job.n_threads > 1 and is_halved(job, l, block)
 + return False
 
 * other_thread_reads_first_inputs
@@ -1230,9 +1231,22 @@ TABLE = """
 
 === fastmlp/_kernels/engine.pxi
 
+* half_by_itself_is_of_the_step_before
+- rule.t += 1
+-     step.rule, step.mode, step.thread = &rule, ACCUMULATE, thread
++ step.rule, step.mode, step.thread = &rule, ACCUMULATE, thread
+* moments_stay_inside
+- memcpy(moments + job.layers[l].running, moments_of(arena, job, l), n * sizeof(real))
++ pass
+* rate_of_group_ignored
+- mine.rate *= group.rate_factor
++ pass
+* penalty_of_group_ignored
+- job.objective.alpha / weight * group.penalty_factor
++ job.objective.alpha / weight
 * bias_of_wrong_offset
-- out, params + layer.biases, span.rows
-+ out, params + layer.weights, span.rows
+- out, biases_of(params, job, l), span.rows
++ out, weights_of(params, job, l), span.rows
 * hidden_activation_left_out
 - forward_layer(a, arena, job, span, l, layer.activation)
 + forward_layer(a, arena, job, span, l, activations.IDENTITY)
@@ -1247,13 +1261,13 @@ TABLE = """
 * slope_left_out
 - activations.multiply_slope(
 -             delta, a_of(arena, job, l, first), z_of(arena, job, l, first),
--             span.rows * layer.n_out, layer.activation)
+-             span.rows * layer.n_out, layer.activation, <real>layer.activation_param)
 * slope_of_wrong_layer
-- span.rows * layer.n_out, layer.activation)
-+ span.rows * layer.n_out, job.layers[l + 1].activation)
+- span.rows * layer.n_out, layer.activation, <real>
++ span.rows * layer.n_out, job.layers[l + 1].activation, <real>
 * slope_misses_last_row
-- span.rows * layer.n_out, layer.activation)
-+ (span.rows - 1) * layer.n_out, layer.activation)
+- span.rows * layer.n_out, layer.activation, <real>
++ (span.rows - 1) * layer.n_out, layer.activation, <real>
 * backward_stops_early
 - for l in range(job.n_layers - 2, -1, -1):
 + for l in range(job.n_layers - 2, 0, -1):
@@ -1291,8 +1305,8 @@ TABLE = """
 - delta, span.rows, begin, end, span.accumulate)
 + delta, span.rows, begin, end, True)
 * second_slot_on_the_first
-- slots + job.second_slot
-+ slots
+-         job.slot_stride, n, step)
++         0, n, step)
 * parameters_before_a_line_left_out
 - if head > 0:
 -         update_piece(params, job, begin, head, step)
@@ -1304,30 +1318,28 @@ TABLE = """
 + <real*>job.slots
 * penalty_after_its_step
 - penalties[unit] = <real>regularizers.penalty(
--             params + unit_span.begin, unit_span.end - unit_span.begin, step.weights.l1,
--             step.weights.l2)
--         update_range(
--             params, job, unit_span.begin, unit_span.end - unit_span.begin, &step.weights)
-+ update_range(
-+             params, job, unit_span.begin, unit_span.end - unit_span.begin, &step.weights)
+-             params + part.begin, n, group.l1, group.l2)
+-         update_range(params, job, part.begin, n, group)
++ update_range(params, job, part.begin, n, group)
 +         penalties[unit] = <real>regularizers.penalty(
-+             params + unit_span.begin, unit_span.end - unit_span.begin, step.weights.l1,
-+             step.weights.l2)
++             params + part.begin, n, group.l1, group.l2)
 * last_unit_overruns_its_layer
-- span.end = min(span.begin + size, layer.weights + layer.n_in * layer.n_out)
+- span.end = min(span.begin + size, tensor.offset + tensor.rows * tensor.columns)
 + span.end = span.begin + size
 * weights_not_updated
-- update_range(
--             params, job, unit_span.begin, unit_span.end - unit_span.begin, &step.weights)
+- update_range(params, job, part.begin, n, group)
 * biases_not_updated
-- update_range(params, job, layer.biases, layer.n_out, &step.others)
+- update_range(params, job, tensor.offset, n, group)
 + pass
 * biases_penalised
-- update_range(params, job, layer.biases, layer.n_out, &step.others)
-+ update_range(params, job, layer.biases, layer.n_out, &step.weights)
+-         tensor = tensor_of(job, l, i)
+-         group = &step.groups[tensor.group]
+-         n =
++         tensor = tensor_of(job, l, i)
++         n =
 * penalty_of_first_layer_only
-- sum_entries(penalties_of(arena, job, 0), job.n_units)
-+ sum_entries(penalties_of(arena, job, 0), units_before(job, 1))
+- total += sum_entries(penalties_of(arena, job, 0), job.n_units)
++ total += sum_entries(penalties_of(arena, job, 0), units_before(job, 1))
 * weights_of_other_rows
 - sample_weight[order[i]] if order != NULL else sample_weight[i]
 + sample_weight[i]
@@ -1379,10 +1391,14 @@ TABLE = """
 - if weight == 0:
 -             continue
 * t_counts_double
-- rule.t += 1
-+ rule.t += 2
+-         rule.t += 1
+-         begin_step
++         rule.t += 2
++         begin_step
 * t_not_handed_back
-- job.rule[0] = rule
+-         job.rule[0] = rule
+-         job.result = result
++         job.result = result
 * reported_loss_of_short_batch_in_full
 - result += size * take_step
 + result += job.batch_size * take_step
@@ -1402,35 +1418,39 @@ TABLE = """
 - sum_losses(arena, job, span.block, INFINITY)
 + sum_losses(arena, job, span.block, 1.0)
 * objective_penalises_biases
-- cdef Py_ssize_t n = count_weights(job)
-+ cdef Py_ssize_t n = job.n_params
+- part.end - part.begin
+-         strength =
++ job.n_params - part.begin
++         strength =
 * weightless_gradient_unwritten
 - memset(grads, 0, job.n_params * sizeof(real))
 + pass
 * batch_moments_in_prediction
-- if learns(span.step):
+- if is_training(span.step):
 -         batch_norm.compute_moments(
 + if True:
 +         batch_norm.compute_moments(
 * running_moments_in_training
-- if learns(span.step):
+- if is_training(span.step):
 -         batch_norm.compute_moments(
 + if False:
 +         batch_norm.compute_moments(
 * running_means_stand_still
-- batch_norm.update_running(running, moments, mine.begin, mine.end)
+- batch_norm.update_running(running, moments, <real>momentum, mine.begin, mine.end)
 + pass
 * running_variances_stand_still
-- batch_norm.update_running(running + n, moments + n, mine.begin, mine.end)
+- batch_norm.update_running(
+-             running + n, moments + n, <real>momentum, mine.begin, mine.end)
 + pass
 * moments_of_uneven_rows_ignored
 - moments, moments + n, normalized_of(arena, job, l, 0), scales_of(arena, job, 0),
 + moments, moments + n, normalized_of(arena, job, l, 0), targets_of(arena, job, 0),
 * shift_for_gamma
-- z, x, params + layer.gammas, params
-+ z, x, params + layer.biases, params
+- z, x, gammas_of(params, job, l), biases
++ z, x, biases_of(params, job, l), biases
 * normalized_layer_not_activated
-- activations.activate(out, span.rows, layer.n_out, activation)
+- activations.activate(
+-             out, span.rows, layer.n_out, activation, <real>layer.activation_param)
 + pass
 * activation_into_z
 - forward_layer(z, arena, job, span, l, activations.IDENTITY)
@@ -1445,7 +1465,7 @@ TABLE = """
 - span.step.rule.seed, span.step.rule.t, l
 + span.step.rule.seed, span.step.rule.t, 0
 * mask_of_first_block
-- (span.step.position + span.first)
+- (job.first_row + span.step.position + span.first)
 + span.first
 * outputs_not_dropped
 - drop_units(outputs_of(arena, job, l, span.first), job, span, l)
@@ -1463,7 +1483,7 @@ TABLE = """
 - backward_normalized(delta, arena, job, span, l)
 + pass
 * running_slope_in_training
-- if learns(span.step):
+- if is_training(span.step):
 -         batch_norm.multiply_slope_of_batch(
 + if False:
 +         batch_norm.multiply_slope_of_batch(
@@ -1471,59 +1491,56 @@ TABLE = """
 - if job.layers[l].normalized < 0:
 + if True:
 * weights_not_penalised
-- unit_span.end - unit_span.begin, &step.weights)
-+ unit_span.end - unit_span.begin, &step.others)
+- mine.l2 = strength_of(job, weight, group) *
++ mine.l2 = 0 *
 * gammas_not_updated
-- update_range(params, job, layer.gammas, layer.n_out, &step.others)
-+ pass
-* gammas_penalised
-- update_range(params, job, layer.gammas, layer.n_out, &step.others)
-+ update_range(params, job, layer.gammas, layer.n_out, &step.weights)
+- range(1, job.layers[l].n_tensors if owns_others(job, l, units) else 1)
++ range(1, 2 if owns_others(job, l, units) else 1)
 * norm_without_biases
-- norms[units_of(layer)] = <real>total
-+ norms[units_of(layer)] = 0
+- norms[units.end] = <real>total
++ norms[units.end] = 0
 * norm_without_gammas
-- total += regularizers.sum_squares(grads + layer.gammas, layer.n_out)
-+ pass
+- for i in range(1, job.layers[l].n_tensors):
++ for i in range(1, 2):
 * norm_without_last_biases
 - job.n_units + job.n_layers)
 + job.n_units + job.n_layers - 1)
 * norm_squared
-- norm = sqrt(sum_entries(norms_of(arena, job, 0), job.n_units + job.n_layers))
-+ norm = sum_entries(norms_of(arena, job, 0), job.n_units + job.n_layers)
+- return sqrt(sum_entries(norms_of(arena, job, 0), job.n_units + job.n_layers))
++ return sum_entries(norms_of(arena, job, 0), job.n_units + job.n_layers)
 * short_gradients_stretched
-- if norm > step.rule.clip_norm:
-+ if norm < step.rule.clip_norm:
+- job.n_groups if norm > step.rule.clip_norm
++ job.n_groups if norm < step.rule.clip_norm
 * clipped_the_wrong_way
 - step.rule.clip_norm / norm
 + norm / step.rule.clip_norm
 * biases_not_clipped
-- step.weights.scale = step.others.scale =
-+ step.weights.scale =
+- step.groups[i].scale = step.rule
++ step.groups[0].scale = step.rule
 * weights_not_clipped
-- step.weights.scale = step.others.scale =
-+ step.others.scale =
+- step.groups[i].scale = step.rule
++ step.groups[job.n_groups - 1].scale = step.rule
 * never_clipped
-- clips = learns(step) and step.rule.clip_norm < INFINITY
+- clips = step.mode == TRAIN and step.rule.clip_norm < INFINITY
 + clips = False
 * l2_not_divided_by_m
-- step.weights.l2 = strength * (
-+ step.weights.l2 = job.objective.alpha * (
+- mine.l2 = strength_of(job, weight, group) *
++ mine.l2 = strength_of(job, 1, group) *
 * l1_not_divided_by_m
-- step.weights.l1 = strength *
-+ step.weights.l1 = job.objective.alpha *
+- mine.l1 = strength_of(job, weight, group) *
++ mine.l1 = strength_of(job, 1, group) *
 * decay_ignored
-- step.weights.shrink = 1 - step.rule.learning_rate * step.rule.weight_decay
-+ pass
+- * step.rule.weight_decay * group.decay_factor
++ * 0
 * decay_without_rate
-- 1 - step.rule.learning_rate * step.rule.weight_decay
-+ 1 - step.rule.weight_decay
+- (step.rule.learning_rate * group.rate_factor
++ (group.rate_factor
 * decay_of_corrected_rate
-- 1 - step.rule.learning_rate * step.rule.weight_decay
-+ 1 - step.weights.rate * step.rule.weight_decay
+- (step.rule.learning_rate * group.rate_factor
++ (mine.rate
 * decay_of_biases
-- step.weights.shrink = 1
-+ step.weights.shrink = step.others.shrink = 1
+- * step.rule.weight_decay * group.decay_factor
++ * step.rule.weight_decay
 * objective_gradient_of_last_block_only
 - X, step, begin > 0
 + X, step, False
@@ -1534,17 +1551,20 @@ TABLE = """
 - l2 = strength - l1
 + l2 = job.objective.alpha - l1
 * objective_gradient_without_penalty
-- regularizers.add_penalty_gradient(grads, params, n, <real>l1, <real>l2)
+- regularizers.add_penalty_gradient(
+-                 grads + part.begin, params + part.begin, n, <real>l1, <real>l2)
 + pass
 * predicts_z
 - activations.activate(
--             out + begin * last.n_out, span.rows, last.n_out, last.activation)
+-             out + begin * last.n_out, span.rows, last.n_out, last.activation,
+-             <real>last.activation_param)
 * predicts_into_first_block
 - forward(out + begin * last.n_out, arena, job, &span)
 + forward(out, arena, job, &span)
 * input_gradient_without_output_activation
 - activations.multiply_jacobian(
--             delta, a, a, span.rows, layer.n_out, layer.activation)
+-             delta, a, a, span.rows, layer.n_out, layer.activation,
+-             <real>layer.activation_param)
 * input_gradient_of_first_cotangents
 - memcpy(delta, V + begin * layer.n_out, n * sizeof(real))
 + memcpy(delta, V, n * sizeof(real))
@@ -1559,14 +1579,14 @@ TABLE = """
 - part.first, part.rows = rows.begin, rows.end - rows.begin
 + part.first, part.rows = 0, rows.end - rows.begin
 * first_half_alone
-- join_halves(arena, job, step, l)
+- join_halves(arena, job, span.step, l)
 + pass
 * biases_of_first_half
-- add(grads + layer.biases, others + layer.biases, layer.n_out)
+- add(biases_of(grads, job, l), biases_of(others, job, l), tensor.columns)
 + pass
 * biases_of_normalized_layers_joined
-- owns_biases(job, l, units) and layer.normalized < 0
-+ owns_biases(job, l, units)
+- owns_others(job, l, units) and job.layers[l].normalized < 0
++ owns_others(job, l, units)
 * second_half_in_place_of_first
 - part.accumulate = span.accumulate or adds
 + part.accumulate = span.accumulate
@@ -1574,7 +1594,8 @@ TABLE = """
 - result = job.result
 + result = 0
 * outputs_without_activation
-- activations.activate(out, span.rows, last.n_out, last.activation)
+- activations.activate(
+-         out, span.rows, last.n_out, last.activation, <real>last.activation_param)
 + pass
 * outputs_of_the_first_block_again
 - <real*>job.outputs + (begin + span.first) * last.n_out
@@ -1607,10 +1628,10 @@ TABLE = """
 - out, layer.n_out, inputs + begin, delta
 + out, layer.n_out, inputs, delta
 * other_thread_writes_first_gradient
-- grads + layer.weights + begin * layer.n_out, layer.n_out
-+ grads + layer.weights, layer.n_out
+- weights_of(grads, job, l) + begin * layer.n_out, layer.n_out
++ weights_of(grads, job, l), layer.n_out
 * every_thread_updates_biases
-- return units.begin < units.end == units_of(&job.layers[l])
+- return units.begin < units.end == units_of(job, l)
 + return True
 * loss_summed_by_last_thread
 - if step.thread == 0:
@@ -1652,7 +1673,7 @@ TABLE = """
 - <real*>job.outputs + (begin + span.first) * last.n_out
 + <real*>job.outputs + begin * last.n_out
 * other_thread_takes_first_masks
-- (span.step.position + span.first)
+- (job.first_row + span.step.position + span.first)
 + span.step.position
 
 === fastmlp/_kernels/hessian.pxi
@@ -1667,10 +1688,12 @@ TABLE = """
 +         products.multiply_nn
 * r_forward_without_biases
 - activations.add_bias_and_activate(
--         rz, direction + layer.biases, span.rows, layer.n_out, activations.IDENTITY)
+-         rz, biases_of(direction, job, l), span.rows, layer.n_out, activations.IDENTITY,
+-         <real>0)
 * r_forward_without_slope
 - activations.multiply_slope(
--             ra, a_of(arena, job, l, first), z_of(arena, job, l, first), n, layer.activation)
+-             ra, a_of(arena, job, l, first), z_of(arena, job, l, first), n,
+-             layer.activation, <real>layer.activation_param)
 * r_backward_without_r_deltas
 - products.multiply_nt(
 -             rdelta, deltas_of(r_arena, job, l + 1, first), weights_of(params, job, l + 1),
@@ -1687,7 +1710,8 @@ TABLE = """
 - rdelta, delta, z_of(r_arena, job, l, first), a, z
 + rdelta, delta, a_of(r_arena, job, l, first), a, z
 * r_backward_leaves_delta_without_slope
-- activations.multiply_slope(delta, a, z, n, layer.activation)
+- activations.multiply_slope(
+-             delta, a, z, n, layer.activation, <real>layer.activation_param)
 * r_gradient_of_deltas
 - deltas_of(r_arena, job, l, 0), begin, end)
 + deltas_of(arena, job, l, 0), begin, end)
@@ -1697,25 +1721,23 @@ TABLE = """
 + if False:
 +             multiply_deltas(
 * r_gradient_of_biases_by_deltas
-- out + layer.biases, deltas_of(r_arena
-+ out + layer.biases, deltas_of(arena
+- biases_of(out, job, l), deltas_of(r_arena
++ biases_of(out, job, l), deltas_of(arena
 * r_gradient_of_biases_of_last_block_only
-- span.rows, layer.n_out,
--                 span.accumulate)
-+ span.rows, layer.n_out,
-+                 False)
+- tensor.columns, span.accumulate)
++ tensor.columns, False)
 * hessian_of_first_targets
 - <const real*>job.Y + (begin + first) * job.n_targets
 + <const real*>job.Y + first * job.n_targets
 * hessian_penalty_not_divided_by_m
-- job.objective.alpha / weight * (1
-+ job.objective.alpha * (1
+- strength_of(job, weight, &job.groups
++ strength_of(job, 1, &job.groups
 * hessian_penalty_with_l1
-- weight * (1 - job.objective.l1_ratio)
-+ weight
+- * (1 - job.objective.l1_ratio))
++ )
 * hessian_penalises_biases
-- out, <const real*>job.direction, count_weights(job)
-+ out, <const real*>job.direction, job.n_params
+- direction + part.begin, part.end - part.begin, <real>0
++ direction + part.begin, job.n_params - part.begin, <real>0
 * weightless_hessian_unwritten
 - memset(out, 0, job.n_params * sizeof(real))
 + pass
@@ -1731,9 +1753,24 @@ TABLE = """
 
 === fastmlp/_kernels/calls.pxi
 
-* bias_offset_unchecked
-- if outside(layer.biases, layer.n_out, n_params):
+* tensors_lap_unchecked
+- if tensors[i].offset != place:
 + if False:
+* blocks_lap_unchecked
+- if block[0] < end:
++ if False:
+* head_unchecked
+- if (loss, activation) not in HEAD_CODES:
++ if False:
+* overlap_unchecked
+- and (written or regions.each[i].written)):
++ and False):
+* boundary_unchecked
+- if mine.begin % item_size != 0:
++ if False:
+* norm_of_caller_ignored
+- job.norm = -1 if norm is None else norm
++ job.norm = -1
 * gaps_in_slots_unchecked
 - if slots.strides[1] != sizeof(real):
 + if False:
@@ -1773,12 +1810,9 @@ TABLE = """
 * normalized_block_unchecked
 - if layer.normalized >= 0 and outside(layer.normalized, layer.n_out, n_columns):
 + if False:
-* gammas_offset_unchecked
-- if layer.normalized >= 0 and outside(layer.gammas, layer.n_out, n_params):
-+ if False:
 * running_variances_unchecked
-- outside(layer.running, 2 * layer.n_out, n_stats)
-+ outside(layer.running, layer.n_out, n_stats)
+- layers[l].running + 2 * layers[l].n_out
++ layers[l].running + layers[l].n_out
 * last_layer_normalized
 - if last.normalized >= 0 or last.dropout > 0:
 + if last.dropout > 0:
@@ -1804,10 +1838,10 @@ TABLE = """
 - if r_arena.shape[0] != arena.shape[0]:
 + if False:
 * records_of_another_size_taken
-- if view.itemsize != sizeof(Layer):
+- if records.dtype != dtype or records.ndim != 1:
 + if False:
 * table_without_layers_taken
-- if job.n_layers == 0:
+- if records.shape[0] == 0:
 + if False:
 * hessian_of_shared_blocks
 - if job.layers[l].z == job.layers[l].a:
@@ -1867,21 +1901,15 @@ TABLE = """
 - layer["normalized"] = column
 -             column += n_out
 + layer["normalized"] = column
-* gammas_overlap_biases
-- layer["gammas"], layer["running"] = place, running
-+ layer["gammas"], layer["running"] = place - layer["n_out"], running
 * running_variances_overlap_means
 - running += 2 * layer["n_out"]
 + running += layer["n_out"]
-* weights_of_two_layers_overlap
-- place += layer["n_in"] * layer["n_out"]
-+ place += layer["n_out"]
 * no_unit_dropped
 - "dropout": rate,
 + "dropout": 0.0,
 
 * arena_without_room_for_halves
-- return n_gathered + _kernels.count_halves(layers, capacity)
+- return n_gathered + _kernels.count_halves(plan, capacity)
 + return n_gathered
 
 === fastmlp/inputs.py
@@ -1996,14 +2024,14 @@ TABLE = """
 - self._compute_loss(self._unpenalised, outputs), outputs
 + self._compute_loss(self._objective, outputs), outputs
 * arena_without_halves
-- count_training_entries(layers, self._capacity, gathers=False)
+- count_training_entries(plan, self._capacity, gathers=False)
 + 0
 * hessian_of_a_normalised_network
 - if (self._layers["normalized"] >= 0).any():
 + if False:
 * hessian_by_shared_blocks
-- layers = self._spread()
-+ layers = self._layers
+- plan = self._spread()
++ plan = self._model[2]
 
 === fastmlp/optimizers.py
 
@@ -2288,8 +2316,8 @@ TABLE = """
 === fastmlp/training.py
 
 * slices_cut_batches
-- self._slice_batches * self.batch_size
-+ self._slice_batches * self.batch_size + 1
+- self._slice_batches * batch_size
++ self._slice_batches * batch_size + 1
 * loss_per_batch_not_row
 - return total / len(order)
 + return total / self.batch_size
@@ -2381,11 +2409,17 @@ TABLE = """
 - math.sqrt(_kernels.sum_squares(self._grads))
 + _kernels.sum_squares(self._grads)
 * normalised_batches_cut
-- batch_size if network.batch_norm else min(batch_size, BLOCK_ROWS)
-+ min(batch_size, BLOCK_ROWS)
+- n_rows if self.network.batch_norm else min(n_rows, BLOCK_ROWS)
++ min(n_rows, BLOCK_ROWS)
+* normalised_single_row_not_joined
+- return batch_size + 1 if n_rows % batch_size == 1 else 0
++ return 0
+* weightless_rows_normalised
+- order = order[sample_weight[order] != 0]
++ pass
 * loss_of_last_slice
-- self._run_slice(order[begin:end], total)
-+ self._run_slice(order[begin:end], 0.0)
+- self._run_slice(rows, batch_size, total)
++ self._run_slice(rows, batch_size, 0.0)
 
 === fastmlp/training.py v3
 

@@ -335,7 +335,7 @@ def train(trainer, order):
         trainer._arena,
         *trainer.rows.data,
         order,
-        trainer.network.layers,
+        trainer.network.plan,
         trainer._objective,
         trainer.network.numbers,
         trainer.batch_size,
@@ -379,18 +379,18 @@ def count_trainings(dtype):
 def count_row_blocks(dtype):
     """Allocations of the calls that walk all rows, for few blocks and for many."""
     network = make_network(dtype)
-    layers = network._build_layers(spread=True)
-    entries = count_entries(layers)
+    plan = network._build_plan(spread=True)
+    entries = count_entries(plan)
     arena, r_arena = (build_arena(entries, BLOCK, network.dtype) for _ in range(2))
     grads = np.empty_like(network.params)
-    model = (network.params, network.stats, layers)
+    model = (network.params, network.stats, plan)
     terms = (network.objective, network.numbers)
     counted = {}
     for n_blocks in (FEW, MANY):
         X, *targets = make_data(network, n_blocks * BLOCK)
         out, back = (np.empty((len(X), n), network.dtype) for n in (N_OUT, N_IN))
         data = (X, *targets)
-        product = (*data, network.params, network.params, layers, *terms)
+        product = (*data, network.params, network.params, plan, *terms)
         for name, arguments in {
             "predict": (out, arena, X, *model),
             "input_gradient": (back, arena, X, out, *model),

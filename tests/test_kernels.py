@@ -9,6 +9,9 @@ import numpy as np
 import pytest
 import scipy.special
 from builders import (
+    GROUPS,
+    PARAMS,
+    RECORDS,
     build_arena,
     build_layers,
     build_numbers,
@@ -16,8 +19,10 @@ from builders import (
     build_rule,
     build_slots,
     build_stats,
+    build_tensors,
     count_params,
     count_targets,
+    default_param,
     draw_targets,
 )
 from comparison import TOLERANCES, assert_close, rounding_errors
@@ -81,8 +86,8 @@ def test_every_formula_has_its_twin():
 def test_activations(activation, shape, dtype):
     z, b = 3 * draw(shape, dtype), draw(shape[1], dtype, 1)
     code = ACTIVATIONS[activation]
-    assert_same("activate", [z], code)
-    assert_same("add_bias_and_activate", [z], b, code)
+    assert_same("activate", [z], code, PARAMS[code])
+    assert_same("add_bias_and_activate", [z], b, code, PARAMS[code])
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -92,14 +97,16 @@ def test_slopes_and_curvatures(activation, shape, dtype):
     code = ACTIVATIONS[activation]
     z, delta, rz = (draw(shape, dtype, seed) for seed in (0, 2, 3))
     a = z.copy()
-    _reference.activate(a, code)
-    assert_same("multiply_jacobian", [delta], a, z, code)
+    _reference.activate(a, code, PARAMS[code])
+    assert_same("multiply_jacobian", [delta], a, z, code, PARAMS[code])
     if activation != "softmax":
-        assert_same("multiply_slope", [delta], a, z, code)
+        assert_same("multiply_slope", [delta], a, z, code, PARAMS[code])
         # One term at a time: their sum may cancel.
         rdelta, zero = draw(shape, dtype, 4), np.zeros(shape, dtype)
-        assert_same("differentiate_slope", [rdelta], delta, zero, a, z, code)
-        assert_same("differentiate_slope", [zero], delta, rz, a, z, code)
+        assert_same(
+            "differentiate_slope", [rdelta], delta, zero, a, z, code, PARAMS[code]
+        )
+        assert_same("differentiate_slope", [zero], delta, rz, a, z, code, PARAMS[code])
 
 
 def assert_same_in_pieces(function, sizes, *arrays):
@@ -124,9 +131,9 @@ def test_bits_of_activations_do_not_depend_on_the_place(activation, dtype):
     def apply(*arrays):
         z, delta, rdelta, rz = (x[np.newaxis] for x in arrays)
         a = z.copy()
-        _kernels.activate(a, code)
-        _kernels.differentiate_slope(rdelta, delta.copy(), rz, a, z, code)
-        _kernels.multiply_slope(delta, a, z, code)
+        _kernels.activate(a, code, PARAMS[code])
+        _kernels.differentiate_slope(rdelta, delta.copy(), rz, a, z, code, PARAMS[code])
+        _kernels.multiply_slope(delta, a, z, code, PARAMS[code])
         return a[0], delta[0], rdelta[0]
 
     assert_same_in_pieces(apply, (1, 7, 9, 31), *arrays)
@@ -161,9 +168,9 @@ def test_no_output_activation_needs_z_for_its_slope():
 def test_softmax_has_no_slope(module):
     a, code = draw((2, 3), "float64"), ACTIVATIONS["softmax"]
     with pytest.raises(ValueError, match="slope"):
-        module.multiply_slope(a.copy(), a, a, code)
+        module.multiply_slope(a.copy(), a, a, code, PARAMS[code])
     with pytest.raises(ValueError, match="slope"):
-        module.differentiate_slope(a.copy(), a, a, a, a, code)
+        module.differentiate_slope(a.copy(), a, a, a, a, code, PARAMS[code])
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -386,6 +393,7 @@ class Case:
     ):
         loss, output = head
         self.layers = build_layers(sizes, hidden, output, **layer_settings)
+        self.tensors, self.groups = build_tensors(self.layers), GROUPS
         self.objective = build_objective(loss, alpha=0.3, l1_ratio=l1_ratio)
         self.numbers = build_numbers(loss, sizes[-1], dtype)
         self.n_targets = count_targets(sizes[-1], output)
@@ -399,6 +407,11 @@ class Case:
         self.slots = build_slots(optimizer, n_params, dtype)
         self.rule = build_rule(optimizer, clip_norm=clip_norm, **OPTIMIZER_NUMBERS)
 
+    @property
+    def plan(self):
+        """Of the tables as they are now."""
+        return _kernels.Plan(self.layers, self.tensors, self.groups)
+
     def arena(self, capacity):
         arena = build_arena(self.layers, self.n_targets, capacity, self.X.dtype)
         arena[:] = 0
@@ -409,7 +422,7 @@ class Case:
         total = module.train(
             *(self.params, self.stats, self.grads, self.slots, self.rule, arena),
             *(self.X, self.Y, self.weights, order),
-            *(self.layers, self.objective, self.numbers, batch_size, capacity, crew),
+            *(self.plan, self.objective, self.numbers, batch_size, capacity, crew),
         )
         return total, arena
 
@@ -432,7 +445,7 @@ def arena_blocks(arena, case, capacity):
         for name, (begin, width) in columns.items()
     }
     n_columns = int(layers["deltas"][-1] + layers["n_out"][-1])
-    inputs = arena[n_columns * capacity + _kernels.count_extras(layers) :]
+    inputs = arena[n_columns * capacity + _kernels.count_extras(case.plan) :]
     blocks["inputs"] = inputs[: int(layers["n_in"][0]) * capacity]
     return blocks
 
@@ -536,7 +549,7 @@ def test_halves(settings, sizes, batch_size, capacity, dtype):
 def assert_same_objective(sizes, head, dtype, capacity, **settings):
     case = Case(sizes, "silu", head, "sgd", dtype, **settings)
     case.stats += np.abs(draw(case.stats.shape, dtype))
-    data = (case.X, case.Y, case.weights, case.params, case.stats, case.layers)
+    data = (case.X, case.Y, case.weights, case.params, case.stats, case.plan)
     rest = (case.objective, case.numbers, capacity)
     buffers = [case.grads, case.arena(capacity)]
     sides = both("compute_loss_and_gradient", buffers, *data, *rest)
@@ -570,7 +583,7 @@ def test_objective_and_gradient_of_many_normalised_units(dtype):
 def test_outputs_beside_a_loss_are_predictions(n_threads):
     """To the bit, in blocks of which the last is short, also of rows without weight."""
     case = Case([7, 33, 4, 3], "gelu", ALL_HEADS[0], "sgd", "float32", rows=50)
-    model = case.params, case.stats, case.layers
+    model = case.params, case.stats, case.plan
     expected, outputs = np.full((2, 50, 3), np.nan, np.float32)
     _kernels.predict(expected, case.arena(50), case.X, *model, 50)
     for weights in (None, np.zeros(50, np.float32)):
@@ -584,7 +597,7 @@ def test_outputs_beside_a_loss_are_predictions(n_threads):
 @pytest.mark.parametrize("shape", [(12, 3), (13, 2)])
 def test_the_shape_of_outputs_is_checked(shape):
     case = Case([7, 4, 3], "relu", ALL_HEADS[0], "sgd", "float64")
-    data = case.X, case.Y, case.weights, case.params, case.stats, case.layers
+    data = case.X, case.Y, case.weights, case.params, case.stats, case.plan
     rest = case.objective, case.numbers, 13
     with pytest.raises(ValueError, match="out has the wrong shape"):
         _kernels.compute_loss(case.arena(13), np.empty(shape), *data, *rest)
@@ -597,7 +610,7 @@ def test_nothing_is_dropped_but_in_training(module):
         case = Case(
             [7, 33, 4, 3], "silu", ALL_HEADS[0], "sgd", "float64", dropout=dropout
         )
-        data = (case.X, case.Y, case.weights, case.params, case.stats, case.layers)
+        data = (case.X, case.Y, case.weights, case.params, case.stats, case.plan)
         rest = (case.objective, case.numbers, 13)
         module.compute_loss_and_gradient(case.grads, case.arena(13), *data, *rest)
         results.append(case.grads)
@@ -615,7 +628,7 @@ def test_hessian_products(hidden, head, dtype):
         assert_same(
             "multiply_hessian",
             [case.grads, arena, arena],
-            *(case.X, case.Y, case.weights, case.params, direction, case.layers),
+            *(case.X, case.Y, case.weights, case.params, direction, case.plan),
             *(case.objective, case.numbers, capacity),
         )
 
@@ -630,7 +643,7 @@ def test_input_gradients(head, batch_norm, dtype):
         )
         case.stats += np.abs(draw(case.stats.shape, dtype))
         out, V = np.full_like(case.X, np.nan), draw((13, sizes[-1]), dtype, 9)
-        rest = V, case.params, case.stats, case.layers, 6
+        rest = V, case.params, case.stats, case.plan, 6
         assert_same("input_gradient", [out], case.arena(6), case.X, *rest)
 
 
@@ -641,13 +654,15 @@ def test_predict(head, rows, dtype):
     for sizes in TOPOLOGIES:
         case = Case(sizes, "relu", head, "sgd", dtype, rows=rows)
         out = np.full((rows, sizes[-1]), np.nan, dtype)
-        rest = case.params, case.stats, case.layers, 6
+        rest = case.params, case.stats, case.plan, 6
         assert_same("predict", [out, case.arena(6)], case.X, *rest)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("batch_size", [1, 4, 40])
-@pytest.mark.parametrize("settings", [{}, EVERYTHING])
+@pytest.mark.parametrize(
+    ("settings", "batch_size"),
+    [({}, 1), ({}, 4), ({}, 40), (EVERYTHING, 5), (EVERYTHING, 40)],
+)
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_the_arena_carries_nothing(optimizer, settings, batch_size, dtype):
     """Poisoned with NaN before every step, training gives the same bits."""
@@ -669,7 +684,7 @@ def test_the_arena_carries_nothing(optimizer, settings, batch_size, dtype):
 
 @pytest.mark.skipif(not _kernels.THREADS, reason="this engine runs on one thread")
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("rows", [1, 7, 13, 100])
+@pytest.mark.parametrize("rows", [2, 7, 13, 100])
 @pytest.mark.parametrize("sizes", [[3, 2], [5, 17, 1], [40, 65, 33, 10]])
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
 @pytest.mark.parametrize("settings", [{}, EVERYTHING])
@@ -698,8 +713,20 @@ def test_threads_leave_the_bits_of_halves_alone(
 ):
     if settings:
         capacity = batch_size
-    rows = 2 * batch_size + 1
+    rows = 2 * batch_size + 1 + bool(settings)
     assert_same_in_threads(sizes, "adam", settings, rows, batch_size, capacity, dtype)
+
+
+@pytest.mark.skipif(not _kernels.THREADS, reason="this engine runs on one thread")
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("rows", [2, 202, 203, 204])
+@pytest.mark.parametrize("settings", [{}, {"batch_norm": True}])
+@pytest.mark.parametrize("sizes", [[40, 65, 10], [20, 16, 3], [10, 15, 2]])
+def test_threads_leave_the_bits_of_a_short_last_batch_alone(
+    sizes, settings, rows, dtype
+):
+    """Of two rows either half is one: an outer product, fused where it is added."""
+    assert_same_in_threads(sizes, "adam", settings, rows, 200, 200, dtype)
 
 
 @pytest.mark.skipif(not _kernels.THREADS, reason="this engine runs on one thread")
@@ -711,10 +738,10 @@ def test_threads_leave_the_bits_of_halves_alone(
 def test_threads_leave_the_bits_of_shared_columns_alone(
     batch_size, capacity, settings, dtype
 ):
-    """Of wide layers and few rows, down to a last batch of one."""
+    """Of wide layers and few rows, down to a last batch of one, or two normalised."""
     if settings:
         capacity = batch_size
-    sizes, rows = [520, 570, 600, 3], 2 * batch_size + 1
+    sizes, rows = [520, 570, 600, 3], 2 * batch_size + 1 + bool(settings)
     assert_same_in_threads(sizes, "adam", settings, rows, batch_size, capacity, dtype)
 
 
@@ -731,7 +758,7 @@ LARGE_LAYERS = [120, 620, 220, 155, 3]
 def test_threads_leave_the_bits_of_large_layers_alone(batch_size, capacity, settings):
     if settings:
         capacity = batch_size
-    rows = 2 * batch_size + 1
+    rows = 2 * batch_size + 1 + bool(settings)
     assert_same_in_threads(
         LARGE_LAYERS, "adam", settings, rows, batch_size, capacity, "float32"
     )
@@ -748,7 +775,7 @@ def assert_same_in_threads(
         case = Case(sizes, activation, head, optimizer, dtype, rows=rows, **settings)
         with thread_team(n_threads) as crew:
             total, arena = case.train(_kernels, order, batch_size, capacity, crew=crew)
-        n_halves = _kernels.count_halves(case.layers, capacity)
+        n_halves = _kernels.count_halves(case.plan, capacity)
         buffers = (case.params, case.stats, case.grads, case.slots, case.rule)
         results.append([total, arena[: len(arena) - n_halves], *buffers])
     for other in results[1:]:
@@ -782,27 +809,45 @@ def test_normalisation_wants_the_whole_batch():
         case.train(_kernels, np.arange(13), 13, 5)
 
 
+@pytest.mark.parametrize("module", [_kernels, _reference])
+@pytest.mark.parametrize(
+    ("n_rows", "batch_size"), [(1, 4), (1, 1), (5, 1), (9, 4), (13, 12)]
+)
+def test_normalisation_wants_two_rows_a_batch(n_rows, batch_size, module):
+    case = Case([3, 4, 2], "relu", ALL_HEADS[0], "sgd", "float64", batch_norm=True)
+    before = case.params.copy(), case.stats.copy()
+    with pytest.raises(ValueError, match="two rows or more in every batch"):
+        case.train(module, np.arange(n_rows), batch_size, 13)
+    np.testing.assert_array_equal(case.params, before[0])
+    np.testing.assert_array_equal(case.stats, before[1])
+    assert case.rule["t"] == 0
+
+
 @pytest.mark.parametrize(
     ("field", "value", "message"),
     [
-        ("weights", 10**6, "outside params"),
-        ("biases", -1, "outside params"),
+        ("tensors", 10**6, "no such tensors"),
+        ("tensors", -1, "no such tensors"),
+        ("tensors", 2, "another shape"),
+        ("n_tensors", 1, "has W and b"),
         ("z", 10**6, "outside the arena"),
         ("a", -1, "outside the arena"),
         ("outputs", 10**6, "outside the arena"),
         ("deltas", -3, "outside the arena"),
-        ("normalized", 10**6, "gammas outside"),
-        ("gammas", 10**6, "gammas outside"),
+        ("normalized", 10**6, "running moments outside"),
         ("running", 10**6, "running moments outside"),
+        ("running", -1, "running moments outside"),
+        ("a", 9, "laps over"),
+        ("activation_param", np.inf, "activation_param"),
         ("dropout", 1.0, "dropout"),
         ("dropout", np.nan, "dropout"),
-        ("n_in", 4, "network takes 4"),
+        ("n_in", 4, "another shape"),
         ("n_out", 0, "size"),
         ("activation", 99, "activation"),
     ],
 )
 def test_no_call_writes_outside(field, value, message):
-    normalized = field in ("gammas", "running")
+    normalized = field == "running"
     case = Case(
         [3, 4, 2], "relu", ALL_HEADS[0], "sgd", "float64", batch_norm=normalized
     )
@@ -870,31 +915,322 @@ def test_mixed_types_are_refused():
 def test_activations_keep_nan(activation, module):
     """Divergence must not be hidden by a comparison that NaN loses."""
     a = np.full((2, 20), np.nan)
-    module.activate(a, ACTIVATIONS[activation])
+    module.activate(a, ACTIVATIONS[activation], default_param(activation))
     assert np.isnan(a).all()
     a, b = np.zeros((2, 20)), np.full(20, np.nan)
-    module.add_bias_and_activate(a, b, ACTIVATIONS[activation])
+    module.add_bias_and_activate(
+        a, b, ACTIVATIONS[activation], default_param(activation)
+    )
     assert np.isnan(a).all()
 
 
+@pytest.mark.parametrize("name", RECORDS)
+def test_records_are_those_of_the_contract(name):
+    """Their dtypes are the structs'; no field lies where padding would move it."""
+    assert getattr(_kernels, name) == np.dtype(RECORDS[name])
+
+
+@pytest.mark.parametrize("table", ["layers", "tensors", "groups"])
 @pytest.mark.parametrize(
     ("damage", "error"),
     [
-        (lambda layers: layers[:0], ValueError),
-        (lambda layers: layers[::2], ValueError),
-        (lambda layers: layers.view(np.uint8), ValueError),
-        (lambda layers: layers["n_in"].copy(), ValueError),
-        (lambda layers: None, TypeError),
+        (lambda table: table[:0], ValueError),
+        (lambda table: table.view(np.uint8), ValueError),
+        (lambda table: table[table.dtype.names[0]].copy(), ValueError),
+        (lambda table: table.astype(reordered(table.dtype)), ValueError),
+        (lambda table: table.reshape(1, -1), ValueError),
+        (lambda table: table.tolist(), TypeError),
+        (lambda table: None, TypeError),
     ],
-    ids=["no layer", "apart", "bytes", "a column", "nothing"],
+    ids=["none", "bytes", "a column", "reordered", "a matrix", "a list", "nothing"],
 )
-def test_what_is_no_layer_table(damage, error):
-    case = Case([3, 4, 3, 2], "relu", ALL_HEADS[0], "sgd", "float64")
-    arena, case.layers = case.arena(5), damage(case.layers)
+def test_what_is_no_table(damage, error, table):
+    layers = build_layers([3, 4, 3, 2], "relu", "softmax")
+    tables = {"layers": layers, "tensors": build_tensors(layers), "groups": GROUPS}
+    _kernels.Plan(**tables)
+    tables[table] = damage(tables[table])
     with pytest.raises(error):
-        case.train(_kernels, np.arange(5), 5, 5, arena)
-    with pytest.raises(error):
-        _kernels.count_extras(case.layers)
+        _kernels.Plan(**tables)
+
+
+def reordered(dtype):
+    """The same fields, and the same bytes, in another order."""
+    return np.dtype([(name, dtype[name]) for name in reversed(dtype.names)])
+
+
+@pytest.mark.parametrize(
+    ("table", "field", "number", "value", "message"),
+    [
+        ("tensors", "offset", 0, 1, "begins at 1"),
+        ("tensors", "offset", 2, 11, "begins at 11"),
+        ("tensors", "offset", 1, 40, "begins at"),
+        ("tensors", "rows", 0, 0, "impossible size"),
+        ("tensors", "columns", 0, -4, "impossible size"),
+        ("tensors", "rows", 0, 2**62, "impossible size"),
+        ("tensors", "group", 1, 2, "no such group"),
+        ("tensors", "group", 1, -1, "no such group"),
+        ("groups", "rate_factor", 0, np.nan, "finite"),
+        ("groups", "decay_factor", 1, -1, "not negative"),
+        ("groups", "penalty_factor", 0, np.inf, "finite"),
+        ("layers", "z", 0, 4, "laps over"),
+        ("layers", "n_tensors", 1, 3, "has W and b"),
+    ],
+)
+def test_plans_are_checked(table, field, number, value, message):
+    layers = build_layers([3, 4, 2], "relu", "softmax")
+    tables = {
+        "layers": layers,
+        "tensors": build_tensors(layers),
+        "groups": GROUPS.copy(),
+    }
+    tables[table][field][number] = value
+    with pytest.raises(ValueError, match=message):
+        _kernels.Plan(**tables)
+
+
+def test_a_plan_does_not_change_with_the_tables_that_it_was_made_of():
+    case = Case([3, 4, 2], "relu", ALL_HEADS[0], "sgd", "float64")
+    plan = case.plan
+    case.layers["n_out"] = 10**6
+    assert plan.layers["n_out"].tolist() == [4, 2]
+    with pytest.raises(ValueError, match="read-only"):
+        plan.layers["n_out"] = 10**6
+
+
+PAIRS = [(loss, output) for loss in HEADS for output in ACTIVATIONS]
+
+
+@pytest.mark.parametrize("head", [pair for pair in PAIRS if pair not in ALL_HEADS])
+def test_a_loss_goes_with_its_output_activations_only(head):
+    case = Case([3, 4, 2], "relu", ALL_HEADS[0], "sgd", "float64")
+    case.objective["loss"] = LOSSES[head[0]]
+    case.layers["activation"][-1] = ACTIVATIONS[head[1]]
+    with pytest.raises(ValueError, match="does not go with"):
+        case.train(_kernels, np.arange(5), 5, 5)
+    z, codes = np.ones((2, 3)), (LOSSES[head[0]], ACTIVATIONS[head[1]])
+    with pytest.raises(ValueError, match="does not go with"):
+        _kernels.evaluate_head(z.copy(), z.copy(), z, z, np.ones(2), np.ones(3), *codes)
+
+
+def lap(case, name, other):
+    """Have two of a case's arrays share memory."""
+    mine, others = getattr(case, name), getattr(case, other)
+    size = max(mine.size, others.size)
+    memory = np.zeros(size + min(mine.size, others.size) - 1)
+    for array, begin in ((mine, 0), (others, min(mine.size, others.size) - 1)):
+        view = memory[begin : begin + array.size].reshape(array.shape)
+        view[...] = array
+        setattr(case, name if array is mine else other, view)
+
+
+@pytest.mark.parametrize(
+    ("name", "other"),
+    [
+        ("params", "grads"),
+        ("params", "X"),
+        ("grads", "Y"),
+        ("weights", "params"),
+        ("grads", "stats"),
+        ("slots", "params"),
+        ("slots", "grads"),
+    ],
+)
+def test_what_is_written_lies_apart(name, other):
+    head = ("squared_error", "identity")
+    case = Case([3, 4, 2], "relu", head, "momentum", "float64", batch_norm=True)
+    case.slots = np.zeros(case.slots.shape)
+    lap(case, name, other)
+    with pytest.raises(ValueError, match="laps over"):
+        case.train(_kernels, np.arange(5), 5, 5)
+
+
+def test_outputs_lie_apart_from_inputs():
+    case = Case([2, 2], "relu", ("squared_error", "identity"), "sgd", "float64")
+    model = case.params, case.stats, case.plan
+    with pytest.raises(ValueError, match="laps over"):
+        _kernels.predict(case.X, case.arena(5), case.X, *model, 5)
+
+
+def test_arrays_lie_on_boundaries():
+    case = Case([3, 2], "relu", ("squared_error", "identity"), "sgd", "float64")
+    raw = np.zeros(8 * case.params.size + 1, np.uint8)
+    case.params = raw[1:].view(np.float64)
+    with pytest.raises(ValueError, match="boundary"):
+        case.train(_kernels, np.arange(5), 5, 5)
+
+
+def rows_of_wrong_shapes():
+    """Each room's arguments, and each array of them with an entry too many or none."""
+    n, matrix, vector = 4, np.ones((5, 4)), np.ones(4)
+    codes = LOSSES["squared_error"], ACTIVATIONS["identity"]
+    tall, moments, rule = np.ones(5), np.ones((2, 4)), build_rule("adam")
+    rooms = {
+        "exp": [vector, vector],
+        "add_bias_and_activate": [matrix, vector, 0],
+        "multiply_slope": [matrix, matrix, matrix, 0],
+        "multiply_jacobian": [matrix, matrix, matrix, 0],
+        "differentiate_slope": [matrix, matrix, matrix, matrix, matrix, 0],
+        "evaluate_head": [matrix, matrix, matrix, matrix, tall, vector, *codes],
+        "differentiate_head": [matrix, matrix, matrix, matrix, tall, vector, *codes],
+        "drop": [matrix, matrix, 0.5, 0, 1, 0, 0],
+        "compute_moments": [moments, matrix, tall],
+        "normalize": [matrix, moments],
+        "scale_and_shift": [matrix, matrix, vector, vector],
+        "normalize_deltas": [matrix, vector, vector, matrix, tall, vector, moments],
+        "multiply": [np.ones((5, 3)), matrix, np.ones((4, 3)), False],
+        "sum_columns": [vector, matrix, False],
+        "update": [vector, vector, np.ones((2, n)), rule, 0, 0, 1, 1],
+    }
+    for name, arguments in rooms.items():
+        for position, argument in enumerate(arguments):
+            if isinstance(argument, np.ndarray) and argument.dtype == float:
+                yield name, arguments, position
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "position"), list(rows_of_wrong_shapes())
+)
+def test_rooms_refuse_wrong_shapes(name, arguments, position):
+    fitting = [a.copy() if isinstance(a, np.ndarray) else a for a in arguments]
+    getattr(_kernels, name)(*fitting)
+    array = arguments[position]
+    for shape in [(*array.shape[:-1], n) for n in (array.shape[-1] + 1, 0)]:
+        wrong = [*fitting]
+        wrong[position] = np.ones(shape)
+        with pytest.raises(ValueError, match=r"entries|shape|rows|slots|sizes"):
+            getattr(_kernels, name)(*wrong)
+
+
+@pytest.mark.parametrize("code", [-1, 99])
+def test_no_code_is_taken_for_another(code):
+    a = np.ones((2, 3))
+    with pytest.raises(ValueError, match="no such activation"):
+        _kernels.activate(a, code, PARAMS[code])
+    with pytest.raises(ValueError, match="no such activation"):
+        _kernels.multiply_slope(a, a, a, code, PARAMS[code])
+    with pytest.raises(ValueError, match="no such loss"):
+        _kernels.evaluate_head(a, a, a, a, np.ones(2), np.ones(3), code, 0)
+    rule = build_rule("sgd")
+    rule["optimizer"] = code
+    with pytest.raises(ValueError, match="no such optimizer"):
+        _kernels.update(np.ones(3), np.ones(3), np.ones((0, 3)), rule, 0, 0, 1, 1)
+
+
+# --- A step in halves
+
+
+def take_halves(case, module, rows, batch_size, capacity, crew=None, norm=None):
+    """A step by its two halves; J × rows before it."""
+    moments = np.full_like(case.stats, np.nan)
+    weight = len(rows) if case.weights is None else float(case.weights[rows].sum())
+    if case.weights is not None:
+        weight = 0.0
+        for w in case.weights[rows].tolist():
+            weight += w
+    arena = case.arena(capacity)
+    arena[:] = np.nan
+    value = module.compute_batch_gradient(
+        *(case.grads, moments, arena, case.X, case.Y, case.weights, case.params),
+        *(case.rule, rows, case.plan, case.objective, case.numbers, weight, 0),
+        *(batch_size, capacity, crew),
+    )
+    arena[:] = np.nan
+    momentum = 0.1 * (len(rows) / batch_size)
+    value += module.apply(
+        *(case.params, case.stats, case.grads, case.slots, case.rule, arena, moments),
+        *(momentum, case.plan, case.objective, weight, capacity, norm, crew),
+    )
+    return len(rows) * value
+
+
+@pytest.mark.parametrize("n_threads", [1, 2])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("settings", [{}, {"clip_norm": 0.05}, EVERYTHING])
+@pytest.mark.parametrize(("batch_size", "capacity"), [(5, 5), (200, 200), (150, 70)])
+def test_two_halves_are_a_step(
+    batch_size, capacity, settings, optimizer, dtype, n_threads
+):
+    """To the bit, also a short batch's, in halves of rows and in blocks."""
+    if settings is EVERYTHING:
+        capacity = batch_size
+    rows = 2 * batch_size + 3
+    arguments = [7, 33, 4, 3], "gelu", ("log_loss", "softmax"), optimizer, dtype
+    whole, halves = (Case(*arguments, rows=rows, **settings) for _ in range(2))
+    order, total = np.random.RandomState(1).permutation(rows), 0.0
+    with thread_team(n_threads if _kernels.THREADS else 1) as crew:
+        expected, _ = whole.train(_kernels, order, batch_size, capacity, crew=crew)
+        for begin in range(0, rows, batch_size):
+            part = order[begin : begin + batch_size]
+            total += take_halves(halves, _kernels, part, batch_size, capacity, crew)
+    assert total == pytest.approx(expected, rel=1e-14)
+    for name in ("params", "stats", "grads", "slots", "rule"):
+        np.testing.assert_array_equal(getattr(halves, name), getattr(whole, name))
+
+
+@pytest.mark.parametrize("norm", [None, 0.01, 3.0])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("settings", [{}, {"clip_norm": 0.05}, EVERYTHING])
+def test_halves_of_a_step(settings, dtype, norm):
+    arguments = [7, 33, 4, 3], "silu", ("log_loss", "softmax"), "adam", dtype
+    native, reference = (Case(*arguments, **settings) for _ in range(2))
+    for rows in (np.arange(3, 12), np.array([0, 2, 12])):
+        values = [
+            take_halves(case, module, rows, 9, 9, norm=norm)
+            for case, module in ((native, _kernels), (reference, _reference))
+        ]
+        assert values[0] == pytest.approx(values[1], rel=TOLERANCES[native.X.dtype])
+        for name in ("params", "stats", "grads", "slots"):
+            assert_close(getattr(native, name), getattr(reference, name), name)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"rows": np.array([13])}, "order"),
+        ({"rows": np.array([], np.intp)}, "there must be rows"),
+        ({"total_weight": 0.0}, "total_weight"),
+        ({"total_weight": np.nan}, "total_weight"),
+        ({"first_row": -1}, "first_row"),
+        ({"batch_size": 0}, "batch_size"),
+    ],
+)
+def test_what_a_batch_gradient_is_given_is_checked(change, message):
+    case = Case([3, 4, 2], "relu", ("log_loss", "softmax"), "sgd", "float64")
+    given = {"rows": np.arange(4), "total_weight": 4.0, "first_row": 0, "batch_size": 4}
+    given |= change
+    with pytest.raises(ValueError, match=message):
+        _kernels.compute_batch_gradient(
+            *(case.grads, case.stats, case.arena(4), case.X, case.Y, None, case.params),
+            *(case.rule, given["rows"], case.plan, case.objective, case.numbers),
+            *(given["total_weight"], given["first_row"], given["batch_size"], 4),
+        )
+
+
+GROUPS_OF_EACH = [(1.0, 0.5, 2.0), (0.3, 1.0, 0.0), (0.0, 1.0, 1.0), (2.0, 0.0, 0.5)]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("settings", [{}, {"clip_norm": 0.05}, EVERYTHING])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_groups_of_their_own(optimizer, settings, dtype):
+    """Rates, decays and penalties that differ from tensor to tensor."""
+    arguments = [7, 33, 4, 3], "tanh", ("log_loss", "softmax"), optimizer, dtype
+    cases = [Case(*arguments, **settings) for _ in range(2)]
+    totals = []
+    for case, module in zip(cases, (_kernels, _reference), strict=True):
+        case.groups = np.array(GROUPS_OF_EACH, _kernels.GROUP)
+        case.tensors["group"] = np.arange(len(case.tensors)) % 4
+        totals.append(case.train(module, np.arange(12), 6, 6)[0])
+    assert totals[0] == pytest.approx(totals[1], rel=TOLERANCES[cases[0].X.dtype])
+    for name in ("params", "stats", "grads", "slots"):
+        assert_close(getattr(cases[0], name), getattr(cases[1], name), name)
+    data = cases[0].X, cases[0].Y, cases[0].weights, cases[0].params, cases[0].stats
+    rest = cases[0].plan, cases[0].objective, cases[0].numbers, 13
+    buffers = [cases[0].grads, cases[0].arena(13)]
+    sides = both("compute_loss_and_gradient", buffers, *data, *rest)
+    assert_close(sides[0][0], sides[1][0], "gradient of J")
+    assert sides[0][2] == pytest.approx(sides[1][2], rel=TOLERANCES[data[0].dtype])
 
 
 @pytest.mark.parametrize("module", [_kernels, _reference])
@@ -946,7 +1282,7 @@ def test_the_sum_of_losses_does_not_depend_on_the_calls(module):
             rows = np.arange(begin, min(begin + n_rows, 13))
             total = module.train(
                 *(case.params, case.stats, case.grads, case.slots, case.rule),
-                *(case.arena(1), case.X, case.Y, case.weights, rows, case.layers),
+                *(case.arena(1), case.X, case.Y, case.weights, rows, case.plan),
                 *(case.objective, case.numbers, 1, 1, None, total),
             )
         sums.add(total)
@@ -968,7 +1304,7 @@ def test_cap_keeps_nan_of_the_losses(n_outputs):
 def test_cap_keeps_nan_of_a_single_output(output):
     """Of seventeen, one more than are summed side by side."""
     case = Case([3, 17], "relu", ("log_loss", "logistic"), "sgd", "float64")
-    case.params[case.layers["biases"][-1] + output] = np.nan
+    case.params[len(case.params) - len(case.numbers) + output] = np.nan
     case.objective["cap"], case.objective["alpha"] = 36.0, 0.0
     total, _ = case.train(_kernels, np.arange(5), 5, 5)
     assert np.isnan(total)
@@ -985,7 +1321,7 @@ def test_activations_at_their_kink(activation, dtype, module):
     """σ' and σ'' at 0, where they are conventions."""
     code, zero, one = ACTIVATIONS[activation], np.zeros((2, 3), dtype), np.ones((2, 3))
     slope, curvature = one.astype(dtype), zero.copy()
-    module.multiply_slope(slope, zero, zero, code)
+    module.multiply_slope(slope, zero, zero, code, PARAMS[code])
     module.differentiate_slope(
         curvature, slope * 0 + 1, slope * 0 + 1, *[zero] * 2, code
     )
@@ -999,11 +1335,11 @@ def test_activations_of_large_entries(activation, dtype):
     """No formula overflows on its way to a number that is there."""
     z = np.array([[30.0, 100, 800, 1e30, -30, -100, -800, -1e30]], dtype)
     code, a, one = ACTIVATIONS[activation], z.copy(), np.ones_like(z)
-    assert_same("activate", [z], code)
-    _reference.activate(a, code)
+    assert_same("activate", [z], code, PARAMS[code])
+    _reference.activate(a, code, PARAMS[code])
     assert np.isfinite(a).all()
-    assert_same("multiply_slope", [one], a, z, code)
-    assert_same("differentiate_slope", [one], one, one, a, z, code)
+    assert_same("multiply_slope", [one], a, z, code, PARAMS[code])
+    assert_same("differentiate_slope", [one], one, one, a, z, code, PARAMS[code])
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -1033,7 +1369,7 @@ def test_nothing_is_learnt_from_rows_without_weight(module):
     case = Case([3, 4, 2], "tanh", ALL_HEADS[0], "sgd", "float64", spread=True)
     case.weights[:] = 0
     data = case.X, case.Y, case.weights, case.params
-    rest = (case.layers, case.objective, case.numbers, 5)
+    rest = (case.plan, case.objective, case.numbers, 5)
     loss = module.compute_loss_and_gradient(
         case.grads, case.arena(5), *data, case.stats, *rest
     )
@@ -1058,21 +1394,19 @@ def test_normalised_layers_keep_their_own_moments(sizes, dtype):
 @pytest.mark.parametrize(
     ("field", "layer", "size", "message"),
     [
-        ("weights", 0, 30, "weights outside"),
-        ("biases", 0, 30, "biases outside"),
-        ("gammas", 0, 30, "gammas outside"),
         ("running", 0, 8, "running moments outside"),
         ("normalized", 0, None, "normalized outside"),
         ("z", 0, None, "z outside"),
         ("a", 0, None, "a outside"),
         ("outputs", 0, None, "outputs outside"),
-        ("deltas", 1, None, "deltas outside"),
+        ("deltas", 0, None, "deltas outside"),
+        ("deltas", 1, None, "too small"),
     ],
 )
 def test_a_block_ends_where_its_vector_ends(field, layer, size, message):
     """One entry further is refused."""
     case = Case([3, 4, 2], "relu", ALL_HEADS[0], "sgd", "float64", batch_norm=True)
-    widths = {"weights": 12, "running": 8, "deltas": 2}
+    widths = {"running": 8, "deltas": 2}
     arena = case.arena(5)
     size = len(arena) // 5 if size is None else size
     case.layers[field][layer] = size - widths.get(field, 4) + 1
@@ -1083,7 +1417,6 @@ def test_a_block_ends_where_its_vector_ends(field, layer, size, message):
 @pytest.mark.parametrize(
     ("field", "value", "message"),
     [
-        ("normalized", 3, "neither normalisation nor dropout"),
         ("dropout", 0.5, "neither normalisation nor dropout"),
         ("z", 3, "one block"),
         ("outputs", 3, "one block"),
@@ -1091,8 +1424,6 @@ def test_a_block_ends_where_its_vector_ends(field, layer, size, message):
 )
 def test_the_last_layer_is_plain(field, value, message):
     case = Case([3, 4, 2], "relu", ALL_HEADS[0], "sgd", "float64")
-    case.stats = np.ones(4)
-    case.layers["gammas"][-1] = case.layers["running"][-1] = 0
     case.layers[field][-1] = value
     with pytest.raises(ValueError, match=message):
         case.train(_kernels, np.arange(5), 5, 5)
@@ -1108,7 +1439,7 @@ def test_an_arena_without_its_last_entry_is_too_small(batch_norm):
         case.train(_kernels, np.arange(5), 5, 5, arena[:-1])
     case.train(_kernels, np.arange(5), 5, 5, arena)
     without_inputs = arena[: -3 * 5]
-    data = (case.X, case.Y, case.weights, case.params, case.stats, case.layers)
+    data = (case.X, case.Y, case.weights, case.params, case.stats, case.plan)
     rest = (case.objective, case.numbers, 5)
     with pytest.raises(ValueError, match="arena is too small"):
         _kernels.compute_loss(without_inputs[:-1], None, *data, *rest)
@@ -1127,7 +1458,7 @@ def test_a_negative_seed_is_refused():
 )
 def test_shapes_of_input_gradients_are_checked(out, V):
     case = Case([3, 4, 2], "tanh", ALL_HEADS[0], "sgd", "float64")
-    arguments = case.X, np.zeros(V), case.params, case.stats, case.layers, 5
+    arguments = case.X, np.zeros(V), case.params, case.stats, case.plan, 5
     with pytest.raises(ValueError, match="wrong shape"):
         _kernels.input_gradient(np.zeros(out), case.arena(5), *arguments)
 
@@ -1142,7 +1473,7 @@ def test_shapes_of_input_gradients_are_checked(out, V):
 def test_what_hessian_products_need_is_checked(settings, missing, message):
     case = Case([3, 4, 2], "tanh", ALL_HEADS[0], "sgd", "float64", **settings)
     arena, r_arena = case.arena(5), case.arena(5)[: -missing or None]
-    arguments = case.X, case.Y, case.weights, case.params, case.params, case.layers
+    arguments = case.X, case.Y, case.weights, case.params, case.params, case.plan
     with pytest.raises(ValueError, match=message):
         _kernels.multiply_hessian(
             case.grads, arena, r_arena, *arguments, case.objective, case.numbers, 5

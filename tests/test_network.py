@@ -12,7 +12,7 @@ from scipy.optimize import minimize
 from fastmlp import Network
 from fastmlp._kernels import HEADS, HIDDEN_ACTIVATIONS
 from fastmlp.rows import as_inputs
-from fastmlp.workspace import build_layers
+from fastmlp.workspace import GROUPS, build_layers, build_tensors
 
 ALL_HEADS = [(loss, output) for loss, outputs in HEADS.items() for output in outputs]
 
@@ -188,6 +188,8 @@ def test_the_layer_table_is_that_of_the_contract(hidden, dropout, batch_norm, sp
             [7, 5, 4, 2], hidden, output, dropout or 0.0, batch_norm, spread
         )
         assert_array_equal(table, expected)
+        assert_array_equal(build_tensors(table), builders.build_tensors(expected))
+        assert_array_equal(GROUPS, builders.GROUPS)
 
 
 @pytest.mark.parametrize(

@@ -13,15 +13,18 @@ import pytest
 import scipy.special
 import scipy.stats
 from builders import (
+    PARAMS,
     build_arena,
     build_layers,
     build_numbers,
     build_objective,
+    build_plan,
     build_rule,
     build_slots,
     build_stats,
     count_params,
     count_targets,
+    default_param,
 )
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.optimize import minimize
@@ -72,6 +75,10 @@ class Problem:
             if array is not None:
                 array.flags.writeable = False
 
+    @property
+    def plan(self):
+        return build_plan(self.layers)
+
     def arena(self):
         return build_arena(
             self.layers, self.Y.shape[1], self.capacity, self.params.dtype
@@ -86,7 +93,7 @@ class Problem:
             self.sample_weight,
             self.params if params is None else params,
             self.stats,
-            self.layers,
+            self.plan,
             self.objective,
             self.numbers,
             self.capacity,
@@ -102,7 +109,7 @@ class Problem:
             self.sample_weight,
             self.params if params is None else params,
             self.stats,
-            self.layers,
+            self.plan,
             self.objective,
             self.numbers,
             self.capacity,
@@ -120,7 +127,7 @@ class Problem:
             self.sample_weight,
             self.params,
             direction,
-            self.layers,
+            self.plan,
             self.objective,
             self.numbers,
             self.capacity,
@@ -135,7 +142,7 @@ class Problem:
             self.X if X is None else X,
             self.params,
             self.stats,
-            self.layers,
+            self.plan,
             self.capacity,
         )
         return out
@@ -149,7 +156,7 @@ class Problem:
             V,
             self.params,
             self.stats,
-            self.layers,
+            self.plan,
             self.capacity,
         )
         return out
@@ -180,18 +187,18 @@ class Problem:
         )
         return found.x
 
+    def view(self, vector, layer, i):
+        offset, rows, columns, _ = self.plan.tensors[self.layers[layer]["tensors"] + i]
+        return vector[offset:][: rows * columns].reshape(rows, columns)
+
     def weights(self, vector, layer=0):
-        record = self.layers[layer]
-        shape = record["n_in"], record["n_out"]
-        return vector[record["weights"] :][: math.prod(shape)].reshape(shape)
+        return self.view(vector, layer, 0)
 
     def biases(self, vector, layer=0):
-        record = self.layers[layer]
-        return vector[record["biases"] :][: record["n_out"]]
+        return self.view(vector, layer, 1)[0]
 
     def gammas(self, vector, layer=0):
-        record = self.layers[layer]
-        return vector[record["gammas"] :][: record["n_out"]]
+        return self.view(vector, layer, 2)[0]
 
     @property
     def n_weights(self):
@@ -234,7 +241,7 @@ class Run:
             problem.Y,
             problem.sample_weight,
             self.order,
-            problem.layers,
+            problem.plan,
             problem.objective,
             problem.numbers,
             self.batch_size,
@@ -384,7 +391,7 @@ def forward(problem, rows=slice(None), masks=None, nudges=()):
         x = outputs @ problem.weights(problem.params, i)
         x = x + nudges[i] if len(nudges) else x
         block = {"z": x + b}
-        if layer["gammas"] >= 0:
+        if layer["normalized"] >= 0:
             mean, variance = find_moments(problem, layer, x, scales, masks)
             block["normalized"] = (x - mean) / np.sqrt(variance + 1e-5)
             gammas = problem.gammas(problem.params, i)
@@ -523,11 +530,11 @@ def test_activations(name):
     rng = np.random.default_rng(0)
     z, b = rng.normal(0, 2, (5, 3)), rng.normal(size=3)
     a = z.copy()
-    reference.activate(a, ACTIVATIONS[name])
+    reference.activate(a, ACTIVATIONS[name], default_param(name))
     # The sum in gelu_tanh's truth cancels where z is far below zero.
     assert_allclose(a, ACTIVATION_TRUTHS[name](z), rtol=1e-13, atol=1e-15)
     a = z.copy()
-    reference.add_bias_and_activate(a, b, ACTIVATIONS[name])
+    reference.add_bias_and_activate(a, b, ACTIVATIONS[name], default_param(name))
     assert_allclose(a, ACTIVATION_TRUTHS[name](z + b), rtol=1e-13, atol=1e-15)
 
 
@@ -551,12 +558,12 @@ def differentiate_activation(name, z, order):
     """σ'(z) or σ''(z), as multiply_slope and differentiate_slope have it."""
     code, one = ACTIVATIONS[name], np.ones_like(z)
     a, derivative = z.copy(), np.ones_like(z)
-    reference.activate(a, code)
+    reference.activate(a, code, PARAMS[code])
     if order == 1:
-        reference.multiply_slope(derivative, a, z, code)
+        reference.multiply_slope(derivative, a, z, code, PARAMS[code])
     else:
         derivative[:] = 0
-        reference.differentiate_slope(derivative, one, one, a, z, code)
+        reference.differentiate_slope(derivative, one, one, a, z, code, PARAMS[code])
     return derivative
 
 
@@ -583,7 +590,7 @@ def test_activations_reach_their_limits_silently(
 ):
     z = np.array([[-1000.0, 1000.0]])
     a = z.copy()
-    reference.activate(a, ACTIVATIONS[name])
+    reference.activate(a, ACTIVATIONS[name], default_param(name))
     assert_allclose(a, [[below, above]], rtol=1e-15)
     slopes = differentiate_activation(name, z, 1)
     assert_allclose(slopes, [[slope_below, slope_above]], rtol=1e-15)
@@ -597,8 +604,8 @@ def test_slope_is_the_derivative(name):
     a, delta = z.copy(), incoming.copy()
     ahead, behind = z + 1e-6, z - 1e-6
     for matrix in (a, ahead, behind):
-        reference.activate(matrix, ACTIVATIONS[name])
-    reference.multiply_slope(delta, a, z, ACTIVATIONS[name])
+        reference.activate(matrix, ACTIVATIONS[name], default_param(name))
+    reference.multiply_slope(delta, a, z, ACTIVATIONS[name], default_param(name))
     assert_allclose(delta, incoming * (ahead - behind) / 2e-6, rtol=1e-7, atol=1e-9)
 
 
@@ -612,13 +619,13 @@ def test_curvature_is_the_derivative_of_the_slope(name):
 
     def propagate(r):
         moved, a = delta + r * delta_moves, z + r * z_moves
-        reference.activate(a, code)
-        reference.multiply_slope(moved, a, z + r * z_moves, code)
+        reference.activate(a, code, PARAMS[code])
+        reference.multiply_slope(moved, a, z + r * z_moves, code, PARAMS[code])
         return moved
 
     a, rdelta, before = z.copy(), delta_moves.copy(), delta.copy()
-    reference.activate(a, code)
-    reference.differentiate_slope(rdelta, delta, z_moves, a, z, code)
+    reference.activate(a, code, PARAMS[code])
+    reference.differentiate_slope(rdelta, delta, z_moves, a, z, code, PARAMS[code])
     assert_allclose(rdelta, differentiate_along(propagate, 0.0, 1.0), atol=1e-9)
     assert_array_equal(delta, before)
 
@@ -644,8 +651,10 @@ def test_slope_is_had_from_the_output_alone(name):
     rng = np.random.default_rng(0)
     z = rng.normal(0, 2, (5, 3))
     a, delta = z.copy(), np.ones((5, 3))
-    reference.activate(a, ACTIVATIONS[name])
-    reference.multiply_slope(delta, a, np.full_like(z, np.nan), ACTIVATIONS[name])
+    reference.activate(a, ACTIVATIONS[name], default_param(name))
+    reference.multiply_slope(
+        delta, a, np.full_like(z, np.nan), ACTIVATIONS[name], default_param(name)
+    )
     assert_array_equal(delta, differentiate_activation(name, z, 1))
 
 
@@ -654,8 +663,8 @@ def test_jacobian_is_the_derivative(name):
     rng = np.random.default_rng(0)
     z, v = rng.normal(0, 1, (2, 5, 3))
     a, product = z.copy(), v.copy()
-    reference.activate(a, ACTIVATIONS[name])
-    reference.multiply_jacobian(product, a, z, ACTIVATIONS[name])
+    reference.activate(a, ACTIVATIONS[name], default_param(name))
+    reference.multiply_jacobian(product, a, z, ACTIVATIONS[name], default_param(name))
     truth = differentiate(lambda z: (v * ACTIVATION_TRUTHS[name](z)).sum(), z)
     assert_allclose(product, truth, atol=1e-8)
 
@@ -665,7 +674,9 @@ def test_softmax_has_no_slope():
     with pytest.raises(ValueError, match="softmax"):
         reference.multiply_slope(np.ones((2, 2)), ones, ones, code)
     with pytest.raises(ValueError, match="softmax"):
-        reference.differentiate_slope(np.ones((2, 2)), ones, ones, ones, ones, code)
+        reference.differentiate_slope(
+            np.ones((2, 2)), ones, ones, ones, ones, code, PARAMS[code]
+        )
 
 
 # --- Heads
@@ -1585,6 +1596,7 @@ def test_weights_decay_and_nothing_else():
 
 
 def test_running_moments_move_a_tenth_of_the_way():
+    """And of that the part that a short batch's rows are of a whole one's."""
     problem = make_problem((3, 4, 2), "squared_error", "identity", batch_norm=True)
     run = problem.start("sgd", slice(None), 4)
     run.train()
@@ -1594,7 +1606,9 @@ def test_running_moments_move_a_tenth_of_the_way():
         X = X @ problem.weights(problem.params)
         mean = np.average(X, axis=0, weights=w)
         variance = np.average((X - mean) ** 2, axis=0, weights=w)
-        stats = 0.9 * stats + 0.1 * np.concatenate([mean, variance])
+        momentum = 0.1 * len(X) / 4
+        batch_stats = np.concatenate([mean, variance])
+        stats = (1 - momentum) * stats + momentum * batch_stats
     assert_allclose(run.stats, stats, rtol=1e-14)
 
 
@@ -1725,7 +1739,7 @@ def check_arena(problem, arena, blocks, inputs, left_alone=()):
         truth = np.full_like(truth, np.nan) if name in left_alone else truth
         assert_allclose(actual, truth, rtol=1e-8, atol=1e-9, err_msg=name)
         begin += truth.shape[1] * problem.capacity
-    extras = arena[begin:][: count_extras(problem.layers)]
+    extras = arena[begin:][: count_extras(problem.plan)]
     assert_array_equal(extras, np.nan)
     gathered = arena[begin + extras.size :]
     if inputs is None:

@@ -10,6 +10,7 @@ from builders import (
     build_arena,
     build_layers,
     build_objective,
+    build_plan,
     build_rule,
     build_slots,
     count_params,
@@ -56,7 +57,7 @@ def train(module, X, n_columns, dtype, crew=None, batch_size=9, capacity=7):
     order = np.random.RandomState(2).permutation(rows)
     arena = build_arena(layers, 1, capacity, dtype)
     state = (params, params[:0], grads, slots, rule, arena)
-    data = (X, Y, weights, order, layers, objective, np.zeros(3, dtype))
+    data = (X, Y, weights, order, build_plan(layers), objective, np.zeros(3, dtype))
     total = module.train(*state, *data, batch_size, capacity, crew)
     return total, params, grads, slots
 
@@ -202,7 +203,7 @@ def test_broken_rows_are_refused(name, value):
     arena = np.zeros(1000)
     with pytest.raises(ValueError, match="compressed sparse rows"):
         _kernels.predict(
-            np.zeros((2, 1)), arena, X, network.params, network.stats, network.layers, 2
+            np.zeros((2, 1)), arena, X, network.params, network.stats, network.plan, 2
         )
 
 

@@ -53,10 +53,17 @@ SLOPES_OF_Z: tuple[str, ...] = engine.SLOPES_OF_Z
 HEADS: dict[str, tuple[str, ...]] = engine.HEADS
 OPTIMIZERS: dict[str, int] = engine.OPTIMIZERS
 SLOTS: dict[str, int] = engine.SLOTS
+ACTIVATION_PARAMS: dict[str, tuple[str, float, float, float]] = engine.ACTIVATION_PARAMS
+GROUP: np.dtype = engine.GROUP
+TENSOR: np.dtype = engine.TENSOR
+LAYER: np.dtype = engine.LAYER
+RULE: np.dtype = engine.RULE
+OBJECTIVE: np.dtype = engine.OBJECTIVE
 THREADS: bool = engine.THREADS
+Plan: type = engine.Plan
 Crew: type = engine.Crew
-count_extras: Callable[[np.ndarray], int] = engine.count_extras
-count_halves: Callable[[np.ndarray, int], int] = engine.count_halves
+count_extras: Callable[[Any], int] = engine.count_extras
+count_halves: Callable[[Any, int], int] = engine.count_halves
 
 FUNCTIONS = (
     "exp",
@@ -89,6 +96,8 @@ FUNCTIONS = (
     "compute_loss",
     "compute_loss_and_gradient",
     "multiply_hessian",
+    "compute_batch_gradient",
+    "apply",
     "train",
 )
 

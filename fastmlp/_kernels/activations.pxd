@@ -1,16 +1,16 @@
 """Activations: value σ(z), slope σ'(z) and curvature σ''(z).
 
 Slope and curvature are written in terms of a = σ(z) where that suffices; those that
-need z are named in SLOPES_OF_Z (tables.pxi), and their layers keep it.
+need z are named in SLOPES_OF_Z (tables.pxi), and their layers keep it. `param` is the
+activation's own number, where it has one. A code without a formula gives NaN.
 
-Adding one: a code, its value, slope and curvature, a line in each of the dispatches
-below, its name in tables.pxi, and its twin in fastmlp/_reference/activations.py.
+Adding one: CONTRIBUTING.md.
 """
-from libc.math cimport INFINITY
+from libc.math cimport INFINITY, NAN
 from libc.string cimport memcpy, memset
 
 from fastmlp._kernels cimport math, reductions
-from fastmlp._kernels.types cimport real
+from fastmlp._kernels.records cimport real
 
 cdef enum:
     # Numbers of the longest vector.
@@ -31,6 +31,7 @@ cdef enum Activation:
     MISH = 11
     EXP = 12
     SOFTMAX = 13
+    UNKNOWN = -1
 
 
 # --- Formulas of more than a line.
@@ -105,7 +106,7 @@ cdef inline real mish_curvature(real z) noexcept nogil:
 # --- One number. Called with constant codes, so that the compiler makes the choice.
 
 
-cdef inline real value(real z, Py_ssize_t activation) noexcept nogil:
+cdef inline real value(real z, Py_ssize_t activation, real param) noexcept nogil:
     """σ(z). Comparisons are written so that NaN is kept, and divergence seen."""
     cdef real complement
     if activation == LOGISTIC:
@@ -115,7 +116,7 @@ cdef inline real value(real z, Py_ssize_t activation) noexcept nogil:
     elif activation == RELU:
         return <real>0 if z < 0 else z
     elif activation == LEAKY_RELU:
-        return <real>0.01 * z if z < 0 else z
+        return param * z if z < 0 else z
     elif activation == ELU:
         return math.expm1_negative(z) if z < 0 else z
     elif activation == SELU:
@@ -133,10 +134,12 @@ cdef inline real value(real z, Py_ssize_t activation) noexcept nogil:
         return z * mish_gate(z, &complement)
     elif activation == EXP:
         return math.exp(z)
-    return z
+    elif activation == IDENTITY:
+        return z
+    return <real>NAN
 
 
-cdef inline real slope(real a, real z, Py_ssize_t activation) noexcept nogil:
+cdef inline real slope(real a, real z, Py_ssize_t activation, real param) noexcept nogil:
     """σ'(z), with a = σ(z)."""
     cdef real s
     if activation == LOGISTIC:
@@ -146,7 +149,7 @@ cdef inline real slope(real a, real z, Py_ssize_t activation) noexcept nogil:
     elif activation == RELU:
         return <real>0 if a == 0 else <real>1
     elif activation == LEAKY_RELU:
-        return <real>1 if a > 0 else <real>0.01
+        return <real>1 if a > 0 else param
     elif activation == ELU:
         return <real>1 if a > 0 else a + <real>1
     elif activation == SELU:
@@ -164,7 +167,9 @@ cdef inline real slope(real a, real z, Py_ssize_t activation) noexcept nogil:
         return mish_slope(z)
     elif activation == EXP:
         return a
-    return 1
+    elif activation == IDENTITY:
+        return 1
+    return <real>NAN
 
 
 cdef inline real curvature(real a, real z, Py_ssize_t activation) noexcept nogil:
@@ -193,129 +198,144 @@ cdef inline real curvature(real a, real z, Py_ssize_t activation) noexcept nogil
         return mish_curvature(z)
     elif activation == EXP:
         return a
-    return 0
+    elif activation == IDENTITY or activation == RELU or activation == LEAKY_RELU:
+        return 0
+    return <real>NAN
 
 
 # --- Arrays.
 
 
 cdef inline void map_biased_value(
-    real* a, const real* b, Py_ssize_t rows, Py_ssize_t n, Py_ssize_t activation
+    real* a, const real* b, Py_ssize_t rows, Py_ssize_t n, Py_ssize_t activation,
+    real param,
 ) noexcept nogil:
     cdef Py_ssize_t i, j
     cdef real* row
     for i in range(rows):
         row = a + i * n
         for j in range(n):
-            row[j] = value(row[j] + b[j], activation)
+            row[j] = value(row[j] + b[j], activation, param)
 
 
-cdef inline void map_value(real* a, Py_ssize_t n, Py_ssize_t activation) noexcept nogil:
+cdef inline void map_value(
+    real* a, Py_ssize_t n, Py_ssize_t activation, real param
+) noexcept nogil:
     cdef Py_ssize_t i
     for i in range(n):
-        a[i] = value(a[i], activation)
+        a[i] = value(a[i], activation, param)
 
 
-cdef inline void map_values(real* a, Py_ssize_t n, Py_ssize_t activation) noexcept nogil:
+cdef inline void map_values(
+    real* a, Py_ssize_t n, Py_ssize_t activation, real param
+) noexcept nogil:
     if activation == LOGISTIC:
-        map_value(a, n, LOGISTIC)
+        map_value(a, n, LOGISTIC, param)
     elif activation == TANH:
-        map_value(a, n, TANH)
+        map_value(a, n, TANH, param)
     elif activation == RELU:
-        map_value(a, n, RELU)
+        map_value(a, n, RELU, param)
     elif activation == LEAKY_RELU:
-        map_value(a, n, LEAKY_RELU)
+        map_value(a, n, LEAKY_RELU, param)
     elif activation == ELU:
-        map_value(a, n, ELU)
+        map_value(a, n, ELU, param)
     elif activation == SELU:
-        map_value(a, n, SELU)
+        map_value(a, n, SELU, param)
     elif activation == SOFTPLUS:
-        map_value(a, n, SOFTPLUS)
+        map_value(a, n, SOFTPLUS, param)
     elif activation == SILU:
-        map_value(a, n, SILU)
+        map_value(a, n, SILU, param)
     elif activation == GELU:
-        map_value(a, n, GELU)
+        map_value(a, n, GELU, param)
     elif activation == GELU_TANH:
-        map_value(a, n, GELU_TANH)
+        map_value(a, n, GELU_TANH, param)
     elif activation == MISH:
-        map_value(a, n, MISH)
+        map_value(a, n, MISH, param)
     elif activation == EXP:
-        map_value(a, n, EXP)
+        map_value(a, n, EXP, param)
+    elif activation != IDENTITY:
+        map_value(a, n, UNKNOWN, param)
 
 
 cdef inline void map_slope(
-    real* delta, const real* a, const real* z, Py_ssize_t n, Py_ssize_t activation
+    real* delta, const real* a, const real* z, Py_ssize_t n, Py_ssize_t activation,
+    real param,
 ) noexcept nogil:
     cdef Py_ssize_t i
     for i in range(n):
-        delta[i] = delta[i] * slope(a[i], z[i], activation)
+        delta[i] = delta[i] * slope(a[i], z[i], activation, param)
 
 
 cdef inline void map_slopes(
-    real* delta, const real* a, const real* z, Py_ssize_t n, Py_ssize_t activation
+    real* delta, const real* a, const real* z, Py_ssize_t n, Py_ssize_t activation,
+    real param,
 ) noexcept nogil:
     if activation == LOGISTIC:
-        map_slope(delta, a, z, n, LOGISTIC)
+        map_slope(delta, a, z, n, LOGISTIC, param)
     elif activation == TANH:
-        map_slope(delta, a, z, n, TANH)
+        map_slope(delta, a, z, n, TANH, param)
     elif activation == RELU:
-        map_slope(delta, a, z, n, RELU)
+        map_slope(delta, a, z, n, RELU, param)
     elif activation == LEAKY_RELU:
-        map_slope(delta, a, z, n, LEAKY_RELU)
+        map_slope(delta, a, z, n, LEAKY_RELU, param)
     elif activation == ELU:
-        map_slope(delta, a, z, n, ELU)
+        map_slope(delta, a, z, n, ELU, param)
     elif activation == SELU:
-        map_slope(delta, a, z, n, SELU)
+        map_slope(delta, a, z, n, SELU, param)
     elif activation == SOFTPLUS:
-        map_slope(delta, a, z, n, SOFTPLUS)
+        map_slope(delta, a, z, n, SOFTPLUS, param)
     elif activation == SILU:
-        map_slope(delta, a, z, n, SILU)
+        map_slope(delta, a, z, n, SILU, param)
     elif activation == GELU:
-        map_slope(delta, a, z, n, GELU)
+        map_slope(delta, a, z, n, GELU, param)
     elif activation == GELU_TANH:
-        map_slope(delta, a, z, n, GELU_TANH)
+        map_slope(delta, a, z, n, GELU_TANH, param)
     elif activation == MISH:
-        map_slope(delta, a, z, n, MISH)
+        map_slope(delta, a, z, n, MISH, param)
     elif activation == EXP:
-        map_slope(delta, a, z, n, EXP)
+        map_slope(delta, a, z, n, EXP, param)
+    elif activation != IDENTITY:
+        map_slope(delta, a, z, n, UNKNOWN, param)
 
 
 cdef inline void map_curvature(
     real* rdelta, const real* delta, const real* rz, const real* a, const real* z,
-    Py_ssize_t n, Py_ssize_t activation,
+    Py_ssize_t n, Py_ssize_t activation, real param,
 ) noexcept nogil:
     cdef Py_ssize_t i
     for i in range(n):
-        rdelta[i] = (rdelta[i] * slope(a[i], z[i], activation)
+        rdelta[i] = (rdelta[i] * slope(a[i], z[i], activation, param)
                      + delta[i] * curvature(a[i], z[i], activation) * rz[i])
 
 
 cdef inline void map_curvatures(
     real* rdelta, const real* delta, const real* rz, const real* a, const real* z,
-    Py_ssize_t n, Py_ssize_t activation,
+    Py_ssize_t n, Py_ssize_t activation, real param,
 ) noexcept nogil:
     if activation == LOGISTIC:
-        map_curvature(rdelta, delta, rz, a, z, n, LOGISTIC)
+        map_curvature(rdelta, delta, rz, a, z, n, LOGISTIC, param)
     elif activation == TANH:
-        map_curvature(rdelta, delta, rz, a, z, n, TANH)
+        map_curvature(rdelta, delta, rz, a, z, n, TANH, param)
     elif activation == ELU:
-        map_curvature(rdelta, delta, rz, a, z, n, ELU)
+        map_curvature(rdelta, delta, rz, a, z, n, ELU, param)
     elif activation == SELU:
-        map_curvature(rdelta, delta, rz, a, z, n, SELU)
+        map_curvature(rdelta, delta, rz, a, z, n, SELU, param)
     elif activation == SOFTPLUS:
-        map_curvature(rdelta, delta, rz, a, z, n, SOFTPLUS)
+        map_curvature(rdelta, delta, rz, a, z, n, SOFTPLUS, param)
     elif activation == SILU:
-        map_curvature(rdelta, delta, rz, a, z, n, SILU)
+        map_curvature(rdelta, delta, rz, a, z, n, SILU, param)
     elif activation == GELU:
-        map_curvature(rdelta, delta, rz, a, z, n, GELU)
+        map_curvature(rdelta, delta, rz, a, z, n, GELU, param)
     elif activation == GELU_TANH:
-        map_curvature(rdelta, delta, rz, a, z, n, GELU_TANH)
+        map_curvature(rdelta, delta, rz, a, z, n, GELU_TANH, param)
     elif activation == MISH:
-        map_curvature(rdelta, delta, rz, a, z, n, MISH)
+        map_curvature(rdelta, delta, rz, a, z, n, MISH, param)
     elif activation == EXP:
-        map_curvature(rdelta, delta, rz, a, z, n, EXP)
+        map_curvature(rdelta, delta, rz, a, z, n, EXP, param)
+    elif activation == IDENTITY or activation == RELU or activation == LEAKY_RELU:
+        map_slopes(rdelta, a, z, n, activation, param)
     else:
-        map_slopes(rdelta, a, z, n, activation)
+        map_curvature(rdelta, delta, rz, a, z, n, UNKNOWN, param)
 
 
 # A compiler makes vectors of most numbers of a loop and does the rest one by one, where it
@@ -329,13 +349,15 @@ cdef inline void fill(real* filled, const real* x, Py_ssize_t n) noexcept nogil:
     memcpy(filled, x, n * sizeof(real))
 
 
-cdef inline void activate_each(real* a, Py_ssize_t n, Py_ssize_t activation) noexcept nogil:
+cdef inline void activate_each(
+    real* a, Py_ssize_t n, Py_ssize_t activation, real param
+) noexcept nogil:
     """a (n,) becomes σ(a), σ not softmax."""
     cdef Py_ssize_t rest = n % LANES, size = n - rest
     cdef real* x = a
     cdef real filled[LANES]
     while True:
-        map_values(x, size, activation)
+        map_values(x, size, activation, param)
         if rest == 0 or x != a:
             break
         fill(filled, a + size, rest)
@@ -352,7 +374,7 @@ cdef inline void exponentiate_rows(
     for i in range(rows):
         for j in range(n):
             e[i * n + j] = z[i * n + j] - largest[i]
-    activate_each(e, rows * n, EXP)
+    activate_each(e, rows * n, EXP, <real>0)
     reductions.total_of_rows(totals, e, rows, n, <real>INFINITY)
 
 
@@ -381,29 +403,31 @@ cdef inline void softmax(real* a, Py_ssize_t rows, Py_ssize_t n) noexcept nogil:
 
 
 cdef inline void activate(
-    real* a, Py_ssize_t rows, Py_ssize_t n, Py_ssize_t activation
+    real* a, Py_ssize_t rows, Py_ssize_t n, Py_ssize_t activation, real param
 ) noexcept nogil:
     """a (rows, n) becomes σ(a)."""
     if activation == SOFTMAX:
         softmax(a, rows, n)
     else:
-        activate_each(a, rows * n, activation)
+        activate_each(a, rows * n, activation, param)
 
 
 cdef inline void add_bias_and_activate(
-    real* a, const real* b, Py_ssize_t rows, Py_ssize_t n, Py_ssize_t activation
+    real* a, const real* b, Py_ssize_t rows, Py_ssize_t n, Py_ssize_t activation,
+    real param,
 ) noexcept nogil:
     """a (rows, n) becomes σ(a + b): relu in one pass; where a number costs more, a row's
     end that fills no vector would cost more than a second pass without ends."""
     if activation == RELU:
-        map_biased_value(a, b, rows, n, RELU)
+        map_biased_value(a, b, rows, n, RELU, param)
     else:
-        map_biased_value(a, b, rows, n, IDENTITY)
-        activate(a, rows, n, activation)
+        map_biased_value(a, b, rows, n, IDENTITY, param)
+        activate(a, rows, n, activation, param)
 
 
 cdef inline void multiply_slope(
-    real* delta, const real* a, const real* z, Py_ssize_t n, Py_ssize_t activation
+    real* delta, const real* a, const real* z, Py_ssize_t n, Py_ssize_t activation,
+    real param,
 ) noexcept nogil:
     """delta becomes delta ⊙ σ'(z), with a = σ(z)."""
     cdef Py_ssize_t rest = n % LANES, size = n - rest
@@ -412,7 +436,7 @@ cdef inline void multiply_slope(
     cdef real filled_a[LANES]
     cdef real filled_z[LANES]
     while True:
-        map_slopes(d, a, z, size, activation)
+        map_slopes(d, a, z, size, activation, param)
         if rest == 0 or d != delta:
             break
         fill(filled_d, delta + size, rest)
@@ -424,7 +448,7 @@ cdef inline void multiply_slope(
 
 cdef inline void differentiate_slope(
     real* rdelta, const real* delta, const real* rz, const real* a, const real* z,
-    Py_ssize_t n, Py_ssize_t activation,
+    Py_ssize_t n, Py_ssize_t activation, real param,
 ) noexcept nogil:
     """rdelta becomes rdelta ⊙ σ'(z) + delta ⊙ σ''(z) ⊙ rz, with a = σ(z)."""
     cdef Py_ssize_t rest = n % LANES, size = n - rest
@@ -435,7 +459,7 @@ cdef inline void differentiate_slope(
     cdef real filled_a[LANES]
     cdef real filled_z[LANES]
     while True:
-        map_curvatures(rd, delta, rz, a, z, size, activation)
+        map_curvatures(rd, delta, rz, a, z, size, activation, param)
         if rest == 0 or rd != rdelta:
             break
         fill(filled_rd, rdelta + size, rest)
@@ -463,10 +487,10 @@ cdef inline void multiply_softmax_jacobian(
 
 cdef inline void multiply_jacobian(
     real* delta, const real* a, const real* z, Py_ssize_t rows, Py_ssize_t n,
-    Py_ssize_t activation,
+    Py_ssize_t activation, real param,
 ) noexcept nogil:
     """Each row of delta becomes its product with ∂σ/∂z."""
     if activation == SOFTMAX:
         multiply_softmax_jacobian(delta, delta, a, rows, n)
     else:
-        multiply_slope(delta, a, z, rows * n, activation)
+        multiply_slope(delta, a, z, rows * n, activation, param)

@@ -6,7 +6,7 @@ threads of a crew share out; everything else is done row by row.
 """
 from libc.math cimport sqrt
 
-from fastmlp._kernels.types cimport real
+from fastmlp._kernels.records cimport real
 
 cdef enum:
     # Columns worked on at a time, what they are multiplied with on the stack.
@@ -46,13 +46,19 @@ cdef inline void compute_moments(
             variance[j] += scales[i] * difference * difference
 
 
+cdef inline double momentum(Py_ssize_t rows, Py_ssize_t batch_size) noexcept nogil:
+    """Which part of the way running averages move to the moments of so many rows: a
+    tenth for a whole batch, in proportion for a short one."""
+    return 0.1 * (<double>rows / batch_size)
+
+
 cdef inline void update_running(
-    real* running, const real* batch, Py_ssize_t begin, Py_ssize_t end
+    real* running, const real* batch, real momentum, Py_ssize_t begin, Py_ssize_t end
 ) noexcept nogil:
-    """Running averages move a tenth of the way to the batch's moments."""
+    """Running averages move towards the batch's moments."""
     cdef Py_ssize_t j
     for j in range(begin, end):
-        running[j] += <real>0.1 * (batch[j] - running[j])
+        running[j] += momentum * (batch[j] - running[j])
 
 
 cdef inline void normalize(

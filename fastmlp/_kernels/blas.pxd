@@ -9,7 +9,7 @@ Sizes are C ints in BLAS; the engine checks that they fit before it calls.
 from libc.string cimport memset
 from scipy.linalg.cython_blas cimport dgemm, dgemv, sgemm, sgemv
 
-from fastmlp._kernels.types cimport real
+from fastmlp._kernels.records cimport real
 
 
 cdef inline void gemm(

@@ -6,92 +6,253 @@ cdef Py_ssize_t N_ACTIVATIONS = len(ACTIVATIONS)
 cdef Py_ssize_t N_LOSSES = len(LOSSES)
 cdef Py_ssize_t N_OPTIMIZERS = len(OPTIMIZERS)
 
+# By code, what the tables have by name.
+cdef list SLOTS_OF_CODE = [0] * N_OPTIMIZERS
+for _name, _code in OPTIMIZERS.items():
+    SLOTS_OF_CODE[_code] = SLOTS[_name]
+cdef frozenset HEAD_CODES = frozenset(
+    (LOSSES[_loss], ACTIVATIONS[_output])
+    for _loss, _outputs in HEADS.items() for _output in _outputs)
+
 
 cdef bint outside(Py_ssize_t begin, Py_ssize_t n, Py_ssize_t size) noexcept:
     """Whether n entries from begin on are not all within size."""
     return begin < 0 or n > size or begin > size - n
 
 
-cdef str parameters_fault(const Layer* layer, Py_ssize_t n_params, Py_ssize_t n_stats):
-    """What is wrong with where a layer's parameters lie: None if all is inside."""
-    if layer.n_in > n_params // layer.n_out:
-        return "weights outside params"
-    if outside(layer.weights, layer.n_in * layer.n_out, n_params):
-        return "weights outside params"
-    if outside(layer.biases, layer.n_out, n_params):
-        return "biases outside params"
-    if layer.normalized >= 0 and outside(layer.gammas, layer.n_out, n_params):
-        return "gammas outside params"
-    if layer.normalized >= 0 and outside(layer.running, 2 * layer.n_out, n_stats):
-        return "running moments outside stats"
+cdef object own_records(records, dtype, str what):
+    """A copy of a table of records, read-only."""
+    if not isinstance(records, numpy.ndarray):
+        raise TypeError(f"{what} must be an array of fastmlp._kernels.{what.upper()[:-1]}")
+    if records.dtype != dtype or records.ndim != 1:
+        raise ValueError(f"{what} must be an array of fastmlp._kernels.{what.upper()[:-1]}")
+    if records.shape[0] == 0:
+        raise ValueError(f"a network needs {what}")
+    mine = numpy.array(records, dtype)
+    mine.flags.writeable = False
+    return mine
+
+
+cdef int check_groups(const Group[::1] groups) except -1:
+    cdef Py_ssize_t i
+    cdef double least, most
+    if groups.shape[0] > MOST_GROUPS:
+        raise ValueError(f"there may be {MOST_GROUPS} groups, not {groups.shape[0]}")
+    for i in range(groups.shape[0]):
+        least = min(groups[i].rate_factor, groups[i].decay_factor, groups[i].penalty_factor)
+        most = max(groups[i].rate_factor, groups[i].decay_factor, groups[i].penalty_factor)
+        if not 0 <= least <= most < INFINITY:
+            raise ValueError(f"group {i}: factors must be finite and not negative")
+    return 0
+
+
+cdef list penalised_ranges(const Tensor[::1] tensors, const Group[::1] groups, offsets):
+    """Where in params tensors of one penalised group lie side by side, in order. Tensors
+    that lap over each other, or leave a gap, are refused."""
+    cdef Py_ssize_t i, place = 0
+    cdef list ranges = [], last = [0, -1, -1]
+    for i in numpy.argsort(offsets).tolist():
+        if tensors[i].rows < 1 or tensors[i].columns < 1:
+            raise ValueError(f"tensor {i}: impossible size")
+        if tensors[i].rows > PY_SSIZE_T_MAX // 16 // tensors[i].columns:
+            raise ValueError(f"tensor {i}: impossible size")
+        if tensors[i].offset != place:
+            raise ValueError(f"tensor {i}: begins at {tensors[i].offset}, not at {place}, "
+                             "where the one before it ends")
+        if not 0 <= tensors[i].group < groups.shape[0]:
+            raise ValueError(f"tensor {i}: no such group")
+        place += tensors[i].rows * tensors[i].columns
+        if groups[tensors[i].group].penalty_factor == 0:
+            continue
+        if last[1:] == [tensors[i].offset, tensors[i].group]:
+            last[1] = place
+        else:
+            last = [tensors[i].offset, place, tensors[i].group]
+            ranges.append(last)
+    return ranges
+
+
+cdef str tensors_fault(const Layer* layer, const Tensor[::1] tensors):
+    """What is wrong with a layer's tensors: None if they are there and of its sizes."""
+    cdef Py_ssize_t i
+    if layer.n_tensors != (3 if layer.normalized >= 0 else 2):
+        return "has W and b, and where it is normalised γ"
+    if outside(layer.tensors, layer.n_tensors, tensors.shape[0]):
+        return "no such tensors"
+    for i in range(layer.n_tensors):
+        if (tensors[layer.tensors + i].rows != (layer.n_in if i == 0 else 1)
+                or tensors[layer.tensors + i].columns != layer.n_out):
+            return f"tensor {layer.tensors + i} has another shape"
     return None
 
 
-cdef str arena_fault(const Layer* layer, Py_ssize_t n_columns):
+cdef str blocks_fault(const Layer* layer, Py_ssize_t n_columns):
     """What is wrong with a layer's blocks: None if each lies inside the columns."""
+    for name, column in [
+        ("z", layer.z), ("a", layer.a), ("outputs", layer.outputs), ("deltas", layer.deltas)
+    ]:
+        if outside(column, layer.n_out, n_columns):
+            return f"{name} outside the arena"
     if layer.normalized >= 0 and outside(layer.normalized, layer.n_out, n_columns):
         return "normalized outside the arena"
-    if outside(layer.z, layer.n_out, n_columns):
-        return "z outside the arena"
-    if outside(layer.a, layer.n_out, n_columns):
-        return "a outside the arena"
-    if outside(layer.outputs, layer.n_out, n_columns):
-        return "outputs outside the arena"
-    if outside(layer.deltas, layer.n_out, n_columns):
-        return "deltas outside the arena"
     return None
 
 
 cdef str layer_fault(
-    const Layer* layer, Py_ssize_t n_params, Py_ssize_t n_stats, Py_ssize_t n_columns,
-    Py_ssize_t n_in,
+    const Layer* layer, const Tensor[::1] tensors, Py_ssize_t n_columns, Py_ssize_t n_in
 ):
-    """What is wrong with a layer: None if it is whole and inside its buffers."""
+    """What is wrong with a layer: None if it is whole."""
     if layer.n_in != n_in:
         return "its inputs do not match what it is given"
     if not (0 < layer.n_in <= INT_MAX and 0 < layer.n_out <= INT_MAX):
         return "impossible size"
     if not 0 <= layer.activation < N_ACTIVATIONS:
         return "no such activation"
+    if not -INFINITY < layer.activation_param < INFINITY:
+        return "activation_param must be finite"
     if not 0 <= layer.dropout < 1:
         return "dropout must be in [0, 1)"
-    return (parameters_fault(layer, n_params, n_stats) or arena_fault(layer, n_columns))
+    if layer.normalized >= 0 and outside(layer.running, 2 * layer.n_out, PY_SSIZE_T_MAX // 16):
+        return "running moments outside stats"
+    return tensors_fault(layer, tensors) or blocks_fault(layer, n_columns)
 
 
-cdef Job job_of_layers(layers) except *:
-    """A job that knows its layers, and nothing else.
+cdef int check_blocks(const Layer[::1] layers) except -1:
+    """No two blocks of the arena lap over each other; a layer may keep z, a and outputs
+    in one."""
+    cdef Py_ssize_t l, end = 0
+    blocks = set()
+    for l in range(layers.shape[0]):
+        columns = {layers[l].z, layers[l].a, layers[l].outputs}
+        blocks |= {(column, column + layers[l].n_out, l, "a") for column in columns}
+        blocks.add((layers[l].deltas, layers[l].deltas + layers[l].n_out, l, "deltas"))
+        if layers[l].normalized >= 0:
+            column = layers[l].normalized
+            blocks.add((column, column + layers[l].n_out, l, "normalized"))
+    for block in sorted(blocks):
+        if block[0] < end:
+            raise ValueError(f"layer {block[2]}: a block laps over another")
+        end = block[1]
+    return 0
 
-    The format of their records is not asked for: NumPy would take longer to spell it out
-    than the engine takes for a row. What they hold is checked before it is used.
+
+cdef class Plan:
+    """What a network computes, and where its parameters and blocks lie: checked once.
+
+    Parameters
+    ----------
+    layers : ndarray of LAYER
+        The layers, the inputs' first.
+    tensors : ndarray of TENSOR
+        Where the parameters' matrices lie; together they fill the vector.
+    groups : ndarray of GROUP
+        What of a step differs from tensor to tensor.
+
+    Attributes
+    ----------
+    layers, tensors, groups : ndarray
+        Read-only copies.
+    n_params, n_stats : int
+        Lengths of the parameters and of the running moments.
     """
+
+    cdef readonly object layers, tensors, groups
+    cdef object penalised
     cdef Job job
-    cdef Py_buffer view
-    memset(&job, 0, sizeof(Job))
-    PyObject_GetBuffer(layers, &view, PyBUF_SIMPLE)
-    job.layers = <const Layer*>view.buf
-    job.n_layers = view.len // <Py_ssize_t>sizeof(Layer)
-    PyBuffer_Release(&view)
-    if view.itemsize != sizeof(Layer):
-        raise ValueError("layers must be a table of fastmlp.workspace.LAYER")
-    if job.n_layers == 0:
-        raise ValueError("a network needs at least one layer")
-    return job
+    cdef Py_ssize_t first_column
+
+    def __init__(self, layers, tensors, groups):
+        cdef const Layer[::1] my_layers
+        cdef const Tensor[::1] my_tensors
+        cdef const Group[::1] my_groups
+        cdef const Py_ssize_t[:, ::1] my_ranges
+        self.layers = own_records(layers, LAYER, "layers")
+        self.tensors = own_records(tensors, TENSOR, "tensors")
+        self.groups = own_records(groups, GROUP, "groups")
+        my_layers, my_tensors, my_groups = self.layers, self.tensors, self.groups
+        check_groups(my_groups)
+        ranges = penalised_ranges(my_tensors, my_groups, self.tensors["offset"])
+        self.penalised = numpy.array(ranges or [[0, 0, 0]], numpy.intp)
+        my_ranges = self.penalised
+        memset(&self.job, 0, sizeof(Job))
+        self.check_layers(my_layers, my_tensors)
+        self.job.layers, self.job.n_layers = &my_layers[0], my_layers.shape[0]
+        self.job.tensors = &my_tensors[0]
+        self.job.groups, self.job.n_groups = &my_groups[0], my_groups.shape[0]
+        self.job.penalised = <const Range*>&my_ranges[0, 0]
+        self.job.n_penalised = len(ranges)
+        self.job.n_params = (self.tensors["rows"] * self.tensors["columns"]).sum()
+        self.job.n_units = units_before(&self.job, self.job.n_layers)
+        self.first_column = min(
+            self.layers[0][name] for name in ("z", "normalized") if self.layers[0][name] >= 0)
+
+    cdef int check_layers(self, const Layer[::1] layers, const Tensor[::1] tensors) except -1:
+        cdef Py_ssize_t l, n_in = layers[0].n_in
+        cdef const Layer* last = &layers[layers.shape[0] - 1]
+        cdef str fault
+        if not (0 <= last.deltas <= INT_MAX and 0 < last.n_out <= INT_MAX):
+            raise ValueError(f"layer {layers.shape[0] - 1}: deltas outside the arena")
+        for l in range(layers.shape[0]):
+            fault = layer_fault(&layers[l], tensors, last.deltas + last.n_out, n_in)
+            if fault is not None:
+                raise ValueError(f"layer {l}: {fault}")
+            n_in = layers[l].n_out
+            if layers[l].normalized >= 0:
+                self.job.n_stats = max(
+                    self.job.n_stats, layers[l].running + 2 * layers[l].n_out)
+        check_blocks(layers)
+        return 0
+
+    @property
+    def n_params(self):
+        """Length of the vector of parameters."""
+        return self.job.n_params
+
+    @property
+    def n_stats(self):
+        """Length of the vector of running moments."""
+        return self.job.n_stats
 
 
-cdef int check_layers(
-    const Job* job, Py_ssize_t n_params, Py_ssize_t n_stats, Py_ssize_t arena_size
+cdef struct Region:
+    # Memory that a call reads or writes.
+    size_t begin
+    size_t end
+    bint written
+
+
+cdef struct Regions:
+    Region each[16]
+    int n
+
+
+cdef int add_region(
+    Regions* regions, const void* begin, Py_ssize_t size, Py_ssize_t item_size, bint written
 ) except -1:
-    cdef Py_ssize_t l, n_in
-    cdef str fault
-    if not 0 < job.capacity <= INT_MAX:
-        raise ValueError("capacity must be positive and fit a C int")
-    n_in = job.layers[0].n_in
-    for l in range(job.n_layers):
-        fault = layer_fault(
-            &job.layers[l], n_params, n_stats, arena_size // job.capacity, n_in)
-        if fault is not None:
-            raise ValueError(f"layer {l}: {fault}")
-        n_in = job.layers[l].n_out
+    """Note that so many items are read or written; they must lie on their boundaries,
+    and apart from what has been noted, if either is written."""
+    cdef int i
+    cdef Region mine
+    if begin == NULL or size == 0:
+        return 0
+    mine.begin, mine.written = <size_t>begin, written
+    mine.end = mine.begin + size * item_size
+    if mine.begin % item_size != 0:
+        raise ValueError("an array does not lie on a boundary of its type")
+    for i in range(regions.n):
+        if (mine.begin < regions.each[i].end and regions.each[i].begin < mine.end
+                and (written or regions.each[i].written)):
+            raise ValueError("what is written laps over another array")
+    regions.each[regions.n] = mine
+    regions.n += 1
+    return 0
+
+
+cdef int check_head_codes(Py_ssize_t loss, Py_ssize_t activation) except -1:
+    if not 0 <= loss < N_LOSSES:
+        raise ValueError("no such loss")
+    if (loss, activation) not in HEAD_CODES:
+        raise ValueError("the loss does not go with this output activation")
     return 0
 
 
@@ -99,8 +260,9 @@ cdef int check_head(
     const Job* job, const Objective[::1] objective, Py_ssize_t n_numbers
 ) except -1:
     cdef const Layer* last = last_layer(job)
-    if objective.shape[0] != 1 or not 0 <= objective[0].loss < N_LOSSES:
-        raise ValueError("no such loss")
+    if objective.shape[0] != 1:
+        raise ValueError("there must be one objective")
+    check_head_codes(objective[0].loss, last.activation)
     if n_numbers != last.n_out:
         raise ValueError("numbers must have one entry an output")
     if last.normalized >= 0 or last.dropout > 0:
@@ -118,7 +280,7 @@ cdef inline bint is_class_index(double y, double n_classes) noexcept nogil:
 
 cdef int check_targets(
     const Job* job, const real[:, ::1] Y, const real[::1] sample_weight,
-    Py_ssize_t arena_size,
+    Py_ssize_t first_column,
 ) except -1:
     cdef Py_ssize_t i
     cdef const Layer* last = last_layer(job)
@@ -131,8 +293,8 @@ cdef int check_targets(
         raise ValueError("Y has the wrong number of columns")
     if sample_weight is not None and sample_weight.shape[0] != job.n_rows:
         raise ValueError("sample_weight must have one entry a row")
-    if Y.shape[1] + 1 + last.n_out > arena_size // job.capacity:
-        raise ValueError("the arena is too small")
+    if 2 * Y.shape[1] + 1 > first_column:
+        raise ValueError("targets, scales and losses lap over a layer's blocks")
     if indices:
         for i in range(job.n_rows):
             inside &= is_class_index(y[i], last.n_out)
@@ -151,20 +313,61 @@ cdef int check_order(const Py_ssize_t[::1] order, Py_ssize_t n_rows) except -1:
     return 0
 
 
+cdef int check_normalised_batches(
+    Py_ssize_t n_rows, Py_ssize_t batch_size, Py_ssize_t capacity
+) except -1:
+    if batch_size > capacity:
+        raise ValueError("a normalised layer needs the whole batch in the arena")
+    if n_rows > 0 and (batch_size == 1 or n_rows % batch_size == 1):
+        raise ValueError("a normalised layer needs two rows or more in every batch")
+    return 0
+
+
+cdef int check_rule(const Rule[::1] rule) except -1:
+    if rule.shape[0] != 1 or not 0 <= rule[0].optimizer < N_OPTIMIZERS:
+        raise ValueError("no such optimizer")
+    if rule[0].seed < 0:
+        raise ValueError("seed must not be negative")
+    return 0
+
+
+cdef int check_weight(double total_weight) except -1:
+    if not 0 < total_weight < INFINITY:
+        raise ValueError("total_weight must be positive and finite")
+    return 0
+
+
 cdef int check_optimizer(
     const Rule[::1] rule, const real[:, :] slots, Py_ssize_t n_params, Py_ssize_t n_grads
 ) except -1:
     if n_grads != n_params:
         raise ValueError("grads and params have different sizes")
-    if rule.shape[0] != 1 or not 0 <= rule[0].optimizer < N_OPTIMIZERS:
-        raise ValueError("no such optimizer")
-    if rule[0].seed < 0:
-        raise ValueError("seed must not be negative")
-    if slots.shape[0] != list(SLOTS.values())[rule[0].optimizer] or slots.shape[1] != n_params:
+    check_rule(rule)
+    if slots.shape[0] != SLOTS_OF_CODE[rule[0].optimizer] or slots.shape[1] != n_params:
         raise ValueError("slots have the wrong shape")
     if slots.strides[1] != sizeof(real):
         raise ValueError("the entries of a slot must lie side by side")
+    if slots.shape[0] > 1 and (
+            slots.strides[0] % <Py_ssize_t>sizeof(real) != 0
+            or slots.strides[0] < n_params * <Py_ssize_t>sizeof(real)):
+        raise ValueError("one slot must lie behind the other")
     return 0
+
+
+cdef inline real* slots_pointer(real[:, :] slots) noexcept:
+    return &slots[0, 0] if slots.shape[0] > 0 else NULL
+
+
+cdef inline Py_ssize_t slot_stride(real[:, :] slots) noexcept:
+    """Entries from one slot to the next; 0: there is none."""
+    return slots.strides[0] // <Py_ssize_t>sizeof(real) if slots.shape[0] > 1 else 0
+
+
+cdef Py_ssize_t slots_size(real[:, :] slots) noexcept:
+    """Entries from the first slot's first to the last slot's last."""
+    if slots.shape[0] == 0:
+        return 0
+    return (slots.shape[0] - 1) * slot_stride(slots) + slots.shape[1]
 
 
 cdef inline const real* pointer(const real[::1] x) noexcept nogil:
@@ -207,66 +410,94 @@ cdef Rows sparse_rows(
     return rows
 
 
-cdef Job describe(
-    const real[::1] params, const real[::1] stats, const real[::1] arena, X, layers,
-    Py_ssize_t capacity,
+cdef Job describe_model(
+    Regions* regions, const real[::1] params, const real[::1] stats, const real[::1] arena,
+    Plan plan, Py_ssize_t capacity, bint written,
 ) except *:
-    """What every job has, checked; the rest is nothing until it is set."""
-    cdef Job job = job_of_layers(layers)
+    """What every job has, checked; the rest is nothing until it is set. Whether params
+    and stats are written is for what else they may not lap over."""
+    cdef Job job
+    if plan is None:
+        raise TypeError("plan must be a Plan")
+    job = plan.job
+    regions.n = 0
+    if not 0 < capacity <= INT_MAX:
+        raise ValueError("capacity must be positive and fit a C int")
+    if params.shape[0] != job.n_params:
+        raise ValueError(f"params has {params.shape[0]} entries, the plan {job.n_params}")
+    if stats.shape[0] < job.n_stats:
+        raise ValueError("running moments outside stats")
+    job.capacity = capacity
+    job.item_size = sizeof(real)
+    if arena.shape[0] // capacity < count_columns(&job):
+        raise ValueError("the arena is too small")
+    job.inputs = count_columns(&job) * capacity + extras_of(&job)
+    if arena.shape[0] < job.inputs:
+        raise ValueError("the arena is too small")
+    job.params = <void*>&params[0]
+    job.stats = <void*>pointer(stats)
+    job.arena = <void*>&arena[0]
+    job.n_threads = 1
+    add_region(regions, job.params, params.shape[0], sizeof(real), written)
+    add_region(regions, job.stats, stats.shape[0], sizeof(real), written)
+    add_region(regions, job.arena, arena.shape[0], sizeof(real), True)
+    return job
+
+
+cdef Job describe(
+    Regions* regions, const real[::1] params, const real[::1] stats, const real[::1] arena,
+    X, Plan plan, Py_ssize_t capacity, bint written=False,
+) except *:
+    """The same with rows of X."""
+    cdef Job job = describe_model(regions, params, stats, arena, plan, capacity, written)
     cdef const real[:, ::1] dense
     cdef const real[::1] data
     cdef const int[::1] indices
     cdef const Py_ssize_t[::1] indptr
-    job.capacity = capacity
-    check_layers(&job, params.shape[0], stats.shape[0], arena.shape[0])
     if isinstance(X, tuple):
         data, indices, indptr = X
         job.X = sparse_rows(data, indices, indptr, job.layers[0].n_in)
         job.n_rows = indptr.shape[0] - 1
+        add_region(regions, job.X.data, data.shape[0], sizeof(real), False)
     else:
         dense = X
         job.X = dense_rows(dense, job.layers[0].n_in)
         job.n_rows = dense.shape[0]
-    job.params = <void*>&params[0]
-    job.stats = <void*>pointer(stats)
-    job.arena = <void*>&arena[0]
-    job.item_size = sizeof(real)
-    job.n_params = params.shape[0]
-    job.n_threads = 1
-    job.n_units = units_before(&job, job.n_layers)
-    job.inputs = count_columns(&job) * capacity + extras_of(&job)
-    if arena.shape[0] < job.inputs:
-        raise ValueError("the arena is too small")
+        add_region(regions, job.X.dense, dense.shape[0] * dense.shape[1], sizeof(real), False)
     return job
 
 
 cdef Job describe_supervised(
-    const real[::1] params, const real[::1] stats, const real[::1] arena, X,
-    const real[:, ::1] Y, const real[::1] sample_weight, layers, const Objective[::1] objective,
-    const real[::1] numbers, Py_ssize_t capacity,
+    Regions* regions, const real[::1] params, const real[::1] stats, const real[::1] arena,
+    X, const real[:, ::1] Y, const real[::1] sample_weight, Plan plan,
+    const Objective[::1] objective, const real[::1] numbers, Py_ssize_t capacity,
+    bint written=False,
 ) except *:
     """A job with targets, its buffers checked."""
-    cdef Job job = describe(params, stats, arena, X, layers, capacity)
+    cdef Job job = describe(regions, params, stats, arena, X, plan, capacity, written)
     check_head(&job, objective, numbers.shape[0])
-    check_targets(&job, Y, sample_weight, arena.shape[0])
+    check_targets(&job, Y, sample_weight, plan.first_column)
     job.Y = <const void*>matrix_pointer(Y)
     job.n_targets = Y.shape[1]
     job.sample_weight = <const void*>pointer(sample_weight)
     job.objective = objective[0]
     job.numbers = <const void*>&numbers[0]
+    add_region(regions, job.Y, Y.shape[0] * Y.shape[1], sizeof(real), False)
+    if sample_weight is not None:
+        add_region(regions, job.sample_weight, sample_weight.shape[0], sizeof(real), False)
+    add_region(regions, job.numbers, numbers.shape[0], sizeof(real), False)
     return job
 
 
-def count_extras(layers):
+def count_extras(Plan plan not None):
     """Entries that the arena needs behind its columns."""
-    cdef Job job = job_of_layers(layers)
-    return extras_of(&job)
+    return extras_of(&plan.job)
 
 
-def count_halves(layers, Py_ssize_t capacity):
+def count_halves(Plan plan not None, Py_ssize_t capacity):
     """Entries that training needs behind all others: the second halves' gradient, laid
     out like params from the first such layer on; none where no layer's is in halves."""
-    cdef Job job = job_of_layers(layers)
+    cdef Job job = plan.job
     cdef Share span
     job.capacity = capacity
     span = halved_range(&job)
@@ -280,12 +511,14 @@ cdef int check_outputs(const real[:, ::1] out, const Job* job) except -1:
 
 
 def predict(
-    real[:, ::1] out, real[::1] arena, X, const real[::1] params, const real[::1] stats, layers,
-    Py_ssize_t capacity,
+    real[:, ::1] out, real[::1] arena, X, const real[::1] params, const real[::1] stats,
+    Plan plan, Py_ssize_t capacity,
 ):
     """Write the network's output for every row of X into out (rows, n_out)."""
-    cdef Job job = describe(params, stats, arena, X, layers, capacity)
+    cdef Regions regions
+    cdef Job job = describe(&regions, params, stats, arena, X, plan, capacity)
     check_outputs(out, &job)
+    add_region(&regions, matrix_pointer(out), out.shape[0] * out.shape[1], sizeof(real), True)
     if job.n_rows > 0:
         with nogil:
             predict_rows(&out[0, 0], &arena[0], &job)
@@ -293,14 +526,17 @@ def predict(
 
 def input_gradient(
     real[:, ::1] out, real[::1] arena, X, const real[:, ::1] V, const real[::1] params,
-    const real[::1] stats, layers, Py_ssize_t capacity,
+    const real[::1] stats, Plan plan, Py_ssize_t capacity,
 ):
     """out[i] = Σₖ V[i, k] ∂outputₖ/∂xᵢ, out (rows, n_in) and V (rows, n_out)."""
-    cdef Job job = describe(params, stats, arena, X, layers, capacity)
+    cdef Regions regions
+    cdef Job job = describe(&regions, params, stats, arena, X, plan, capacity)
     if out.shape[0] != job.n_rows or out.shape[1] != job.layers[0].n_in:
         raise ValueError("out has the wrong shape")
     if V.shape[0] != job.n_rows or V.shape[1] != last_layer(&job).n_out:
         raise ValueError("V has the wrong shape")
+    add_region(&regions, matrix_pointer(V), V.shape[0] * V.shape[1], sizeof(real), False)
+    add_region(&regions, matrix_pointer(out), out.shape[0] * out.shape[1], sizeof(real), True)
     if job.n_rows > 0:
         with nogil:
             differentiate_inputs(&out[0, 0], &V[0, 0], &arena[0], &job)
@@ -328,30 +564,34 @@ cdef double do_in_threads(real* arena, Job* job, Crew crew) except? -1:
 def compute_loss(
     real[::1] arena, real[:, ::1] out, X, const real[:, ::1] Y,
     const real[::1] sample_weight, const real[::1] params, const real[::1] stats,
-    layers, const Objective[::1] objective, const real[::1] numbers,
+    Plan plan, const Objective[::1] objective, const real[::1] numbers,
     Py_ssize_t capacity, Crew crew=None,
 ):
     """J over all rows of X, and what predict writes into out, unless that is None.
     A crew shares the work, here and below."""
+    cdef Regions regions
     cdef Job job = describe_supervised(
-        params, stats, arena, X, Y, sample_weight, layers, objective, numbers, capacity)
+        &regions, params, stats, arena, X, Y, sample_weight, plan, objective, numbers, capacity)
     if out is not None:
         check_outputs(out, &job)
         job.outputs = <void*>matrix_pointer(out)
+        add_region(&regions, job.outputs, out.shape[0] * out.shape[1], sizeof(real), True)
     return do_in_threads(&arena[0], &job, crew)
 
 
 def compute_loss_and_gradient(
     real[::1] grads, real[::1] arena, X, const real[:, ::1] Y,
     const real[::1] sample_weight, const real[::1] params, const real[::1] stats,
-    layers, const Objective[::1] objective, const real[::1] numbers,
+    Plan plan, const Objective[::1] objective, const real[::1] numbers,
     Py_ssize_t capacity, Crew crew=None,
 ):
     """J over all rows of X, and ∂J/∂params into grads."""
+    cdef Regions regions
     cdef Job job = describe_supervised(
-        params, stats, arena, X, Y, sample_weight, layers, objective, numbers, capacity)
+        &regions, params, stats, arena, X, Y, sample_weight, plan, objective, numbers, capacity)
     if grads.shape[0] != params.shape[0]:
         raise ValueError("grads and params have different sizes")
+    add_region(&regions, &grads[0], grads.shape[0], sizeof(real), True)
     place_halves(&job, 0, arena.shape[0])
     job.grads = &grads[0]
     job.batch_size = job.n_rows
@@ -361,13 +601,15 @@ def compute_loss_and_gradient(
 def multiply_hessian(
     real[::1] out, real[::1] arena, real[::1] r_arena, X, const real[:, ::1] Y,
     const real[::1] sample_weight, const real[::1] params, const real[::1] direction,
-    layers, const Objective[::1] objective, const real[::1] numbers,
+    Plan plan, const Objective[::1] objective, const real[::1] numbers,
     Py_ssize_t capacity, Crew crew=None,
 ):
     """out = H direction, H the Hessian of J over all rows of X."""
     cdef Py_ssize_t l
+    cdef Regions regions
     cdef Job job = describe_supervised(
-        params, params[:0], arena, X, Y, sample_weight, layers, objective, numbers, capacity)
+        &regions, params, params[:0], arena, X, Y, sample_weight, plan, objective, numbers,
+        capacity)
     if out.shape[0] != params.shape[0] or direction.shape[0] != params.shape[0]:
         raise ValueError("out, params and direction have different sizes")
     if r_arena.shape[0] != arena.shape[0]:
@@ -375,44 +617,127 @@ def multiply_hessian(
     for l in range(job.n_layers - 1):
         if job.layers[l].z == job.layers[l].a:
             raise ValueError("every hidden layer must keep z and a apart")
+    add_region(&regions, &direction[0], direction.shape[0], sizeof(real), False)
+    add_region(&regions, &r_arena[0], r_arena.shape[0], sizeof(real), True)
+    add_region(&regions, &out[0], out.shape[0], sizeof(real), True)
     job.grads = &out[0]
     job.direction = &direction[0]
     job.r_arena = &r_arena[0]
     do_in_threads(&arena[0], &job, crew)
 
 
+cdef int add_regions_of_step(
+    Regions* regions, const real[::1] grads, real[:, :] slots, const Rule[::1] rule
+) except -1:
+    """What a step writes besides the model."""
+    add_region(regions, &grads[0], grads.shape[0], sizeof(real), True)
+    add_region(regions, slots_pointer(slots), slots_size(slots), sizeof(real), True)
+    add_region(
+        regions, &rule[0], sizeof(Rule) // sizeof(double), sizeof(double), True)
+    return 0
+
+
 def train(
     real[::1] params, real[::1] stats, real[::1] grads, real[:, :] slots, Rule[::1] rule,
     real[::1] arena, X, const real[:, ::1] Y, const real[::1] sample_weight,
-    const Py_ssize_t[::1] order, layers, const Objective[::1] objective,
+    const Py_ssize_t[::1] order, Plan plan, const Objective[::1] objective,
     const real[::1] numbers, Py_ssize_t batch_size, Py_ssize_t capacity, Crew crew=None,
     double total=0.0,
 ):
     """One optimizer step for each batch of order; returns total + Σ of J × rows, with no
     share of a row's loss counted for more than the objective's cap. A crew shares the
     work."""
+    cdef Regions regions
     cdef Job job = describe_supervised(
-        params, stats, arena, X, Y, sample_weight, layers, objective, numbers, capacity)
+        &regions, params, stats, arena, X, Y, sample_weight, plan, objective, numbers,
+        capacity, True)
     cdef Py_ssize_t l
     check_optimizer(rule, slots, params.shape[0], grads.shape[0])
+    add_regions_of_step(&regions, grads, slots, rule)
     check_order(order, job.n_rows)
     if batch_size < 1:
         raise ValueError("batch_size must be positive")
     for l in range(job.n_layers):
-        if job.layers[l].normalized >= 0 and batch_size > capacity:
-            raise ValueError("a normalised layer needs the whole batch in the arena")
+        if job.layers[l].normalized >= 0:
+            check_normalised_batches(order.shape[0], batch_size, capacity)
     place_halves(
         &job, 0 if job.X.indptr != NULL else job.layers[0].n_in, arena.shape[0])
     if order.shape[0] == 0:
         return total
     job.grads = &grads[0]
-    job.slots = &slots[0, 0] if slots.shape[0] > 0 else NULL
-    job.second_slot = slots.strides[0] // <Py_ssize_t>sizeof(real) if slots.shape[0] > 1 else 0
+    job.slots = slots_pointer(slots)
+    job.slot_stride = slot_stride(slots)
     job.rule = &rule[0]
+    job.mode = TRAIN
     job.order = &order[0]
     job.n_rows = order.shape[0]
     job.batch_size = batch_size
     job.result = total
+    return do_in_threads(&arena[0], &job, crew)
+
+
+def compute_batch_gradient(
+    real[::1] grads, real[::1] moments, real[::1] arena, X, const real[:, ::1] Y,
+    const real[::1] sample_weight, const real[::1] params, const Rule[::1] rule,
+    const Py_ssize_t[::1] rows, Plan plan, const Objective[::1] objective,
+    const real[::1] numbers, double total_weight, Py_ssize_t first_row,
+    Py_ssize_t batch_size, Py_ssize_t capacity, Crew crew=None,
+):
+    """The first half of a step: grads = the gradient of (1/total_weight) Σ wᵢ ℓᵢ over
+    those rows of X as training sees them; returns the sum. moments become the rows'."""
+    cdef Regions regions
+    cdef Job job = describe_supervised(
+        &regions, params, moments, arena, X, Y, sample_weight, plan, objective, numbers,
+        capacity, True)
+    cdef Rule mine
+    check_rule(rule)
+    check_order(rows, job.n_rows)
+    check_weight(total_weight)
+    if grads.shape[0] != params.shape[0]:
+        raise ValueError("grads and params have different sizes")
+    if rows.shape[0] < 1 or batch_size < 1 or first_row < 0:
+        raise ValueError("there must be rows, batch_size positive, first_row not negative")
+    if job.n_stats > 0:
+        check_normalised_batches(rows.shape[0], rows.shape[0], capacity)
+    add_region(&regions, &grads[0], grads.shape[0], sizeof(real), True)
+    place_halves(
+        &job, 0 if job.X.indptr != NULL else job.layers[0].n_in, arena.shape[0])
+    mine = rule[0]
+    job.mode = ACCUMULATE
+    job.grads, job.moments, job.rule, job.order = &grads[0], job.stats, &mine, &rows[0]
+    job.n_rows, job.batch_size = rows.shape[0], batch_size
+    job.first_row, job.total_weight = first_row, total_weight
+    return do_in_threads(&arena[0], &job, crew)
+
+
+def apply(
+    real[::1] params, real[::1] stats, const real[::1] grads, real[:, :] slots,
+    Rule[::1] rule, real[::1] arena, const real[::1] moments, double momentum, Plan plan,
+    const Objective[::1] objective, double total_weight, Py_ssize_t capacity, norm=None,
+    Crew crew=None,
+):
+    """The second half: the rule's next step along grads and the penalty's gradient, and
+    running moments moved that part of the way to moments. norm is what the gradient is
+    clipped by, unless None in place of its own. Returns the penalty before the step."""
+    cdef Regions regions
+    cdef Job job = describe_model(&regions, params, stats, arena, plan, capacity, True)
+    check_optimizer(rule, slots, params.shape[0], grads.shape[0])
+    check_weight(total_weight)
+    if objective.shape[0] != 1:
+        raise ValueError("there must be one objective")
+    if moments.shape[0] < job.n_stats:
+        raise ValueError("moments and stats have different sizes")
+    if not 0 <= momentum <= 1:
+        raise ValueError("momentum must be in [0, 1]")
+    job.norm = -1 if norm is None else norm
+    if norm is not None and not job.norm >= 0:
+        raise ValueError("norm must not be negative")
+    add_region(&regions, pointer(moments), moments.shape[0], sizeof(real), False)
+    add_regions_of_step(&regions, grads, slots, rule)
+    job.mode = APPLY
+    job.grads, job.moments, job.rule = <void*>&grads[0], <void*>pointer(moments), &rule[0]
+    job.slots, job.slot_stride = slots_pointer(slots), slot_stride(slots)
+    job.objective, job.total_weight, job.momentum = objective[0], total_weight, momentum
     return do_in_threads(&arena[0], &job, crew)
 
 

@@ -15,7 +15,6 @@
 #     has a room of its own, once a thread.)
 # (d) A formula never stands here; it stands in its room (activations.pxd,
 #     losses.pxd, optimizers.pxd, regularizers.pxd, batch_norm.pxd, random.pxd).
-from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from libc.limits cimport INT_MAX
 from libc.math cimport INFINITY, sqrt
 from libc.string cimport memcpy, memset
@@ -26,7 +25,7 @@ from fastmlp._kernels cimport (
 )
 from fastmlp._kernels cimport losses as heads
 from fastmlp._kernels.optimizers cimport Coefficients
-from fastmlp._kernels.types cimport Layer, Objective, Rows, Rule, real
+from fastmlp._kernels.records cimport Group, Layer, Objective, Rows, Rule, Tensor, real
 
 include "tables.pxi"
 
@@ -78,7 +77,7 @@ cdef inline void multiply_inputs(
             out, span.X, <const real*>span.X.data, span.first, span.rows, w, layer.n_out)
     else:
         multiply_weights(
-            out, inputs_of(arena, span.X, job, l, span.first, learns(span.step)), w,
+            out, inputs_of(arena, span.X, job, l, span.first, is_training(span.step)), w,
             layer.n_out, layer.n_in, False, job, span)
 
 
@@ -92,14 +91,18 @@ cdef void find_moments(
     cdef real* running = <real*>job.stats + layer.running
     cdef Share mine = share_out(n, LINE, span.step.thread, job.n_threads)
     cdef Py_ssize_t size = (mine.end - mine.begin) * sizeof(real)
+    cdef double momentum
     barrier_wait(job.barrier, job.n_threads)
-    if learns(span.step):
+    if is_training(span.step):
         batch_norm.compute_moments(
             moments, moments + n, normalized_of(arena, job, l, 0), scales_of(arena, job, 0),
             span.block, n, mine.begin, mine.end)
-        batch_norm.update_running(running, moments, mine.begin, mine.end)
-        batch_norm.update_running(running + n, moments + n, mine.begin, mine.end)
-    else:
+    if span.step.mode == TRAIN:
+        momentum = batch_norm.momentum(span.block, job.batch_size)
+        batch_norm.update_running(running, moments, <real>momentum, mine.begin, mine.end)
+        batch_norm.update_running(
+            running + n, moments + n, <real>momentum, mine.begin, mine.end)
+    elif span.step.mode == EVALUATE:
         memcpy(moments + mine.begin, running + mine.begin, size)
         memcpy(moments + n + mine.begin, running + n + mine.begin, size)
     barrier_wait(job.barrier, job.n_threads)
@@ -113,11 +116,11 @@ cdef void normalize_layer(
     cdef const real* params = <const real*>job.params
     cdef real* moments = moments_of(arena, job, l)
     cdef real* x = normalized_of(arena, job, l, span.first)
-    multiply_inputs(x, arena, job, span, l, params + layer.weights)
+    multiply_inputs(x, arena, job, span, l, weights_of(params, job, l))
     find_moments(arena, job, span, l)
     batch_norm.normalize(x, moments, moments + layer.n_out, span.rows, layer.n_out)
     batch_norm.scale_and_shift(
-        z, x, params + layer.gammas, params + layer.biases, span.rows, layer.n_out)
+        z, x, gammas_of(params, job, l), biases_of(params, job, l), span.rows, layer.n_out)
 
 
 cdef inline void forward_layer(
@@ -128,12 +131,14 @@ cdef inline void forward_layer(
     cdef const Layer* layer = &job.layers[l]
     cdef const real* params = <const real*>job.params
     if layer.normalized < 0:
-        multiply_inputs(out, arena, job, span, l, params + layer.weights)
+        multiply_inputs(out, arena, job, span, l, weights_of(params, job, l))
         activations.add_bias_and_activate(
-            out, params + layer.biases, span.rows, layer.n_out, activation)
+            out, biases_of(params, job, l), span.rows, layer.n_out, activation,
+            <real>layer.activation_param)
     else:
         normalize_layer(out, arena, job, span, l)
-        activations.activate(out, span.rows, layer.n_out, activation)
+        activations.activate(
+            out, span.rows, layer.n_out, activation, <real>layer.activation_param)
 
 
 cdef inline void drop_units(
@@ -143,7 +148,8 @@ cdef inline void drop_units(
     cdef const Layer* layer = &job.layers[l]
     random.drop(
         a, layer.dropout, span.step.rule.seed, span.step.rule.t, l,
-        (span.step.position + span.first) * layer.n_out, span.rows * layer.n_out)
+        (job.first_row + span.step.position + span.first) * layer.n_out,
+        span.rows * layer.n_out)
 
 
 cdef void forward_hidden(
@@ -159,8 +165,9 @@ cdef void forward_hidden(
     else:
         forward_layer(z, arena, job, span, l, activations.IDENTITY)
         memcpy(a, z, n * sizeof(real))
-        activations.activate(a, span.rows, layer.n_out, layer.activation)
-    if layer.dropout > 0 and learns(span.step):
+        activations.activate(
+            a, span.rows, layer.n_out, layer.activation, <real>layer.activation_param)
+    if layer.dropout > 0 and is_training(span.step):
         memcpy(outputs_of(arena, job, l, span.first), a, n * sizeof(real))
         drop_units(outputs_of(arena, job, l, span.first), job, span, l)
 
@@ -192,20 +199,23 @@ cdef void backward_normalized(
     """From ∂J/∂z of a normalised layer to ∂J/∂(inputs W); ∂J/∂γ and ∂J/∂b on the way."""
     cdef const Layer* layer = &job.layers[l]
     cdef Py_ssize_t n = layer.n_out
-    cdef real* grads = <real*>job.grads
-    cdef const real* gammas = <const real*>job.params + layer.gammas
+    cdef real* bias_grads = NULL
+    cdef real* gamma_grads = NULL
+    cdef const real* gammas = gammas_of(<const real*>job.params, job, l)
     cdef const real* variance = moments_of(arena, job, l) + n
     cdef Share mine = share_out(n, LINE, span.step.thread, job.n_threads)
     barrier_wait(job.barrier, job.n_threads)
-    if grads != NULL:
+    if job.grads != NULL:
+        bias_grads = biases_of(<real*>job.grads, job, l)
+        gamma_grads = gammas_of(<real*>job.grads, job, l)
         batch_norm.sum_gradients(
-            grads + layer.biases, grads + layer.gammas, deltas_of(arena, job, l, 0),
+            bias_grads, gamma_grads, deltas_of(arena, job, l, 0),
             normalized_of(arena, job, l, 0), span.block, n, mine.begin, mine.end,
             span.accumulate)
     barrier_wait(job.barrier, job.n_threads)
-    if learns(span.step):
+    if is_training(span.step):
         batch_norm.multiply_slope_of_batch(
-            delta, grads + layer.biases, grads + layer.gammas,
+            delta, bias_grads, gamma_grads,
             normalized_of(arena, job, l, span.first), scales_of(arena, job, span.first),
             gammas, variance, span.rows, n)
     else:
@@ -224,11 +234,11 @@ cdef void backward(real* arena, const Job* job, const Span* span) noexcept nogil
             delta, deltas_of(arena, job, l + 1, first),
             weights_of(<const real*>job.params, job, l + 1), layer.n_out,
             job.layers[l + 1].n_out, True, job, span)
-        if layer.dropout > 0 and learns(span.step):
+        if layer.dropout > 0 and is_training(span.step):
             drop_units(delta, job, span, l)
         activations.multiply_slope(
             delta, a_of(arena, job, l, first), z_of(arena, job, l, first),
-            span.rows * layer.n_out, layer.activation)
+            span.rows * layer.n_out, layer.activation, <real>layer.activation_param)
         if layer.normalized >= 0:
             backward_normalized(delta, arena, job, span, l)
 
@@ -265,7 +275,7 @@ cdef inline void multiply_deltas(
     """Rows begin … end of layer l's W in grads: of Aᵀ δ (+ grads), A and δ of so many rows."""
     cdef const Layer* layer = &job.layers[l]
     products.multiply(
-        grads + layer.weights + begin * layer.n_out, layer.n_out, inputs + begin, delta,
+        weights_of(grads, job, l) + begin * layer.n_out, layer.n_out, inputs + begin, delta,
         end - begin, layer.n_out, rows, 1, layer.n_in, layer.n_out, 1, accumulate,
         products.in_pieces(job.item_size, layer.n_in, layer.n_out, rows))
 
@@ -279,12 +289,12 @@ cdef inline void weight_gradient(
     cdef const real* delta = deltas + span.first * layer.n_out
     if l == 0 and span.X.indptr != NULL:
         sparse.multiply_transposed(
-            grads + layer.weights + begin * layer.n_out, span.X,
+            weights_of(grads, job, l) + begin * layer.n_out, span.X,
             <const real*>span.X.data, span.first, span.rows, delta,
             layer.n_out, begin, end, span.accumulate)
     else:
         multiply_deltas(
-            grads, job, l, inputs_of(arena, span.X, job, l, span.first, learns(span.step)),
+            grads, job, l, inputs_of(arena, span.X, job, l, span.first, is_training(span.step)),
             delta, span.rows, begin, end, span.accumulate)
 
 
@@ -294,7 +304,7 @@ cdef inline void bias_gradient(
     """∂J/∂b = Σ δ over rows; a normalised layer's has been found with its δ."""
     if job.layers[l].normalized < 0:
         products.sum_columns(
-            grads + job.layers[l].biases, deltas_of(arena, job, l, span.first), span.rows,
+            biases_of(grads, job, l), deltas_of(arena, job, l, span.first), span.rows,
             job.layers[l].n_out, span.accumulate)
 
 
@@ -302,9 +312,9 @@ cdef inline void update_piece(
     real* params, const Job* job, Py_ssize_t begin, Py_ssize_t n, const Coefficients* step
 ) noexcept nogil:
     """One step of n parameters from begin on."""
-    cdef real* slots = <real*>job.slots + begin
     optimizers.update(
-        params + begin, <const real*>job.grads + begin, slots, slots + job.second_slot, n, step)
+        params + begin, <const real*>job.grads + begin, <real*>job.slots + begin,
+        job.slot_stride, n, step)
 
 
 cdef inline void update_range(
@@ -317,12 +327,12 @@ cdef inline void update_range(
     update_piece(params, job, begin + head, n - head, step)
 
 
-cdef inline Share unit_range(const Layer* layer, Py_ssize_t unit) noexcept nogil:
-    """Offsets in params of one of a layer's units."""
+cdef inline Share unit_range(const Tensor* tensor, Py_ssize_t unit) noexcept nogil:
+    """Offsets in params of one of a tensor's units."""
     cdef Share span
-    cdef Py_ssize_t size = unit_rows(layer) * layer.n_out
-    span.begin = layer.weights + unit * size
-    span.end = min(span.begin + size, layer.weights + layer.n_in * layer.n_out)
+    cdef Py_ssize_t size = unit_rows(tensor) * tensor.columns
+    span.begin = tensor.offset + unit * size
+    span.end = min(span.begin + size, tensor.offset + tensor.rows * tensor.columns)
     return span
 
 
@@ -338,31 +348,32 @@ cdef inline Share share_units(const Job* job, const Step* step, Py_ssize_t l) no
     return units_of_bundles(job, l, mine.begin, mine.end)
 
 
-cdef inline bint owns_biases(const Job* job, Py_ssize_t l, Share units) noexcept nogil:
-    """Whether who has these units works on layer l's biases and γ: with the last of them."""
-    return units.begin < units.end == units_of(&job.layers[l])
+cdef inline bint owns_others(const Job* job, Py_ssize_t l, Share units) noexcept nogil:
+    """Whether who has these units works on layer l's other tensors: with the last of them."""
+    return units.begin < units.end == units_of(job, l)
 
 
 cdef void find_part(
     real* arena, const Job* job, const Span* span, Py_ssize_t l, Share units, bint second
 ) noexcept nogil:
     """∂J/∂W of some units of layer l over the span, with the last of them ∂J/∂b."""
-    cdef const Layer* layer = &job.layers[l]
+    cdef const Tensor* tensor = tensor_of(job, l, 0)
     cdef bint adds = second and adds_in_place(job)
     cdef Span part = span[0]
-    if owns_biases(job, l, units):
+    if owns_others(job, l, units):
         bias_gradient(grads_of(arena, job, second), arena, job, span, l)
     part.accumulate = span.accumulate or adds
     weight_gradient(
         grads_of(arena, job, second and not adds), arena, job, &part, l,
-        deltas_of(arena, job, l, 0), units.begin * unit_rows(layer),
-        min(units.end * unit_rows(layer), layer.n_in))
+        deltas_of(arena, job, l, 0), units.begin * unit_rows(tensor),
+        min(units.end * unit_rows(tensor), tensor.rows))
 
 
 cdef void find_gradient(real* arena, const Job* job, const Span* span, Py_ssize_t l) noexcept nogil:
     """∂J/∂W and ∂J/∂b of layer l over the block or over either half of it, this thread's
     part: of the units of the first half and, behind them, those of the second."""
-    cdef Py_ssize_t n = bundles_of(job, l), half, n_halves = 2 if is_halved(job, l) else 1
+    cdef Py_ssize_t n = bundles_of(job, l), half
+    cdef Py_ssize_t n_halves = 2 if is_halved(job, l, span.block) else 1
     cdef Share mine = share_out(n_halves * n, 1, span.step.thread, job.n_threads), rows, units
     cdef Span part = span[0]
     for half in range(n_halves):
@@ -375,59 +386,68 @@ cdef void find_gradient(real* arena, const Job* job, const Span* span, Py_ssize_
 
 cdef void join_halves(real* arena, const Job* job, const Step* step, Py_ssize_t l) noexcept nogil:
     """Add the second half's gradient of layer l to the first's, this thread's units."""
-    cdef const Layer* layer = &job.layers[l]
+    cdef const Tensor* tensor = tensor_of(job, l, 0)
     cdef Share units = share_units(job, step, l)
     cdef Py_ssize_t begin, end
     cdef real* grads = grads_of(arena, job, False)
     cdef const real* others = grads_of(arena, job, True)
     if units.begin < units.end and not adds_in_place(job):
-        begin, end = unit_range(layer, units.begin).begin, unit_range(layer, units.end - 1).end
+        begin = unit_range(tensor, units.begin).begin
+        end = unit_range(tensor, units.end - 1).end
         add(grads + begin, others + begin, end - begin)
-    if owns_biases(job, l, units) and layer.normalized < 0:
-        add(grads + layer.biases, others + layer.biases, layer.n_out)
+    if owns_others(job, l, units) and job.layers[l].normalized < 0:
+        add(biases_of(grads, job, l), biases_of(others, job, l), tensor.columns)
 
 
 cdef void update_layer(
     real* params, real* arena, const Job* job, const Step* step, Py_ssize_t l
 ) noexcept nogil:
     """One step of this thread's part of layer l; the penalty of its units before it."""
-    cdef const Layer* layer = &job.layers[l]
-    cdef Share units = share_units(job, step, l), unit_span
-    cdef Py_ssize_t unit
+    cdef const Tensor* tensor = tensor_of(job, l, 0)
+    cdef const Coefficients* group = &step.groups[tensor.group]
+    cdef Share units = share_units(job, step, l), part
+    cdef Py_ssize_t unit, i, n
     cdef real* penalties = penalties_of(arena, job, l)
     for unit in range(units.begin, units.end):
-        unit_span = unit_range(layer, unit)
+        part = unit_range(tensor, unit)
+        n = part.end - part.begin
         penalties[unit] = <real>regularizers.penalty(
-            params + unit_span.begin, unit_span.end - unit_span.begin, step.weights.l1,
-            step.weights.l2)
-        update_range(
-            params, job, unit_span.begin, unit_span.end - unit_span.begin, &step.weights)
-    if owns_biases(job, l, units):
-        update_range(params, job, layer.biases, layer.n_out, &step.others)
-        if layer.normalized >= 0:
-            update_range(params, job, layer.gammas, layer.n_out, &step.others)
+            params + part.begin, n, group.l1, group.l2)
+        update_range(params, job, part.begin, n, group)
+    for i in range(1, job.layers[l].n_tensors if owns_others(job, l, units) else 1):
+        tensor = tensor_of(job, l, i)
+        group = &step.groups[tensor.group]
+        n = tensor.rows * tensor.columns
+        penalties[units.end - 1] += <real>regularizers.penalty(
+            params + tensor.offset, n, group.l1, group.l2)
+        update_range(params, job, tensor.offset, n, group)
 
 
 cdef void measure_gradient(
     real* norms, const Job* job, const Step* step, Py_ssize_t l
 ) noexcept nogil:
-    """Σ g² of this thread's units of layer l, and of its biases and γ."""
-    cdef const Layer* layer = &job.layers[l]
+    """Σ g² of this thread's units of layer l, and of its other tensors."""
+    cdef const Tensor* tensor = tensor_of(job, l, 0)
+    cdef const Coefficients* group = &step.groups[tensor.group]
     cdef const real* grads = <const real*>job.grads
     cdef const real* params = <const real*>job.params
-    cdef Share units = share_units(job, step, l), unit_span
-    cdef Py_ssize_t unit
-    cdef double total
+    cdef Share units = share_units(job, step, l), part
+    cdef Py_ssize_t unit, i
+    cdef double total = 0
     for unit in range(units.begin, units.end):
-        unit_span = unit_range(layer, unit)
+        part = unit_range(tensor, unit)
         norms[unit] = <real>regularizers.sum_squared_gradient(
-            grads + unit_span.begin, params + unit_span.begin,
-            unit_span.end - unit_span.begin, <real>step.weights.l1, <real>step.weights.l2)
-    if owns_biases(job, l, units):
-        total = regularizers.sum_squares(grads + layer.biases, layer.n_out)
-        if layer.normalized >= 0:
-            total += regularizers.sum_squares(grads + layer.gammas, layer.n_out)
-        norms[units_of(layer)] = <real>total
+            grads + part.begin, params + part.begin, part.end - part.begin,
+            <real>group.l1, <real>group.l2)
+    if not owns_others(job, l, units):
+        return
+    for i in range(1, job.layers[l].n_tensors):
+        tensor = tensor_of(job, l, i)
+        group = &step.groups[tensor.group]
+        total += regularizers.sum_squares_of(
+            grads + tensor.offset, params + tensor.offset, tensor.rows * tensor.columns,
+            <real>group.l1, <real>group.l2)
+    norms[units.end] = <real>total
 
 
 cdef inline double sum_entries(const real* entries, Py_ssize_t n) noexcept nogil:
@@ -439,26 +459,30 @@ cdef inline double sum_entries(const real* entries, Py_ssize_t n) noexcept nogil
     return total
 
 
-cdef void clip_gradient(real* arena, const Job* job, Step* step) noexcept nogil:
-    """Scale the step down where ‖g‖ > clip_norm (Pascanu, Mikolov, Bengio 2013)."""
+cdef double gradient_norm(real* arena, const Job* job, const Step* step) noexcept nogil:
+    """‖g‖, found by all threads."""
     cdef Py_ssize_t l
-    cdef double norm
     for l in range(job.n_layers):
         measure_gradient(norms_of(arena, job, l), job, step, l)
     barrier_wait(job.barrier, job.n_threads)
-    norm = sqrt(sum_entries(norms_of(arena, job, 0), job.n_units + job.n_layers))
-    if norm > step.rule.clip_norm:
-        step.weights.scale = step.others.scale = step.rule.clip_norm / norm
+    return sqrt(sum_entries(norms_of(arena, job, 0), job.n_units + job.n_layers))
+
+
+cdef void clip_gradient(const Job* job, Step* step, double norm) noexcept nogil:
+    """Scale the step down where ‖g‖ > clip_norm (Pascanu, Mikolov, Bengio 2013)."""
+    cdef Py_ssize_t i
+    for i in range(job.n_groups if norm > step.rule.clip_norm else 0):
+        step.groups[i].scale = step.rule.clip_norm / norm
 
 
 cdef void complete_layer(
-    real* arena, const Job* job, const Step* step, Py_ssize_t l, bint update
+    real* arena, const Job* job, const Span* span, Py_ssize_t l, bint update
 ) noexcept nogil:
     """The gradient of layer l from its halves, and the step along it."""
-    if is_halved(job, l):
-        join_halves(arena, job, step, l)
+    if is_halved(job, l, span.block):
+        join_halves(arena, job, span.step, l)
     if update:
-        update_layer(<real*>job.params, arena, job, step, l)
+        update_layer(<real*>job.params, arena, job, span.step, l)
 
 
 cdef void process_parameters(
@@ -467,23 +491,23 @@ cdef void process_parameters(
     """Gradient of this thread's parameters over the block; to finish, all of it, and where
     something is learnt the step along it."""
     cdef Py_ssize_t l
-    cdef bint clips = learns(step) and step.rule.clip_norm < INFINITY
-    cdef bint updates = learns(step) and not clips, waits = False
+    cdef bint clips = step.mode == TRAIN and step.rule.clip_norm < INFINITY
+    cdef bint updates = step.mode == TRAIN and not clips, waits = False
     for l in range(job.n_layers):
         find_gradient(arena, job, span, l)
-        if is_in_two_hands(job, l):
+        if is_in_two_hands(job, l, span.block):
             waits = True
         elif finish:
-            complete_layer(arena, job, step, l, updates)
+            complete_layer(arena, job, span, l, updates)
     if not finish:
         return
     if waits:
         barrier_wait(job.barrier, job.n_threads)
         for l in range(job.n_layers):
-            if is_in_two_hands(job, l):
-                complete_layer(arena, job, step, l, updates)
+            if is_in_two_hands(job, l, span.block):
+                complete_layer(arena, job, span, l, updates)
     if clips:
-        clip_gradient(arena, job, step)
+        clip_gradient(job, step, gradient_norm(arena, job, step))
         for l in range(job.n_layers):
             update_layer(<real*>job.params, arena, job, step, l)
 
@@ -574,19 +598,32 @@ cdef double take_step(
         process_parameters(arena, job, &span, step, step.position + span.block == size)
         barrier_wait(job.barrier, job.n_threads)
         step.position += span.block
-    if step.thread == 0 and job.objective.alpha != 0:
+    if step.thread == 0 and step.mode == TRAIN and job.objective.alpha != 0:
         total += sum_entries(penalties_of(arena, job, 0), job.n_units)
     return total
 
 
+cdef inline double strength_of(
+    const Job* job, double weight, const Group* group
+) noexcept nogil:
+    """α/m of a group."""
+    return job.objective.alpha / weight * group.penalty_factor
+
+
 cdef void begin_step(Step* step, const Job* job, double weight) noexcept nogil:
     """The coefficients of the rule's next step, of a batch of that total weight."""
-    cdef double strength = job.objective.alpha / weight
-    step.others = optimizers.begin_step(step.rule)
-    step.weights = step.others
-    step.weights.l1 = strength * job.objective.l1_ratio
-    step.weights.l2 = strength * (1 - job.objective.l1_ratio)
-    step.weights.shrink = 1 - step.rule.learning_rate * step.rule.weight_decay
+    cdef Py_ssize_t i
+    cdef const Group* group
+    cdef Coefficients step_of_all = optimizers.begin_step(step.rule)
+    cdef Coefficients* mine
+    for i in range(job.n_groups):
+        group, mine = &job.groups[i], &step.groups[i]
+        mine[0] = step_of_all
+        mine.rate *= group.rate_factor
+        mine.l1 = strength_of(job, weight, group) * job.objective.l1_ratio
+        mine.l2 = strength_of(job, weight, group) * (1 - job.objective.l1_ratio)
+        mine.shrink = 1 - (step.rule.learning_rate * group.rate_factor
+                           * step.rule.weight_decay * group.decay_factor)
 
 
 cdef void run_epoch(real* arena, Job* job, int thread) noexcept nogil:
@@ -598,6 +635,7 @@ cdef void run_epoch(real* arena, Job* job, int thread) noexcept nogil:
     cdef Rule rule = job.rule[0]
     cdef Step step
     step.rule = &rule
+    step.mode = TRAIN
     step.thread = thread
     for batch in range((job.n_rows - 1) // job.batch_size + 1):
         begin = batch * job.batch_size
@@ -613,6 +651,68 @@ cdef void run_epoch(real* arena, Job* job, int thread) noexcept nogil:
     if thread == 0:
         job.rule[0] = rule
         job.result = result
+
+
+# --- The two halves of a step, each by itself.
+
+
+cdef void find_batch_gradient(real* arena, Job* job, int thread) noexcept nogil:
+    """The gradient of the order's rows into job.grads, their moments into job.moments,
+    their part of J's data term into job.result; of the rule's next step."""
+    cdef Py_ssize_t l, n
+    cdef Rule rule = job.rule[0]
+    cdef Step step
+    cdef double total
+    cdef real* moments = <real*>job.moments
+    rule.t += 1
+    step.rule, step.mode, step.thread = &rule, ACCUMULATE, thread
+    total = take_step(arena, job, &step, job.order, job.n_rows, job.total_weight)
+    # The job lives until every thread has read it for the last time.
+    barrier_wait(job.barrier, job.n_threads)
+    if thread != 0:
+        return
+    job.result = total
+    for l in range(job.n_layers):
+        if job.layers[l].normalized >= 0:
+            n = 2 * job.layers[l].n_out
+            memcpy(moments + job.layers[l].running, moments_of(arena, job, l), n * sizeof(real))
+
+
+cdef void apply_gradient(real* arena, Job* job, int thread) noexcept nogil:
+    """The rule's next step along job.grads; the penalty before it into job.result."""
+    cdef Py_ssize_t l
+    cdef Rule rule = job.rule[0]
+    cdef Step step
+    rule.t += 1
+    step.rule, step.mode, step.thread = &rule, APPLY, thread
+    begin_step(&step, job, job.total_weight)
+    if rule.clip_norm < INFINITY:
+        clip_gradient(
+            job, &step, job.norm if job.norm >= 0 else gradient_norm(arena, job, &step))
+    for l in range(job.n_layers):
+        update_layer(<real*>job.params, arena, job, &step, l)
+    # The job lives until every thread has read it for the last time.
+    barrier_wait(job.barrier, job.n_threads)
+    if thread != 0:
+        return
+    job.rule[0] = rule
+    move_running_moments(<real*>job.stats, <const real*>job.moments, job)
+    if job.objective.alpha != 0:
+        job.result = sum_entries(penalties_of(arena, job, 0), job.n_units)
+
+
+cdef void move_running_moments(
+    real* stats, const real* moments, const Job* job
+) noexcept nogil:
+    """Running averages towards the moments of a batch."""
+    cdef Py_ssize_t l
+    cdef const Layer* layer
+    for l in range(job.n_layers):
+        layer = &job.layers[l]
+        if layer.normalized >= 0:
+            batch_norm.update_running(
+                stats + layer.running, moments + layer.running, <real>job.momentum, 0,
+                2 * layer.n_out)
 
 
 # --- All rows in place: prediction, objective and gradient. Nothing is learnt.
@@ -661,7 +761,8 @@ cdef void hand_out(
     memcpy(
         out, outputs_of(arena, job, job.n_layers - 1, span.first),
         span.rows * last.n_out * sizeof(real))
-    activations.activate(out, span.rows, last.n_out, last.activation)
+    activations.activate(
+        out, span.rows, last.n_out, last.activation, <real>last.activation_param)
 
 
 cdef void compute_objective(real* arena, Job* job, int thread) noexcept nogil:
@@ -698,12 +799,20 @@ cdef double penalty(
     real* grads, const real* params, const Job* job, double weight
 ) noexcept nogil:
     """The penalty's part of J, and where there are grads its gradient added to them."""
-    cdef double strength = job.objective.alpha / weight
-    cdef double l1 = strength * job.objective.l1_ratio, l2 = strength - l1
-    cdef Py_ssize_t n = count_weights(job)
-    if grads != NULL and strength != 0:
-        regularizers.add_penalty_gradient(grads, params, n, <real>l1, <real>l2)
-    return regularizers.penalty(params, n, l1, l2)
+    cdef Py_ssize_t i, n
+    cdef const Range* part
+    cdef double strength, l1, l2, total = 0
+    for i in range(job.n_penalised):
+        part = &job.penalised[i]
+        n = part.end - part.begin
+        strength = strength_of(job, weight, &job.groups[part.group])
+        l1 = strength * job.objective.l1_ratio
+        l2 = strength - l1
+        if grads != NULL and strength != 0:
+            regularizers.add_penalty_gradient(
+                grads + part.begin, params + part.begin, n, <real>l1, <real>l2)
+        total += regularizers.penalty(params + part.begin, n, l1, l2)
+    return total
 
 
 cdef void predict_rows(real* out, real* arena, const Job* job) noexcept nogil:
@@ -717,7 +826,8 @@ cdef void predict_rows(real* out, real* arena, const Job* job) noexcept nogil:
         span = span_from(arena, job, &step, &X, begin)
         forward(out + begin * last.n_out, arena, job, &span)
         activations.activate(
-            out + begin * last.n_out, span.rows, last.n_out, last.activation)
+            out + begin * last.n_out, span.rows, last.n_out, last.activation,
+            <real>last.activation_param)
         begin += span.rows
 
 
@@ -737,10 +847,12 @@ cdef void differentiate_inputs(
         span = span_from(arena, job, &step, &X, begin)
         n = span.rows * layer.n_out
         forward(a, arena, job, &span)
-        activations.activate(a, span.rows, layer.n_out, layer.activation)
+        activations.activate(
+            a, span.rows, layer.n_out, layer.activation, <real>layer.activation_param)
         memcpy(delta, V + begin * layer.n_out, n * sizeof(real))
         activations.multiply_jacobian(
-            delta, a, a, span.rows, layer.n_out, layer.activation)
+            delta, a, a, span.rows, layer.n_out, layer.activation,
+            <real>layer.activation_param)
         backward(arena, job, &span)
         products.multiply_nt(
             out + begin * job.layers[0].n_in, deltas_of(arena, job, 0, 0),
@@ -754,8 +866,12 @@ include "hessian.pxi"
 
 cdef void do_job(real* arena, Job* job, int thread) noexcept nogil:
     """This thread's part of a job that threads share."""
-    if job.rule != NULL:
+    if job.mode == TRAIN:
         run_epoch(arena, job, thread)
+    elif job.mode == ACCUMULATE:
+        find_batch_gradient(arena, job, thread)
+    elif job.mode == APPLY:
+        apply_gradient(arena, job, thread)
     elif job.direction != NULL:
         multiply_direction(arena, job, thread)
     else:

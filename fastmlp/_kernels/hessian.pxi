@@ -17,7 +17,8 @@ cdef void multiply_inputs_r(
             weights_of(<const real*>job.params, job, l), span.rows, layer.n_out, layer.n_in,
             True)
     activations.add_bias_and_activate(
-        rz, direction + layer.biases, span.rows, layer.n_out, activations.IDENTITY)
+        rz, biases_of(direction, job, l), span.rows, layer.n_out, activations.IDENTITY,
+        <real>0)
 
 
 cdef void forward_r(
@@ -35,7 +36,8 @@ cdef void forward_r(
         multiply_inputs_r(rz, arena, r_arena, job, span, direction, l)
         memcpy(ra, rz, n * sizeof(real))
         activations.multiply_slope(
-            ra, a_of(arena, job, l, first), z_of(arena, job, l, first), n, layer.activation)
+            ra, a_of(arena, job, l, first), z_of(arena, job, l, first), n,
+            layer.activation, <real>layer.activation_param)
     multiply_inputs_r(
         z_of(r_arena, job, last, first), arena, r_arena, job, span, direction, last)
 
@@ -69,8 +71,10 @@ cdef void backward_r(
             rdelta, delta_above, weights_of(direction, job, l + 1), span.rows, layer.n_out,
             above.n_out, True)
         activations.differentiate_slope(
-            rdelta, delta, z_of(r_arena, job, l, first), a, z, n, layer.activation)
-        activations.multiply_slope(delta, a, z, n, layer.activation)
+            rdelta, delta, z_of(r_arena, job, l, first), a, z, n, layer.activation,
+            <real>layer.activation_param)
+        activations.multiply_slope(
+            delta, a, z, n, layer.activation, <real>layer.activation_param)
 
 
 cdef void gradient_r(
@@ -79,13 +83,13 @@ cdef void gradient_r(
     """R{∂J/∂W} = Aᵀ R{δ} + R{A}ᵀ δ, R{∂J/∂b} = Σ R{δ} of this thread's units, added up over
     blocks; of the span all rows."""
     cdef Py_ssize_t l, begin, end
-    cdef const Layer* layer
+    cdef const Tensor* tensor
     cdef Share units
     for l in range(job.n_layers):
-        layer = &job.layers[l]
+        tensor = tensor_of(job, l, 0)
         units = share_units(job, span.step, l)
-        begin = units.begin * unit_rows(layer)
-        end = min(units.end * unit_rows(layer), layer.n_in)
+        begin = units.begin * unit_rows(tensor)
+        end = min(units.end * unit_rows(tensor), tensor.rows)
         if begin >= end:
             continue
         weight_gradient(
@@ -94,10 +98,10 @@ cdef void gradient_r(
             multiply_deltas(
                 out, job, l, a_of(r_arena, job, l - 1, 0), deltas_of(arena, job, l, 0),
                 span.rows, begin, end, True)
-        if owns_biases(job, l, units):
+        if owns_others(job, l, units):
             products.sum_columns(
-                out + layer.biases, deltas_of(r_arena, job, l, 0), span.rows, layer.n_out,
-                span.accumulate)
+                biases_of(out, job, l), deltas_of(r_arena, job, l, 0), span.rows,
+                tensor.columns, span.accumulate)
 
 
 cdef void evaluate_r(
@@ -117,6 +121,20 @@ cdef void evaluate_r(
         <const real*>job.numbers, span.rows, job.layers[last].n_out, job.objective.loss,
         job.layers[last].activation)
     backward_r(arena, r_arena, job, span, direction)
+
+
+cdef void add_penalty_curvature(
+    real* out, const real* direction, const Job* job, double weight
+) noexcept nogil:
+    """out += l2 direction."""
+    cdef Py_ssize_t i
+    cdef const Range* part
+    for i in range(job.n_penalised):
+        part = &job.penalised[i]
+        regularizers.add_penalty_gradient(
+            out + part.begin, direction + part.begin, part.end - part.begin, <real>0,
+            <real>(strength_of(job, weight, &job.groups[part.group])
+                   * (1 - job.objective.l1_ratio)))
 
 
 cdef void multiply_direction(real* arena, const Job* job, int thread) noexcept nogil:
@@ -141,6 +159,4 @@ cdef void multiply_direction(real* arena, const Job* job, int thread) noexcept n
     if thread == 0 and weight == 0:
         memset(out, 0, job.n_params * sizeof(real))
     elif thread == 0:
-        regularizers.add_penalty_gradient(
-            out, <const real*>job.direction, count_weights(job), <real>0,
-            <real>(job.objective.alpha / weight * (1 - job.objective.l1_ratio)))
+        add_penalty_curvature(out, <const real*>job.direction, job, weight)

@@ -19,12 +19,30 @@ cdef enum:
     MANY_COLUMNS_IN_PIECES = 2
 
 
+cdef enum:
+    MOST_GROUPS = 8
+
+
+cdef enum Mode:
+    EVALUATE  # running moments, nothing dropped, parameters as they are
+    ACCUMULATE  # a batch's moments and masks, and its gradient
+    TRAIN  # the same, and the step along it
+    APPLY  # the step along a gradient that is there
+
+
+cdef struct Range:
+    Py_ssize_t begin
+    Py_ssize_t end
+    Py_ssize_t group
+
+
 cdef struct Job:
     # One call's buffers, all of one number type, and what to do with them.
     void* params
     void* stats
     void* grads
     void* slots
+    void* moments  # of a batch
     void* outputs  # NULL: nobody asks for them
     void* arena
     Rows X
@@ -33,18 +51,29 @@ cdef struct Job:
     const void* numbers
     const Py_ssize_t* order
     const Layer* layers
-    Rule* rule  # NULL: nothing is learnt
+    const Tensor* tensors
+    const Group* groups
+    const Range* penalised  # tensors of one group, side by side
+    Rule* rule
+    Mode mode
     const void* direction  # what the Hessian is multiplied with
     void* r_arena
     Objective objective
     Py_ssize_t item_size  # bytes of a number
     Py_ssize_t n_layers
+    Py_ssize_t n_groups
+    Py_ssize_t n_penalised
     Py_ssize_t n_params
-    Py_ssize_t second_slot  # where it begins behind the first; 0: there is none
+    Py_ssize_t n_stats
+    Py_ssize_t slot_stride  # entries from one slot to the next
     Py_ssize_t n_targets
     Py_ssize_t n_rows
     Py_ssize_t batch_size
     Py_ssize_t capacity
+    Py_ssize_t first_row  # of the rows at work, in their batch
+    double total_weight  # that a gradient by itself, or a step, is divided by
+    double norm  # that a step by itself is clipped by; negative: the gradient's own
+    double momentum  # of running moments in a step by itself
     Py_ssize_t n_units  # of update, in all layers
     Py_ssize_t inputs  # where the gathered inputs begin
     Py_ssize_t halves  # where the gradient of second halves would begin, were it whole
@@ -55,9 +84,9 @@ cdef struct Job:
 
 cdef struct Step:
     # One step of training, as one thread sees it.
-    const Rule* rule  # NULL: nothing is learnt
-    Coefficients weights
-    Coefficients others
+    const Rule* rule
+    Mode mode
+    Coefficients groups[MOST_GROUPS]
     Py_ssize_t position  # of the block's first row in its batch
     int thread
 
@@ -92,8 +121,8 @@ cdef inline Share share_out(Py_ssize_t n, Py_ssize_t unit, int thread, int n_thr
     return share
 
 
-cdef inline bint learns(const Step* step) noexcept nogil:
-    return step.rule != NULL
+cdef inline bint is_training(const Step* step) noexcept nogil:
+    return step.mode != EVALUATE
 
 
 cdef inline Py_ssize_t row_unit(const Job* job, Py_ssize_t block) noexcept nogil:
@@ -124,20 +153,31 @@ cdef inline bint is_halved_layer(const Layer* layer, Py_ssize_t capacity) noexce
     return capacity >= WORTH_HALVING and layer.n_in <= capacity
 
 
-cdef inline bint is_halved(const Job* job, Py_ssize_t l) noexcept nogil:
-    return is_halved_layer(&job.layers[l], job.capacity) and (l > 0 or job.X.indptr == NULL)
+cdef inline bint is_one_slice(const Job* job) noexcept nogil:
+    """Whether a batch is one block, of which either half is one slice of products."""
+    return job.batch_size <= job.capacity and job.capacity <= 2 * products.SLICE_ROWS
+
+
+cdef inline bint is_halved(const Job* job, Py_ssize_t l, Py_ssize_t block) noexcept nogil:
+    """Whether the gradient of layer l over a block of so many rows is. Two rows are not
+    where one thread would fuse the second's product into the first's."""
+    return (is_halved_layer(&job.layers[l], job.capacity)
+            and (l > 0 or job.X.indptr == NULL)
+            and not (block == 2 and is_one_slice(job)
+                     and products.is_outer(1, job.layers[l].n_out)))
 
 
 cdef inline bint adds_in_place(const Job* job) noexcept nogil:
     """Whether one thread may add the second half's product to the first's as it goes: of
     one slice in one block, it is the same sum."""
-    return (job.n_threads == 1 and job.batch_size <= job.capacity
-            and job.capacity <= 2 * products.SLICE_ROWS)
+    return job.n_threads == 1 and is_one_slice(job)
 
 
-cdef inline bint is_in_two_hands(const Job* job, Py_ssize_t l) noexcept nogil:
+cdef inline bint is_in_two_hands(
+    const Job* job, Py_ssize_t l, Py_ssize_t block
+) noexcept nogil:
     """Whether other threads find the other half of layer l's gradient."""
-    return job.n_threads > 1 and is_halved(job, l)
+    return job.n_threads > 1 and is_halved(job, l, block)
 
 
 cdef inline bint shares_columns(
@@ -153,9 +193,24 @@ cdef inline const Layer* last_layer(const Job* job) noexcept nogil:
     return &job.layers[job.n_layers - 1]
 
 
-cdef inline const real* weights_of(const real* params, const Job* job, Py_ssize_t l) noexcept nogil:
-    """W of layer l, in params or in a vector laid out like them."""
-    return params + job.layers[l].weights
+cdef inline const Tensor* tensor_of(const Job* job, Py_ssize_t l, Py_ssize_t i) noexcept nogil:
+    """The i-th tensor of layer l."""
+    return &job.tensors[job.layers[l].tensors + i]
+
+
+# W, b and γ of layer l, in params or in a vector laid out like them.
+
+
+cdef inline real* weights_of(const real* params, const Job* job, Py_ssize_t l) noexcept nogil:
+    return <real*>params + tensor_of(job, l, 0).offset
+
+
+cdef inline real* biases_of(const real* params, const Job* job, Py_ssize_t l) noexcept nogil:
+    return <real*>params + tensor_of(job, l, 1).offset
+
+
+cdef inline real* gammas_of(const real* params, const Job* job, Py_ssize_t l) noexcept nogil:
+    return <real*>params + tensor_of(job, l, 2).offset
 
 
 cdef inline real* block(
@@ -213,25 +268,34 @@ cdef inline Py_ssize_t count_columns(const Job* job) noexcept nogil:
     return last_layer(job).deltas + last_layer(job).n_out
 
 
-cdef inline Py_ssize_t unit_rows(const Layer* layer) noexcept nogil:
-    """Rows of W in a unit of update."""
-    return max(<Py_ssize_t>1, UNIT // layer.n_out)
+# A layer's first tensor is worked on in units, which threads share; the others whole, by
+# who has the last of them.
 
 
-cdef inline Py_ssize_t units_of(const Layer* layer) noexcept nogil:
-    return (layer.n_in - 1) // unit_rows(layer) + 1
+cdef inline Py_ssize_t unit_rows(const Tensor* tensor) noexcept nogil:
+    """Rows of a unit of update."""
+    return max(<Py_ssize_t>1, UNIT // tensor.columns)
+
+
+cdef inline Py_ssize_t count_units(const Tensor* tensor) noexcept nogil:
+    return (tensor.rows - 1) // unit_rows(tensor) + 1
+
+
+cdef inline Py_ssize_t units_of(const Job* job, Py_ssize_t l) noexcept nogil:
+    """How many units layer l has."""
+    return count_units(tensor_of(job, l, 0))
 
 
 cdef inline Py_ssize_t bundle_units(const Job* job, Py_ssize_t l) noexcept nogil:
     """Units that threads are given together: of as many rows of W as products work on."""
-    cdef const Layer* layer = &job.layers[l]
-    if products.in_pieces(job.item_size, layer.n_in, layer.n_out, job.capacity):
-        return (products.PIECES_BLOCK - 1) // unit_rows(layer) + 1
+    cdef const Tensor* tensor = tensor_of(job, l, 0)
+    if products.in_pieces(job.item_size, tensor.rows, tensor.columns, job.capacity):
+        return (products.PIECES_BLOCK - 1) // unit_rows(tensor) + 1
     return 1
 
 
 cdef inline Py_ssize_t bundles_of(const Job* job, Py_ssize_t l) noexcept nogil:
-    return (units_of(&job.layers[l]) - 1) // bundle_units(job, l) + 1
+    return (units_of(job, l) - 1) // bundle_units(job, l) + 1
 
 
 cdef inline Share units_of_bundles(
@@ -239,7 +303,7 @@ cdef inline Share units_of_bundles(
 ) noexcept nogil:
     """The units of those of layer l's bundles that there are."""
     cdef Share units
-    cdef Py_ssize_t size = bundle_units(job, l), n = units_of(&job.layers[l])
+    cdef Py_ssize_t size = bundle_units(job, l), n = units_of(job, l)
     units.begin = max(begin, 0) * size
     units.end = min(end * size, n)
     return units
@@ -248,7 +312,7 @@ cdef inline Share units_of_bundles(
 cdef inline Py_ssize_t units_before(const Job* job, Py_ssize_t l) noexcept nogil:
     cdef Py_ssize_t below, n = 0
     for below in range(l):
-        n += units_of(&job.layers[below])
+        n += units_of(job, below)
     return n
 
 
@@ -258,7 +322,7 @@ cdef inline real* penalties_of(real* arena, const Job* job, Py_ssize_t l) noexce
 
 
 cdef inline real* norms_of(real* arena, const Job* job, Py_ssize_t l) noexcept nogil:
-    """Σ g² of each of layer l's units, then that of its biases and γ."""
+    """Σ g² of each of layer l's units, then that of its other tensors."""
     return penalties_of(arena, job, 0) + job.n_units + units_before(job, l) + l
 
 
@@ -282,17 +346,12 @@ cdef inline real* grads_of(real* arena, const Job* job, bint second) noexcept no
     return arena + job.halves if second else <real*>job.grads
 
 
-cdef inline Py_ssize_t count_weights(const Job* job) noexcept nogil:
-    """Weights stand before biases: the penalised prefix of the parameters."""
-    return job.layers[0].biases
-
-
 cdef inline Py_ssize_t extras_of(const Job* job) noexcept nogil:
     """Entries behind the arena's columns: two for each unit of update, one a layer, and
     the moments of normalised layers."""
     cdef Py_ssize_t l, n = job.n_layers
     for l in range(job.n_layers):
-        n += 2 * units_of(&job.layers[l])
+        n += 2 * units_of(job, l)
         if job.layers[l].normalized >= 0:
             n += 2 * job.layers[l].n_out
     return n
@@ -300,15 +359,14 @@ cdef inline Py_ssize_t extras_of(const Job* job) noexcept nogil:
 
 cdef inline Share halved_range(const Job* job) noexcept nogil:
     """Where in params those begin and end whose gradient may be found in halves."""
-    cdef Py_ssize_t l
-    cdef const Layer* layer
+    cdef Py_ssize_t l, i
+    cdef const Tensor* tensor
     cdef Share span
     span.begin, span.end = PY_SSIZE_T_MAX, 0
     for l in range(job.n_layers):
-        layer = &job.layers[l]
-        if is_halved_layer(layer, job.capacity):
-            span.begin = min(span.begin, min(layer.weights, layer.biases))
-            span.end = max(span.end, layer.weights + layer.n_in * layer.n_out)
-            span.end = max(span.end, layer.biases + layer.n_out)
+        for i in range(2 if is_halved_layer(&job.layers[l], job.capacity) else 0):
+            tensor = tensor_of(job, l, i)
+            span.begin = min(span.begin, tensor.offset)
+            span.end = max(span.end, tensor.offset + tensor.rows * tensor.columns)
     span.begin = min(span.begin, span.end)
     return span

@@ -3,15 +3,15 @@
 Each reads z and writes ∂ℓ/∂z into delta and the share of ℓ that each target has into
 losses: (rows, n) like y, under softmax (rows, 1). evaluate_head then multiplies delta by
 the rows' scales, wᵢ/m. differentiate_head multiplies by the second derivative, ∂²ℓ/∂z².
+A code without a formula gives NaN.
 
-Adding a loss: a code, its formula, a line in evaluate_head and in differentiate_head,
-its name and its valid output activations in tables.pxi, and its twin in
-fastmlp/_reference/losses.py.
+Adding a loss: CONTRIBUTING.md.
 """
+from libc.math cimport NAN
 from libc.string cimport memcpy
 
 from fastmlp._kernels cimport activations, math, reductions
-from fastmlp._kernels.types cimport real
+from fastmlp._kernels.records cimport real
 
 cdef enum Loss:
     SQUARED_ERROR = 0
@@ -30,10 +30,10 @@ cdef inline void squared_error(
     cdef Py_ssize_t i
     cdef real* a = losses
     memcpy(a, z, n * sizeof(real))
-    activations.activate(a, n, 1, activation)
+    activations.activate(a, n, 1, activation, <real>0)
     for i in range(n):
         delta[i] = a[i] - y[i]
-    activations.multiply_slope(delta, a, z, n, activation)
+    activations.multiply_slope(delta, a, z, n, activation, <real>0)
     for i in range(n):
         losses[i] = <real>0.5 * (a[i] - y[i]) * (a[i] - y[i])
 
@@ -144,6 +144,13 @@ cdef inline void scale_rows(
             delta[i * n + j] = delta[i * n + j] * scales[i]
 
 
+cdef inline void fill_with_nan(real* out, Py_ssize_t n) noexcept nogil:
+    """What a loss without a formula gives."""
+    cdef Py_ssize_t i
+    for i in range(n):
+        out[i] = <real>NAN
+
+
 cdef inline void evaluate_head(
     real* delta, real* losses, const real* z, const real* y, const real* scales,
     const real* numbers, Py_ssize_t rows, Py_ssize_t n, Py_ssize_t loss,
@@ -160,10 +167,13 @@ cdef inline void evaluate_head(
         quantile(delta, losses, z, y, numbers, rows, n)
     elif loss == POISSON:
         poisson(delta, losses, z, y, rows * n)
-    elif activation == activations.SOFTMAX:
+    elif loss == LOG_LOSS and activation == activations.SOFTMAX:
         log_loss_softmax(delta, losses, z, y, rows, n)
-    else:
+    elif loss == LOG_LOSS:
         log_loss_logistic(delta, losses, z, y, rows * n)
+    else:
+        fill_with_nan(delta, rows * n)
+        fill_with_nan(losses, rows * n)
     scale_rows(delta, scales, rows, n)
 
 
@@ -175,8 +185,8 @@ cdef inline void differentiate_squared_error(
     cdef Py_ssize_t i
     cdef real a, slope
     for i in range(n):
-        a = activations.value(z[i], activation)
-        slope = activations.slope(a, z[i], activation)
+        a = activations.value(z[i], activation, <real>0)
+        slope = activations.slope(a, z[i], activation, <real>0)
         rdelta[i] = rz[i] * (
             slope * slope + (a - y[i]) * activations.curvature(a, z[i], activation))
 
@@ -205,7 +215,9 @@ cdef inline void differentiate_head(
         for i in range(rows * n):
             p = math.sigmoid(z[i])
             rdelta[i] = p * (<real>1 - p) * rz[i]
-    else:
+    elif loss == ABSOLUTE_ERROR or loss == QUANTILE:
         for i in range(rows * n):
             rdelta[i] = 0
+    else:
+        fill_with_nan(rdelta, rows * n)
     scale_rows(rdelta, scales, rows, n)

@@ -7,7 +7,7 @@ place against a longer arithmetic, is measured by tests/test_math.py: at most
 from libc.math cimport INFINITY, NAN, copysign, copysignf, fabs, fabsf
 from libc.string cimport memcpy
 
-from fastmlp._kernels.types cimport real
+from fastmlp._kernels.records cimport real
 
 cdef extern from *:
     """

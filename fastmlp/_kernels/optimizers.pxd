@@ -2,16 +2,16 @@
 
 g is the gradient with its penalty, v and s are the slots, rate = η. The parameter w
 becomes shrink·w + what the formula returns; shrink = 1 − ηλ is its decoupled decay.
-Coefficients that are the same for every parameter are computed once a step.
-Adding one: a code, its formula, its loop in move, a line in tables.pxi (name,
-code, slots), its twin in fastmlp/_reference/optimizers.py, and its row in
-fastmlp/optimizers.py, which says what its decays are called in public.
+Coefficients that are the same for every parameter are computed once a step. A code
+without a loop makes every parameter NaN.
+
+Adding one: CONTRIBUTING.md.
 """
-from libc.math cimport pow, sqrt, sqrtf
+from libc.math cimport NAN, pow, sqrt, sqrtf
 
 from fastmlp._kernels cimport math
 from fastmlp._kernels.regularizers cimport penalised
-from fastmlp._kernels.types cimport Rule, real
+from fastmlp._kernels.records cimport Rule, real
 
 cdef enum Optimizer:
     SGD = 0
@@ -116,11 +116,13 @@ cdef inline Coefficients begin_step(const Rule* rule) noexcept nogil:
 
 
 cdef inline void move(
-    real* w, const real* grads, real* v, real* s, Py_ssize_t n, const Coefficients* step,
-    real l2,
+    real* w, const real* grads, real* slots, Py_ssize_t slot_stride, Py_ssize_t n,
+    const Coefficients* step, real l2,
 ) noexcept nogil:
     """One step of n parameters with g = grads + l2 w, w shrunk before it."""
     cdef Py_ssize_t i
+    cdef real* v = slots
+    cdef real* s = slots + slot_stride
     cdef real g, rate = step.rate, epsilon = step.epsilon, shrink = step.shrink
     cdef real decay_1 = step.decay_1, gain_1 = 1 - step.decay_1
     cdef real decay_2 = step.decay_2, gain_2 = 1 - step.decay_2
@@ -144,28 +146,32 @@ cdef inline void move(
         for i in range(n):
             g = grads[i] + l2 * w[i]
             w[i] = shrink * w[i] + rmsprop(v + i, g, rate, decay_2, gain_2, epsilon)
-    else:
+    elif step.optimizer == ADAM or step.optimizer == ADAMW:
         for i in range(n):
             g = grads[i] + l2 * w[i]
             w[i] = shrink * w[i] + adam(
                 v + i, s + i, g, rate, decay_1, gain_1, decay_2, gain_2, epsilon)
+    else:
+        for i in range(n):
+            w[i] = <real>NAN
 
 
 cdef inline void update(
-    real* w, const real* grads, real* v, real* s, Py_ssize_t n, const Coefficients* step
+    real* w, const real* grads, real* slots, Py_ssize_t slot_stride, Py_ssize_t n,
+    const Coefficients* step,
 ) noexcept nogil:
     """One step of n parameters with g = scale (grads + l1 sign w + l2 w), w shrunk
-    before it. v and s are the two slots. Most networks have neither l1 nor scale, and
+    before it. One slot begins slot_stride behind the other. Most networks have neither l1 nor scale, and
     small ones would pay for them: where there are, g is found beforehand."""
     cdef real g[CHUNK]
     cdef real l1 = step.l1, l2 = step.l2, scale = step.scale
     cdef Py_ssize_t i, size, begin = 0
     if l1 == 0 and scale == 1:
-        move(w, grads, v, s, n, step, l2)
+        move(w, grads, slots, slot_stride, n, step, l2)
         return
     while begin < n:
         size = min(<Py_ssize_t>CHUNK, n - begin)
         for i in range(size):
             g[i] = scale * penalised(grads[begin + i], w[begin + i], l1, l2)
-        move(w + begin, g, v + begin, s + begin, size, step, <real>0)
+        move(w + begin, g, slots + begin, slot_stride, size, step, <real>0)
         begin += size

@@ -8,7 +8,7 @@ are used for every shape that AVX2 or AVX-512 code is compiled for, and nowhere 
 from libc.string cimport memset
 
 from fastmlp._kernels cimport blas
-from fastmlp._kernels.types cimport real
+from fastmlp._kernels.records cimport real
 
 cdef extern from "tiles.h":
     bint TILES_PAY
@@ -55,6 +55,12 @@ cdef inline bint in_pieces(
     return (PIECES_PAY and item_size == sizeof(float) and m >= PIECES_ROWS
             and n >= PIECES_COLUMNS and k >= PIECES_DEPTH
             and 4 * in_blocks(m) * in_blocks(n) * in_blocks(k) <= 5 * m * n * k)
+
+
+cdef inline bint is_outer(Py_ssize_t k, Py_ssize_t n) noexcept nogil:
+    """Whether a product of k terms with n columns side by side is written row by row,
+    each entry one multiply-add: added to what is there without rounding the product."""
+    return TILES_PAY and k == 1 and n >= OUTER_COLUMNS
 
 
 cdef inline void multiply_outer(
@@ -117,7 +123,7 @@ cdef inline void multiply(
             c, c_row, a, b, m, n, k, a_row, a_column, b_row, b_column, accumulate)
     elif not TILES_PAY:
         blas.multiply(c, c_row, a, b, m, n, k, a_row, a_column, b_row, b_column, accumulate)
-    elif k == 1 and b_column == 1 and n >= OUTER_COLUMNS:
+    elif b_column == 1 and is_outer(k, n):
         multiply_outer(c, c_row, a, b, m, n, a_row, accumulate)
     elif n == c_row == 1 and a_column != 1:
         multiply_by_tiles(c, 1, b, a, 1, m, k, 0, b_row, a_column, a_row, accumulate)

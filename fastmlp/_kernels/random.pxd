@@ -4,7 +4,7 @@ Whether a unit is kept is a function of seed, step, layer and position alone, so
 the mask is the same for any number of threads and for a run that was interrupted, and
 is made again in the backward pass instead of being stored.
 """
-from fastmlp._kernels.types cimport real
+from fastmlp._kernels.records cimport real
 
 ctypedef unsigned int uint32
 ctypedef unsigned long long uint64

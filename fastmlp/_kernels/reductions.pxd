@@ -1,7 +1,7 @@
 """Many numbers to one, by lanes: the compiler keeps them in vector registers, and may
 not split a single running sum or maximum by itself. Their number is part of the result.
 """
-from fastmlp._kernels.types cimport real
+from fastmlp._kernels.records cimport real
 
 cdef enum:
     LANES = 16

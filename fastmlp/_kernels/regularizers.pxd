@@ -1,7 +1,7 @@
 """The penalty l1 ‖W‖₁ + ½ l2 ‖W‖², l1 = α r/m and l2 = α (1 − r)/m, and its gradient,
 which is added where it is used: in the update's pass over memory, or by
 add_penalty_gradient for a full gradient."""
-from fastmlp._kernels.types cimport real
+from fastmlp._kernels.records cimport real
 
 # Independent partial sums, which the compiler keeps in vector registers: it may
 # not reorder a single running sum by itself.
@@ -65,6 +65,15 @@ cdef inline double sum_squared_gradient(
         g = penalised(grads[i], params[i], l1, l2)
         total += <double>g * g
     return total
+
+
+cdef inline double sum_squares_of(
+    const real* grads, const real* params, Py_ssize_t n, real l1, real l2
+) noexcept nogil:
+    """The same, the faster where there is no penalty."""
+    if l1 == 0 and l2 == 0:
+        return sum_squares(grads, n)
+    return sum_squared_gradient(grads, params, n, l1, l2)
 
 
 cdef inline void add_penalty_gradient(

@@ -4,7 +4,7 @@ The cost is that of the entries that are there, times the columns of the other s
 """
 from libc.string cimport memset
 
-from fastmlp._kernels.types cimport Rows, real
+from fastmlp._kernels.records cimport Rows, real
 
 
 cdef inline Py_ssize_t row_at(const Rows* rows, Py_ssize_t i) noexcept nogil:

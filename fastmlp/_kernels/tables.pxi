@@ -1,5 +1,20 @@
 # What this engine can do, by name. Estimators, tests and bench walk these tables;
 # the numbers are the codes of the rooms.
+import numpy
+
+
+cdef Group a_group
+cdef Tensor a_tensor
+cdef Layer a_layer
+cdef Rule a_rule
+cdef Objective an_objective
+
+# The records' dtypes, from the structs themselves.
+GROUP = numpy.asarray(<Group[:1]>&a_group).dtype
+TENSOR = numpy.asarray(<Tensor[:1]>&a_tensor).dtype
+LAYER = numpy.asarray(<Layer[:1]>&a_layer).dtype
+RULE = numpy.asarray(<Rule[:1]>&a_rule).dtype
+OBJECTIVE = numpy.asarray(<Objective[:1]>&an_objective).dtype
 
 ACTIVATIONS = {
     "identity": activations.IDENTITY,
@@ -23,6 +38,10 @@ HIDDEN_ACTIVATIONS = tuple(name for name in ACTIVATIONS if name not in ("exp", "
 
 # Activations whose slope cannot be had from σ(z) alone: their layers keep z as well.
 SLOPES_OF_Z = ("silu", "gelu", "gelu_tanh", "mish")
+
+# Activations with a number of their own: what it is called, its default, and where it
+# may lie, from … to below.
+ACTIVATION_PARAMS = {"leaky_relu": ("negative_slope", 0.01, 0.0, INFINITY)}
 
 LOSSES = {
     "squared_error": heads.SQUARED_ERROR,

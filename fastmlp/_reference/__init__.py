@@ -24,6 +24,8 @@ from fastmlp._reference.batch_norm import (
     scale_and_shift,
 )
 from fastmlp._reference.engine import (
+    apply,
+    compute_batch_gradient,
     compute_loss,
     compute_loss_and_gradient,
     input_gradient,
@@ -64,6 +66,8 @@ __all__ = [
     "SLOPE_FUNCTIONS",
     "activate",
     "add_bias_and_activate",
+    "apply",
+    "compute_batch_gradient",
     "compute_loss",
     "compute_loss_and_gradient",
     "compute_moments",

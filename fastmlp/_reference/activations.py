@@ -1,13 +1,14 @@
 """Activations: value σ(z), slope σ'(z) and curvature σ''(z).
 
 Slopes and curvatures are functions of a = σ(z) and of z. Only those of SLOPES_OF_Z
-read z: the layers of the others do not keep it, and hand in something else there.
+read z: the layers of the others do not keep it, and hand in something else there. The
+functions of an activation with a number of its own (ACTIVATION_PARAMS) take it last.
 """
 
 import numpy as np
 from scipy.special import ndtr
 
-from fastmlp._kernels import ACTIVATIONS
+from fastmlp._kernels import ACTIVATION_PARAMS, ACTIVATIONS
 from fastmlp._reference.math import logistic
 
 # G. Klambauer and others, "Self-normalizing neural networks", 2017.
@@ -122,7 +123,7 @@ ACTIVATION_FUNCTIONS = {
     "logistic": logistic,
     "tanh": np.tanh,
     "relu": lambda z: np.maximum(z, 0),
-    "leaky_relu": lambda z: np.where(z > 0, z, 0.01 * z),
+    "leaky_relu": lambda z, slope: np.where(z > 0, z, slope * z),
     "elu": elu,
     "selu": selu,
     "softplus": softplus,
@@ -139,7 +140,7 @@ SLOPE_FUNCTIONS = {
     "logistic": lambda a, z: logistic_slope(a),
     "tanh": lambda a, z: 1 - a**2,
     "relu": lambda a, z: a != 0,
-    "leaky_relu": lambda a, z: np.where(a > 0, 1, 0.01),
+    "leaky_relu": lambda a, z, slope: np.where(a > 0, 1, slope),
     "elu": lambda a, z: np.where(a > 0, 1, a + 1),
     "selu": lambda a, z: np.where(a > 0, SELU_LAMBDA, a + SELU_LAMBDA * SELU_ALPHA),
     "softplus": softplus_slope,
@@ -155,7 +156,7 @@ CURVATURE_FUNCTIONS = {
     "logistic": lambda a, z: logistic_curvature(a),
     "tanh": lambda a, z: -2 * a * (1 - a**2),
     "relu": zero,
-    "leaky_relu": zero,
+    "leaky_relu": lambda a, z, slope: zero(a, z),
     "elu": lambda a, z: np.where(a > 0, 0, a + 1),
     "selu": lambda a, z: np.where(a > 0, 0, a + SELU_LAMBDA * SELU_ALPHA),
     "softplus": lambda a, z: logistic_slope(softplus_slope(a, z)),
@@ -169,33 +170,42 @@ CURVATURE_FUNCTIONS = {
 _NAMES = {code: name for name, code in ACTIVATIONS.items()}
 
 
+def call_formula(table, activation, param, *arguments):
+    """The activation's function in the table, with its number if it has one."""
+    name = _NAMES[activation]
+    if name not in table:
+        raise ValueError(f"{name} has no elementwise slope")
+    more = (param,) if name in ACTIVATION_PARAMS else ()
+    return table[name](*(x.astype(float) for x in arguments), *more)
+
+
 @np.errstate(all="ignore")
-def compute_activation(z, activation):
+def compute_activation(z, activation, param=0.0):
     """σ(z) in double, as a new array. Overflow gives inf and nan, silently."""
-    return ACTIVATION_FUNCTIONS[_NAMES[activation]](z.astype(float))
+    return call_formula(ACTIVATION_FUNCTIONS, activation, param, z)
 
 
-def activate(a, activation):
+def activate(a, activation, param=0.0):
     """Put σ(a) in place of a (rows, n)."""
-    a[...] = compute_activation(a, activation)
+    a[...] = compute_activation(a, activation, param)
 
 
-def add_bias_and_activate(a, b, activation):
+def add_bias_and_activate(a, b, activation, param=0.0):
     """Put σ(a + b) in place of a (rows, n)."""
-    a[...] = compute_activation(a.astype(float) + b, activation)
+    a[...] = compute_activation(a.astype(float) + b, activation, param)
 
 
-def multiply_slope(delta, a, z, activation):
+def multiply_slope(delta, a, z, activation, param=0.0):
     """Put delta ⊙ σ'(z) in place of delta, with a = σ(z)."""
-    delta[...] = delta * _differentiate(SLOPE_FUNCTIONS, a, z, activation)
+    delta[...] = delta * _differentiate(SLOPE_FUNCTIONS, a, z, activation, param)
 
 
-def multiply_jacobian(delta, a, z, activation):
+def multiply_jacobian(delta, a, z, activation, param=0.0):
     """Put each row's product with ∂σ/∂z in place of it; p ⊙ (v − Σ v p) for softmax."""
     if activation == ACTIVATIONS["softmax"]:
         delta[...] = multiply_softmax_jacobian(delta.astype(float), a.astype(float))
     else:
-        multiply_slope(delta, a, z, activation)
+        multiply_slope(delta, a, z, activation, param)
 
 
 def multiply_softmax_jacobian(v, p):
@@ -203,19 +213,16 @@ def multiply_softmax_jacobian(v, p):
     return p * (v - (v * p).sum(axis=1, keepdims=True))
 
 
-def differentiate_slope(rdelta, delta, rz, a, z, activation):
+def differentiate_slope(rdelta, delta, rz, a, z, activation, param=0.0):
     """Put rdelta ⊙ σ'(z) + delta ⊙ σ''(z) ⊙ rz, the derivative of delta ⊙ σ'(z) along
     rz, in place of rdelta.
     """
-    slope = _differentiate(SLOPE_FUNCTIONS, a, z, activation)
-    curvature = _differentiate(CURVATURE_FUNCTIONS, a, z, activation)
+    slope = _differentiate(SLOPE_FUNCTIONS, a, z, activation, param)
+    curvature = _differentiate(CURVATURE_FUNCTIONS, a, z, activation, param)
     rdelta[...] = rdelta * slope + delta * curvature * rz
 
 
 @np.errstate(all="ignore")
-def _differentiate(table, a, z, activation):
+def _differentiate(table, a, z, activation, param):
     """σ' or σ'' in double, as a new array."""
-    name = _NAMES[activation]
-    if name not in table:
-        raise ValueError(f"{name} has no elementwise slope")
-    return table[name](a.astype(float), z.astype(float))
+    return call_formula(table, activation, param, a, z)

@@ -6,7 +6,7 @@ Moments are μ and s² of each unit, (2, n).
 import numpy as np
 
 EPSILON = 1e-5
-# The part of the way that a step moves the running averages.
+# The part of the way that a whole batch moves the running averages.
 MOMENTUM = 0.1
 
 
@@ -39,9 +39,9 @@ def normalize_deltas(delta, bias_grads, gamma_grads, x, scales, gammas, moments)
     delta[...] = gammas / _deviation(moments) * (d - through_moments)
 
 
-def move_running_moments(stats, batch_stats):
-    """Running means and variances move a tenth of the way to the batch's."""
-    stats[:] = (1 - MOMENTUM) * stats.astype(float) + MOMENTUM * batch_stats
+def move_running_moments(stats, batch_stats, momentum):
+    """Running means and variances move that part of the way to the batch's."""
+    stats[:] = (1 - momentum) * stats.astype(float) + momentum * batch_stats
 
 
 def _deviation(moments):

@@ -12,15 +12,15 @@ from fastmlp._reference.activations import (
     compute_activation,
     multiply_jacobian,
 )
-from fastmlp._reference.batch_norm import move_running_moments
+from fastmlp._reference.batch_norm import MOMENTUM, move_running_moments
 from fastmlp._reference.layout import (
     split,
     take_rows,
+    tensor_groups,
     view_batch,
     view_layers,
     view_parameters,
     view_running_moments,
-    view_weights,
 )
 from fastmlp._reference.optimizers import update
 from fastmlp._reference.passes import Step, backward, evaluate, forward
@@ -32,29 +32,32 @@ from fastmlp._reference.regularizers import (
 )
 
 
-def predict(out, arena, X, params, stats, layers, capacity):
+def predict(out, arena, X, params, stats, plan, capacity):
     """Set out (n, n_out) = the network's output for each row of X."""
-    moments = view_running_moments(stats, layers)
+    moments = view_running_moments(stats, plan)
     for rows in split(len(out), capacity):
-        inputs = take_rows(X, rows, layers)
-        network = view_layers(arena, layers, params, moments, len(inputs), capacity)
+        inputs = take_rows(X, rows, plan)
+        network = view_layers(arena, plan, params, moments, len(inputs), capacity)
         network[-1] = network[-1]._replace(z=out[rows])
         forward(network, inputs)
-        activate(out[rows], layers["activation"][-1])
+        last = network[-1]
+        activate(out[rows], last.activation, last.activation_param)
 
 
-def input_gradient(out, arena, X, V, params, stats, layers, capacity):
+def input_gradient(out, arena, X, V, params, stats, plan, capacity):
     """Set out (n, n_in) = Σₖ V[i, k] ∂outputₖ/∂xᵢ for each row of X."""
-    moments = view_running_moments(stats, layers)
-    unused = view_parameters(np.zeros_like(params), layers)
+    moments = view_running_moments(stats, plan)
+    unused = view_parameters(np.zeros_like(params), plan)
     for rows in split(len(out), capacity):
-        inputs = take_rows(X, rows, layers)
-        network = view_layers(arena, layers, params, moments, len(inputs), capacity)
+        inputs = take_rows(X, rows, plan)
+        network = view_layers(arena, plan, params, moments, len(inputs), capacity)
         forward(network, inputs)
         last = network[-1]
-        a = compute_activation(last.z, last.activation)
+        a = compute_activation(last.z, last.activation, last.activation_param)
         last.deltas[...] = V[rows]
-        multiply_jacobian(last.deltas, a, last.z, last.activation)
+        multiply_jacobian(
+            last.deltas, a, last.z, last.activation, last.activation_param
+        )
         backward(unused, network, inputs)
         multiply(out[rows], network[0].deltas, network[0].W.T, False)
 
@@ -67,7 +70,7 @@ def compute_loss(
     sample_weight,
     params,
     stats,
-    layers,
+    plan,
     objective,
     numbers,
     capacity,
@@ -77,7 +80,7 @@ def compute_loss(
     to what predict gives. There is no crew here.
     """
     if out is not None:
-        predict(out, arena, X, params, stats, layers, capacity)
+        predict(out, arena, X, params, stats, plan, capacity)
     return compute_loss_and_gradient(
         None,
         arena,
@@ -86,7 +89,7 @@ def compute_loss(
         sample_weight,
         params,
         stats,
-        layers,
+        plan,
         objective,
         numbers,
         capacity,
@@ -101,7 +104,7 @@ def compute_loss_and_gradient(
     sample_weight,
     params,
     stats,
-    layers,
+    plan,
     objective,
     numbers,
     capacity,
@@ -116,21 +119,100 @@ def compute_loss_and_gradient(
         grads[:] = 0
     if m == 0:
         return 0.0
-    moments = view_running_moments(stats, layers)
-    W, penalty = view_weights(params, layers), weigh_penalty(objective, m)
-    value = compute_penalty(W, *penalty)
+    moments = view_running_moments(stats, plan)
+    value = sum_penalties(params, plan, objective, m)
     for rows in split(len(Y), capacity):
-        inputs = take_rows(X, rows, layers)
+        inputs = take_rows(X, rows, plan)
         batch = view_batch(
-            arena, layers, params, moments, Y.shape[1], len(inputs), capacity
+            arena, plan, params, moments, Y.shape[1], len(inputs), capacity
         )
         batch.scales[:] = w[rows] / m
         evaluate(batch, inputs, Y[rows], objective, numbers)
         value += _sum_losses(batch, np.inf)
         if grads is not None:
-            backward(view_parameters(grads, layers), batch.layers, inputs)
+            backward(view_parameters(grads, plan), batch.layers, inputs)
     if grads is not None:
-        view_weights(grads, layers)[:] += differentiate_penalty(W, *penalty)
+        grads += differentiate_penalties(params, plan, objective, m)
+    return value
+
+
+def compute_batch_gradient(
+    grads,
+    moments,
+    arena,
+    X,
+    Y,
+    sample_weight,
+    params,
+    rule,
+    rows,
+    plan,
+    objective,
+    numbers,
+    total_weight,
+    first_row,
+    batch_size,
+    capacity,
+    crew=None,
+):
+    """Set grads = the gradient of (1/total_weight) Σ wᵢ ℓᵢ over those rows of X, in
+    training: by their own moments, which moments is set to, and the masks of the rule's
+    next step, as if first_row rows of the batch stood before them. Returns that sum, no
+    losses[i, k] counted for more than cap in it.
+    """
+    if len(moments) and len(rows) > capacity:
+        raise ValueError("batch normalisation needs the whole batch in the arena")
+    if len(moments) and len(rows) < 2:
+        raise ValueError("batch normalisation needs two rows or more in every batch")
+    w = weigh_rows(sample_weight, len(Y))
+    gradients, views = view_parameters(grads, plan), view_running_moments(moments, plan)
+    grads[:] = 0
+    value = 0.0
+    for part in split(len(rows), capacity):
+        step = Step(rule["seed"][0], rule["t"][0] + 1, first_row + part.start)
+        batch, inputs = _gather(
+            arena, X, Y, w / total_weight, rows[part], params, views, plan, capacity
+        )
+        evaluate(batch, inputs, batch.targets, objective, numbers, step)
+        value += _sum_losses(batch, objective["cap"][0])
+        backward(gradients, batch.layers, inputs, batch.scales, step)
+    return value
+
+
+def apply(
+    params,
+    stats,
+    grads,
+    slots,
+    rule,
+    arena,
+    moments,
+    momentum,
+    plan,
+    objective,
+    total_weight,
+    capacity,
+    norm=None,
+    crew=None,
+):
+    """Take the rule's next step along grads and the penalty's gradient, and move the
+    running moments that part of the way to moments. norm, unless None, is what the
+    gradient is clipped by in place of its own. Returns the penalty before the step.
+    """
+    rule["t"] += 1
+    value = sum_penalties(params, plan, objective, total_weight)
+    g = grads + differentiate_penalties(params, plan, objective, total_weight)
+    norm, clip_norm = norm or math.sqrt(sum_squares(g)), rule["clip_norm"][0]
+    scale = clip_norm / norm if norm > clip_norm else 1.0
+    for place, group in tensor_groups(plan):
+        own = rule.copy()
+        own["learning_rate"] *= group["rate_factor"]
+        decay = rule["weight_decay"][0] * group["decay_factor"]
+        penalty = weigh_penalty(objective, total_weight, group)
+        shrink = 1 - own["learning_rate"][0] * decay
+        tensor = params[place], grads[place], slots[:, place]
+        update(*tensor, own, *penalty, shrink, scale)
+    move_running_moments(stats, moments, momentum)
     return value
 
 
@@ -145,7 +227,7 @@ def train(
     Y,
     sample_weight,
     order,
-    layers,
+    plan,
     objective,
     numbers,
     batch_size,
@@ -158,29 +240,24 @@ def train(
     """
     if len(stats) and min(batch_size, len(order)) > capacity:
         raise ValueError("batch normalisation needs the whole batch in the arena")
+    if len(stats) and 1 in (batch_size, len(order) % batch_size):
+        raise ValueError("batch normalisation needs two rows or more in every batch")
     w = weigh_rows(sample_weight, len(Y))
-    W, gradients = view_weights(params, layers), view_parameters(grads, layers)
-    batch_stats = np.empty_like(stats)
-    moments = view_running_moments(batch_stats, layers)
-    for batch_rows in split(len(order), batch_size):
-        rows = order[batch_rows]
+    moments = np.empty_like(stats)
+    for part in split(len(order), batch_size):
+        rows = order[part]
         m = float(w[rows].sum())
         if m == 0:
             continue
-        rule["t"] += 1
-        penalty = weigh_penalty(objective, m)
-        value = compute_penalty(W, *penalty)
-        grads[:] = 0
-        for part in split(len(rows), capacity):
-            step = Step(rule["seed"][0], rule["t"][0], part.start)
-            batch, inputs = _gather(
-                arena, X, Y, w / m, rows[part], params, moments, layers, capacity
-            )
-            evaluate(batch, inputs, batch.targets, objective, numbers, step)
-            value += _sum_losses(batch, objective["cap"][0])
-            backward(gradients, batch.layers, inputs, batch.scales, step)
-        move_running_moments(stats, batch_stats)
-        _take_step(params, grads, slots, rule, layers, penalty)
+        value = compute_batch_gradient(
+            *(grads, moments, arena, X, Y, sample_weight, params, rule, rows),
+            *(plan, objective, numbers, m, 0, batch_size, capacity),
+        )
+        momentum = MOMENTUM * len(rows) / batch_size
+        value += apply(
+            *(params, stats, grads, slots, rule, arena, moments, momentum),
+            *(plan, objective, m, capacity),
+        )
         total += value * len(rows)
     return total
 
@@ -190,17 +267,35 @@ def weigh_rows(sample_weight, n):
     return np.ones(n) if sample_weight is None else sample_weight.astype(float)
 
 
-def weigh_penalty(objective, m):
-    """l1 = αr/m and l2 = α(1 − r)/m."""
+def weigh_penalty(objective, m, group):
+    """l1 = αr/m and l2 = α(1 − r)/m of a group of parameters."""
     alpha, r = float(objective["alpha"][0]), float(objective["l1_ratio"][0])
+    alpha *= group["penalty_factor"]
     return alpha * r / m, alpha * (1 - r) / m
 
 
-def _gather(arena, X, Y, scales, rows, params, moments, layers, capacity):
+def sum_penalties(params, plan, objective, m):
+    """The penalty's part of J."""
+    return sum(
+        compute_penalty(params[place], *weigh_penalty(objective, m, group))
+        for place, group in tensor_groups(plan)
+    )
+
+
+def differentiate_penalties(params, plan, objective, m):
+    """Its gradient, in double."""
+    gradient = np.zeros(params.shape)
+    for place, group in tensor_groups(plan):
+        penalty = weigh_penalty(objective, m, group)
+        gradient[place] = differentiate_penalty(params[place], *penalty)
+    return gradient
+
+
+def _gather(arena, X, Y, scales, rows, params, moments, plan, capacity):
     """Those rows of X, Y and scales put into the arena; its blocks, and X's rows."""
     n_targets = Y.shape[1]
-    batch = view_batch(arena, layers, params, moments, n_targets, len(rows), capacity)
-    inputs = take_rows(X, rows, layers)
+    batch = view_batch(arena, plan, params, moments, n_targets, len(rows), capacity)
+    inputs = take_rows(X, rows, plan)
     if not isinstance(X, tuple):
         batch.inputs[...] = inputs
     batch.targets[...] = Y[rows]
@@ -212,16 +307,3 @@ def _sum_losses(batch, cap):
     """The data term of J: Σ scales[i] · min(losses[i, k], cap)."""
     losses = np.minimum(batch.losses.astype(float), cap).sum(axis=1)
     return float(batch.scales.astype(float) @ losses)
-
-
-def _take_step(params, grads, slots, rule, layers, penalty):
-    """One step along the clipped gradient; the weights, and only they, decay."""
-    W = view_weights(params, layers)
-    g = grads.astype(float)
-    g[: len(W)] += differentiate_penalty(W, *penalty)
-    norm, clip_norm = math.sqrt(sum_squares(g)), rule["clip_norm"][0]
-    scale = clip_norm / norm if norm > clip_norm else 1.0
-    shrink = 1 - rule["learning_rate"][0] * rule["weight_decay"][0]
-    w, b = slice(len(W)), slice(len(W), None)
-    update(params[w], grads[w], slots[:, w], rule, *penalty, shrink, scale)
-    update(params[b], grads[b], slots[:, b], rule, 0, 0, 1, scale)

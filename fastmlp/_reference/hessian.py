@@ -11,9 +11,9 @@ from fastmlp._reference.engine import weigh_penalty, weigh_rows
 from fastmlp._reference.layout import (
     split,
     take_rows,
+    tensor_groups,
     view_batch,
     view_parameters,
-    view_weights,
 )
 from fastmlp._reference.losses import differentiate_head
 from fastmlp._reference.passes import evaluate
@@ -29,7 +29,7 @@ def multiply_hessian(
     sample_weight,
     params,
     direction,
-    layers,
+    plan,
     objective,
     numbers,
     capacity,
@@ -41,21 +41,22 @@ def multiply_hessian(
     out[:] = 0
     if m == 0:
         return
-    no_moments = [None] * len(layers)
+    no_moments = [None] * len(plan.layers)
     for rows in split(len(Y), capacity):
-        inputs = take_rows(X, rows, layers)
+        inputs = take_rows(X, rows, plan)
         size = Y.shape[1], len(inputs), capacity
-        batch = view_batch(arena, layers, params, no_moments, *size)
-        r_batch = view_batch(r_arena, layers, direction, no_moments, *size)
+        batch = view_batch(arena, plan, params, no_moments, *size)
+        r_batch = view_batch(r_arena, plan, direction, no_moments, *size)
         batch.scales[:] = w[rows] / m
         evaluate(batch, inputs, Y[rows], objective, numbers)
         _differentiate_forward(r_batch.layers, batch.layers, inputs)
         _differentiate_head(r_batch, batch, Y[rows], objective, numbers)
         _differentiate_backward(
-            view_parameters(out, layers), r_batch.layers, batch.layers, inputs
+            view_parameters(out, plan), r_batch.layers, batch.layers, inputs
         )
-    _, l2 = weigh_penalty(objective, m)
-    view_weights(out, layers)[:] += l2 * view_weights(direction, layers)
+    for place, group in tensor_groups(plan):
+        _, l2 = weigh_penalty(objective, m, group)
+        out[place] += l2 * direction[place]
 
 
 def _differentiate_forward(r_network, network, X):
@@ -67,7 +68,9 @@ def _differentiate_forward(r_network, network, X):
         )
         if layer is not network[-1]:
             r.a[...] = r.z
-            multiply_slope(r.a, layer.a, layer.z, layer.activation)
+            multiply_slope(
+                r.a, layer.a, layer.z, layer.activation, layer.activation_param
+            )
             r.outputs[...] = r.a
             a, r_a = layer.outputs, r.outputs
 
@@ -99,9 +102,9 @@ def _differentiate_backward(out, r_network, network, X):
             multiply(layer.deltas, above.deltas, above.W.T, False)
             multiply(r.deltas, r_above.deltas, above.W.T, False)
             multiply(r.deltas, above.deltas, r_above.W.T, True)
-            z, a = layer.z, layer.a
-            differentiate_slope(r.deltas, layer.deltas, r.z, a, z, layer.activation)
-            multiply_slope(layer.deltas, a, z, layer.activation)
+            rest = layer.a, layer.z, layer.activation, layer.activation_param
+            differentiate_slope(r.deltas, layer.deltas, r.z, *rest)
+            multiply_slope(layer.deltas, *rest)
         a = network[i - 1].outputs if i > 0 else X
         multiply(out[i].W, a.T, r.deltas, True)
         if i > 0:

@@ -24,6 +24,7 @@ class Layer(NamedTuple):
     """
 
     activation: int
+    activation_param: float
     dropout: float
     W: np.ndarray
     b: np.ndarray
@@ -46,25 +47,27 @@ class Batch(NamedTuple):
     layers: list[Layer]
 
 
-def view_batch(arena, layers, params, moments, n_targets, rows, capacity):
+def view_batch(arena, plan, params, moments, n_targets, rows, capacity):
     """The arena's blocks for that many rows."""
+    layers = plan.layers
     n_in, n_out = layers["n_in"][0], layers["n_out"][-1]
     n_columns = layers["deltas"][-1] + n_out
-    inputs = arena[n_columns * capacity + count_extras(layers) :][: rows * n_in]
+    inputs = arena[n_columns * capacity + count_extras(plan) :][: rows * n_in]
     return Batch(
         targets=_view(arena, 0, rows, n_targets),
         scales=_view(arena, n_targets * capacity, rows),
         losses=_view(arena, (n_targets + 1) * capacity, rows, n_targets),
         inputs=inputs.reshape(-1, n_in),
-        layers=view_layers(arena, layers, params, moments, rows, capacity),
+        layers=view_layers(arena, plan, params, moments, rows, capacity),
     )
 
 
-def view_layers(arena, layers, params, moments, rows, capacity):
+def view_layers(arena, plan, params, moments, rows, capacity):
     """Each layer with its parameters, its moments and its blocks for that many rows."""
     return [
         Layer(
             record["activation"],
+            record["activation_param"],
             record["dropout"],
             *parameters,
             layer_moments,
@@ -74,38 +77,47 @@ def view_layers(arena, layers, params, moments, rows, capacity):
             ),
         )
         for record, parameters, layer_moments in zip(
-            layers, view_parameters(params, layers), moments, strict=True
+            plan.layers, view_parameters(params, plan), moments, strict=True
         )
     ]
 
 
-def view_parameters(vector, layers):
-    """Each layer's part of params, or of a vector laid out like it."""
+def view_tensors(vector, plan):
+    """Each tensor of params, or of a vector laid out like it."""
     return [
-        Parameters(
-            W=_view(vector, layer["weights"], layer["n_in"], layer["n_out"]),
-            b=_view(vector, layer["biases"], layer["n_out"]),
-            gammas=_view(vector, layer["gammas"], layer["n_out"]),
-        )
-        for layer in layers
+        _view(vector, tensor["offset"], tensor["rows"], tensor["columns"])
+        for tensor in plan.tensors
     ]
 
 
-def view_weights(vector, layers):
-    """All weights, which stand before the first bias: what is penalised and decays."""
-    return vector[: layers["biases"][0]]
+def view_parameters(vector, plan):
+    """Each layer's part of params, or of a vector laid out like it."""
+    tensors = view_tensors(vector, plan)
+    found = []
+    for layer in plan.layers:
+        W, b, *gammas = tensors[layer["tensors"] :][: layer["n_tensors"]]
+        found.append(Parameters(W, b[0], gammas[0][0] if gammas else None))
+    return found
 
 
-def view_running_moments(stats, layers):
+def tensor_groups(plan):
+    """Each tensor's place in params, and its group."""
+    for tensor in plan.tensors:
+        begin = tensor["offset"]
+        end = begin + tensor["rows"] * tensor["columns"]
+        yield slice(begin, end), plan.groups[tensor["group"]]
+
+
+def view_running_moments(stats, plan):
     """Each layer's running means and variances, (2, n_out)."""
-    return [_view(stats, layer["running"], 2, layer["n_out"]) for layer in layers]
+    return [_view(stats, layer["running"], 2, layer["n_out"]) for layer in plan.layers]
 
 
-def take_rows(X, rows, layers):
+def take_rows(X, rows, plan):
     """Those rows of X, dense; X may be compressed sparse rows."""
     if isinstance(X, tuple):
         data, indices, indptr = X
-        shape = (len(indptr) - 1, layers["n_in"][0])
+        shape = (len(indptr) - 1, plan.layers["n_in"][0])
         return csr_array((data, indices, indptr), shape)[rows].toarray()
     return X[rows]
 

@@ -44,7 +44,9 @@ def forward(network, X, scales=None, step=None):
             normalize(layer.normalized, layer.moments)
             scale_and_shift(layer.z, layer.normalized, layer.gammas, layer.b)
         if layer is not network[-1]:
-            layer.a[...] = compute_activation(layer.z, layer.activation)
+            layer.a[...] = compute_activation(
+                layer.z, layer.activation, layer.activation_param
+            )
             _drop(layer.outputs, layer.a, layer, i, step)
             a = layer.outputs
 
@@ -75,7 +77,13 @@ def backward(gradients, network, X, scales=None, step=None):
             above = network[i + 1]
             multiply(layer.deltas, above.deltas, above.W.T, False)
             _drop(layer.deltas, layer.deltas, layer, i, step)
-            multiply_slope(layer.deltas, layer.a, layer.z, layer.activation)
+            multiply_slope(
+                layer.deltas,
+                layer.a,
+                layer.z,
+                layer.activation,
+                layer.activation_param,
+            )
         if layer.gammas is None:
             sum_columns(gradient.b, layer.deltas, True)
         else:

@@ -292,7 +292,9 @@ class Parameters:
         "bool",
         """
         Whether hidden layers are normalised over the batch, between affine map and
-        activation; predictions use running averages. First-order solvers only.
+        activation; predictions use running averages. A batch needs two rows of
+        weight: a last batch of one is joined to the one before. First-order solvers
+        only.
         """,
     )
     init: str | float = parameter(

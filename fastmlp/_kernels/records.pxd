@@ -1,17 +1,35 @@
-"""What every room shares: the number type, and the records that Python hands in."""
+"""What every room shares: the number type, and the records that Python hands in.
+
+NumPy's dtypes of the records are derived from these structs (tables.pxi): a field is
+written here and nowhere else.
+"""
 
 ctypedef fused real:
     float
     double
 
+# Parameters that are stepped alike: what multiplies the rule's η, its decoupled decay
+# and the objective's penalty.
+cdef struct Group:
+    double rate_factor
+    double decay_factor
+    double penalty_factor
+
+# A matrix in the parameters, or in a vector laid out like them; rows side by side.
+cdef struct Tensor:
+    Py_ssize_t offset
+    Py_ssize_t rows
+    Py_ssize_t columns
+    Py_ssize_t group
+
 # Offsets, not pointers: the table is the same for both number types, for the
-# parameters, the gradients and every optimizer slot. −1: the layer has none.
+# parameters, the gradients and every optimizer slot. −1: the layer has none. Its tensors
+# are W, b and, where it is normalised, γ: n_tensors from number `tensors` on.
 cdef struct Layer:
     Py_ssize_t n_in
     Py_ssize_t n_out
-    Py_ssize_t weights
-    Py_ssize_t biases
-    Py_ssize_t gammas
+    Py_ssize_t tensors
+    Py_ssize_t n_tensors
     Py_ssize_t running
     Py_ssize_t normalized
     Py_ssize_t z
@@ -19,6 +37,7 @@ cdef struct Layer:
     Py_ssize_t outputs
     Py_ssize_t deltas
     Py_ssize_t activation
+    double activation_param
     double dropout
 
 cdef struct Rule:
