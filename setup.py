@@ -80,7 +80,7 @@ def translate():
                 depends=[str(FOLDER / "cpu.h")],
             ),
             Extension(ENGINE, [str(FOLDER / "engine.pyx")]),
-            Extension(SHARED, [str(FOLDER / "_shared.c")]),
+            Extension(SHARED, [str(FOLDER / "_shared.c")], extra_compile_args=["-g0"]),
         ],
         compiler_directives=DIRECTIVES,
         shared_utility_qualified_name=SHARED,

@@ -114,12 +114,9 @@ class Substitute(BaseMLP):
         base = next(b for b in SCIKIT_LEARNS.values() if issubclass(cls, b))
         super(base, cls).__init_subclass__(**kwargs)  # type: ignore[arg-type]
 
-    @contextmanager
-    def _unchanged_on_failure(self) -> Iterator[None]:
-        # Around the whole of a fit; a wrapper of fit would be one more caller between a
-        # warning and the line that it is about.
-        with record_fit(self, "fastmlp"), super()._unchanged_on_failure():
-            yield
+    def _train(self, *arguments: Any, **keywords: Any) -> None:
+        with record_fit(self, "fastmlp"):
+            super()._train(*arguments, **keywords)
 
 
 class MLPClassifier(Substitute, OurClassifier):
