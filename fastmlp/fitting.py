@@ -15,7 +15,13 @@ from fastmlp.network import Network
 from fastmlp.recipe import Recipe
 from fastmlp.rows import ArrayRows, RowOrder, RowSource
 from fastmlp.state import TrainingState
-from fastmlp.stopping import Logs, StopReason, StopRule, raise_if_diverged
+from fastmlp.stopping import (
+    Logs,
+    StopReason,
+    StopRule,
+    raise_if_diverged,
+    stop_rules,
+)
 from fastmlp.threads import thread_team
 from fastmlp.trainer import Trainer
 from fastmlp.validation import HeldOut
@@ -51,7 +57,7 @@ class Fit:
         self.recipe, self.state = recipe, state
         self.held_out, self.listeners = held_out, listeners
         self.stop_reason: StopReason | None = None
-        self._rules: list[StopRule] = recipe.stop_rules(held_out is not None)
+        self._rules: list[StopRule] = stop_rules(recipe, held_out is not None)
 
     @property
     def n_epochs(self) -> int:
@@ -65,7 +71,7 @@ class Fit:
 
     def begin(self) -> None:
         """Before the first epoch."""
-        for name in self.recipe.columns(self.held_out is not None):
+        for name in history_columns(self.recipe, self.held_out is not None):
             self.state.history.setdefault(name, [])
         for rule in self._rules:
             rule.begin(self)
@@ -102,7 +108,9 @@ class Fit:
         if not self.recipe.is_full_batch:
             watched = "validation_score" if self.recipe.early_stopping else "loss"
             sign = 1 if self.recipe.early_stopping else -1
-            self.state.watch(sign * logs[watched], self.recipe.tol)
+            is_best = self.state.plateau.update(sign * logs[watched], self.recipe.tol)
+            if is_best and self.recipe.early_stopping:
+                self.state.keep()
         self.stop_reason = self._find_reason(logs)
 
     def _find_reason(self, logs: Logs) -> StopReason | None:
@@ -122,6 +130,26 @@ class Fit:
         self.state.stop_reason = self.stop_reason
         for listener in self.listeners:
             listener.on_fit_end(self)
+
+
+def history_columns(recipe: Recipe, is_validated: bool) -> tuple[str, ...]:
+    """Names of the history's columns.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        What was asked for.
+    is_validated : bool
+        Whether there are rows that training is judged by.
+    """
+    has_rate = recipe.solver not in ("lbfgs", "newton-cg")
+    return (
+        "loss",
+        *(("learning_rate",) if has_rate else ()),
+        "gradient_norm",
+        "seconds",
+        *(("validation_score", "validation_loss") if is_validated else ()),
+    )
 
 
 def fit(

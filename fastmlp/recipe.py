@@ -15,14 +15,6 @@ from fastmlp.head import Head
 from fastmlp.network import Network
 from fastmlp.optimizers import Optimizer
 from fastmlp.schedules import ScheduleSettings, value_at
-from fastmlp.stopping import (
-    StopAtDivergence,
-    StopAtOverfitting,
-    StopAtParamTol,
-    StopAtPlateau,
-    StopAtTime,
-    StopRule,
-)
 from fastmlp.threads import PRODUCTS_OF_A_STEP, count_team
 
 FULL_BATCH_SOLVERS = tuple(METHODS)
@@ -130,10 +122,6 @@ class Recipe:
             **vars(self.head),
         }
 
-    def layer_sizes(self, n_inputs: int, n_outputs: int) -> list[int]:
-        """Units of each layer, the inputs first."""
-        return [n_inputs, *self.hidden_layer_sizes, n_outputs]
-
     def make_network(
         self, layer_sizes: list[int], dtype: np.dtype, random_state: Any
     ) -> Network:
@@ -208,46 +196,6 @@ class Recipe:
         if self.n_threads is None:
             return count_team(network.layers, n_rows, PRODUCTS_OF_A_STEP * n_steps)
         return self.n_threads if _kernels.THREADS else 1
-
-    # -- what is recorded, and when training ends
-
-    def columns(self, is_validated: bool) -> tuple[str, ...]:
-        """Names of the history's columns.
-
-        Parameters
-        ----------
-        is_validated : bool
-            Whether there are rows that training is judged by.
-        """
-        has_rate = self.solver not in ("lbfgs", "newton-cg")
-        return (
-            "loss",
-            *(("learning_rate",) if has_rate else ()),
-            "gradient_norm",
-            "seconds",
-            *(("validation_score", "validation_loss") if is_validated else ()),
-        )
-
-    def stop_rules(self, is_validated: bool) -> list[StopRule]:
-        """The rules, the first that fires giving the reason.
-
-        Parameters
-        ----------
-        is_validated : bool
-            Whether there are rows that training is judged by.
-        """
-        rules: list[StopRule] = []
-        if not self.is_full_batch:
-            rules.append(StopAtDivergence())
-            stall = self.tol, self.n_iter_no_change
-            if is_validated:
-                rules.append(StopAtOverfitting(*stall, stops=self.stop_on_overfit))
-            rules.append(StopAtPlateau(*stall))
-            if self.param_tol is not None:
-                rules.append(StopAtParamTol(self.param_tol))
-        if self.max_seconds is not None:
-            rules.append(StopAtTime(self.max_seconds))
-        return rules
 
 
 Settings = TypeVar("Settings")

@@ -193,12 +193,6 @@ class TrainingState:
             self.history[name].append(value)
         self.loss = logs["loss"]
 
-    def watch(self, value: float, tol: float) -> None:
-        """Compare an epoch's score, or its loss with the sign changed, to the best."""
-        is_best = self.plateau.update(value, tol)
-        if is_best and self.best is not None:
-            self.keep()
-
     def take_best(self) -> None:
         """Give the network the parameters of the best validation score, if any is kept.
 

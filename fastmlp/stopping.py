@@ -13,6 +13,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     from fastmlp.fitting import Fit
+    from fastmlp.recipe import Recipe
 
 Logs = dict[str, float]
 
@@ -247,6 +248,30 @@ class StopAtTime:
         """MAX_SECONDS if the time is over."""
         over = time.perf_counter() - self._started >= self.max_seconds
         return StopReason.MAX_SECONDS if over else None
+
+
+def stop_rules(recipe: Recipe, is_validated: bool) -> list[StopRule]:
+    """The rules that a recipe asks for, the first that fires giving the reason.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        What was asked for.
+    is_validated : bool
+        Whether there are rows that training is judged by.
+    """
+    rules: list[StopRule] = []
+    if not recipe.is_full_batch:
+        rules.append(StopAtDivergence())
+        stall = recipe.tol, recipe.n_iter_no_change
+        if is_validated:
+            rules.append(StopAtOverfitting(*stall, stops=recipe.stop_on_overfit))
+        rules.append(StopAtPlateau(*stall))
+        if recipe.param_tol is not None:
+            rules.append(StopAtParamTol(recipe.param_tol))
+    if recipe.max_seconds is not None:
+        rules.append(StopAtTime(recipe.max_seconds))
+    return rules
 
 
 class DivergenceError(ValueError):

@@ -9,6 +9,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from fastmlp import MLPClassifier, MLPRegressor, Network
 from fastmlp.optimizers import Optimizer
+from fastmlp.rows import ArrayRows
 from fastmlp.trainer import Trainer
 
 FIRST_ORDER = ("sgd", "adam", "adamw", "adagrad", "rmsprop")
@@ -33,7 +34,8 @@ def moments_at_rest(n_rows, batch_size, n_epochs=3, sample_weight=None):
     network = Network([4, 5, 1], batch_norm=True, random_state=1)
     optimizer = Optimizer("sgd", network.params.size, float, learning_rate=0.0)
     Y = y.reshape(-1, 1)
-    trainer = Trainer(network, optimizer, X, Y, sample_weight, batch_size=batch_size)
+    rows = ArrayRows((X, Y, sample_weight))
+    trainer = Trainer(network, optimizer, rows, batch_size=batch_size)
     for _ in range(n_epochs):
         trainer.run_epoch(np.arange(n_rows))
     return network.stats.reshape(2, 5), X @ network.weights[0], optimizer

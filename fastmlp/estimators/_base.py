@@ -210,7 +210,7 @@ class BaseMLP(
     def _begin(self, recipe: Recipe, data: Data, goes_on: bool) -> TrainingState:
         """The state that the fit begins with."""
         n_outputs = self._count_outputs(data.Y)
-        layer_sizes = recipe.layer_sizes(data.X.shape[1], n_outputs)
+        layer_sizes = [data.X.shape[1], *recipe.hidden_layer_sizes, n_outputs]
         if goes_on:
             return self._go_on(recipe, layer_sizes)
         random_state = check_random_state(self.random_state)
