@@ -418,7 +418,7 @@ class Network:
         """
         weights = [W.copy() for W in self.weights]
         biases = [b.copy() for b in self.biases]
-        for number, (gammas, means, variances) in enumerate(self._normalizations()):
+        for number, (gammas, means, variances) in enumerate(self.normalizations()):
             scaled = np.vstack([weights[number], -means])
             moments = np.stack([np.zeros_like(means), variances])
             _kernels.normalize(scaled, moments)
@@ -770,11 +770,17 @@ class Network:
             aligned_empty(self.plan.n_stats, self.dtype),
         )
         self.params[...] = 1
-        for _, means, variances in self._normalizations():
+        for _, means, variances in self.normalizations():
             means[...], variances[...] = 0, 1
 
-    def _normalizations(self) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-        """γ, running means and running variances of each normalised layer, as views."""
+    def normalizations(self) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """γ, running means and running variances of each normalised layer.
+
+        Yields
+        ------
+        tuple of three ndarray of shape (n_units,)
+            Views of ``params`` and ``stats``.
+        """
         offsets = self.plan.tensors["offset"].tolist()
         for layer in self.layers[self.layers["normalized"] >= 0]:
             gammas, n = offsets[layer["tensors"] + 2], int(layer["n_out"])

@@ -146,7 +146,7 @@ def read(est: Any, caller: str) -> FittedModel:
     classifies = isinstance(est, MLPClassifier)
     one_column = network.layer_sizes[-1] == 1
     return FittedModel(
-        layers=tuple(_read_layer(network, k) for k in range(len(network.layers))),
+        layers=_read_layers(network),
         loss=network.loss_name,
         dtype=network.dtype,
         classes=est.classes_ if classifies else None,
@@ -155,16 +155,16 @@ def read(est: Any, caller: str) -> FittedModel:
     )
 
 
-def _read_layer(network: Any, number: int) -> Layer:
-    record = network.layers[number]
+def _read_layers(network: Any) -> tuple[Layer, ...]:
+    norms: list[BatchNorm | None] = [
+        BatchNorm(scale, shift, mean, variance)
+        for (scale, mean, variance), shift in zip(
+            network.normalizations(), network.biases, strict=False
+        )
+    ]
+    norms += [None] * (len(network.weights) - len(norms))
     names = [*network.activations, network.output_activation]
-    n_out, begin = int(record["n_out"]), int(record["gammas"])
-    norm = None
-    if begin >= 0:
-        mean, variance = network.stats[record["running"] :][: 2 * n_out].reshape(2, -1)
-        scale = network.params[begin : begin + n_out]
-        norm = BatchNorm(scale, network.biases[number], mean, variance)
-    return Layer(network.weights[number], network.biases[number], names[number], norm)
+    return tuple(map(Layer, network.weights, network.biases, names, norms))
 
 
 def row_of(table: Mapping[str, Row], activation: str, caller: str) -> Row:
