@@ -40,6 +40,11 @@ PYTHON_FIRST = (
     "test_estimators.py",
     "test_stopping.py",
     "test_schedules.py",
+    "test_fitting.py",
+    "test_state.py",
+    "test_attributes.py",
+    "test_inputs.py",
+    "test_conversion.py",
     "test_initialization.py",
     "test_second_order.py",
     "test_torch.py",
@@ -47,7 +52,14 @@ PYTHON_FIRST = (
     "test_parity.py",
 )
 NATIVE_ONLY = ("test_kernels.py", "test_math.py", "test_allocation.py")
-LEFT_OUT = ("test_mutations.py", "test_import.py", "test_reference.py")
+# The last two look at what is not copied.
+LEFT_OUT = (
+    "test_mutations.py",
+    "test_import.py",
+    "test_reference.py",
+    "test_house.py",
+    "test_site.py",
+)
 SLOW_TESTS = (
     "test_parity.py::test_lbfgs[digits-(10,)]",
     "test_parity.py::test_lbfgs[digits-()]",
@@ -1877,20 +1889,35 @@ TABLE = """
 - activations[min(layer, len(activations) - 1)]
 + activations[0]
 
-=== fastmlp/workspace.py
+=== fastmlp/memory.py
 
 * freed_memory_given_back
-- np.empty(_KEPT_BYTES, np.uint8)
+- keep.append(self._block)
 + pass
-* deltas_overwrite_outputs
-- layer["deltas"] = column + n_out
-+ layer["deltas"] = column
+* kept_without_limit
+- keep.popleft()
++ break
+* kept_block_handed_out_twice
+- _free.remove(block)
++ pass
+* kept_block_of_another_size
+- if block.raw.nbytes == n_bytes:
++ if True:
+* kept_memory_not_released
+- _free.clear()
++ pass
 * not_aligned
 - raw, -address % _ALIGNMENT, strides)
 + raw, 8 - address % 8, strides)
 * second_row_not_aligned
 - -(-size * dtype.itemsize // _ALIGNMENT) * _ALIGNMENT
 + size * dtype.itemsize
+
+=== fastmlp/workspace.py
+
+* deltas_overwrite_outputs
+- layer["deltas"] = column + n_out
++ layer["deltas"] = column
 * z_overwritten_by_a
 - column += n_out if z_apart else 0
 + column += 0
@@ -1907,31 +1934,9 @@ TABLE = """
 * no_unit_dropped
 - "dropout": rate,
 + "dropout": 0.0,
-
 * arena_without_room_for_halves
 - return n_gathered + _kernels.count_halves(plan, capacity)
 + return n_gathered
-
-=== fastmlp/inputs.py
-
-* dates_are_numbers
-- array.dtype.kind not in "iuf"
-+ array.dtype.kind not in "iufmMSU"
-* overflow_to_infinity
-- np.errstate(over="raise")
-+ np.errstate(over="ignore")
-* rows_of_sparse_inputs_begin_where_they_did
-- indptr[rows.start : rows.stop + 1] - indptr[rows.start]
-+ indptr[rows.start : rows.stop + 1]
-* sparse_indices_of_the_transpose
-- X.tocsr() if sparse
-+ X.tocsc() if sparse
-* width_unchecked
-- matrix.ndim != 2 or matrix.shape[1] != n_inputs
-+ matrix.ndim != 2
-* negative_weights_accepted
-- not np.isfinite(weights).all() or (weights < 0).any()
-+ not np.isfinite(weights).all()
 
 === fastmlp/settings.py
 
@@ -1953,9 +1958,6 @@ TABLE = """
 * copy_shares_parameters
 - twin._bind(aligned_copy(self.params), aligned_copy(self.stats))
 + twin._bind(self.params, aligned_copy(self.stats))
-* unpickled_views_missing
-- self._bind(params, stats)
-+ self._params, self._stats = params, stats
 * assigned_vectors_replace
 - copy_into(self._params, values, "params")
 + self._params = np.asarray(values, self.dtype)
@@ -1971,9 +1973,6 @@ TABLE = """
 * copy_shares_stats
 - twin._bind(aligned_copy(self.params), aligned_copy(self.stats))
 + twin._bind(aligned_copy(self.params), self.stats)
-* copy_keeps_settings
-- twin._configure(**settings)
-+ pass
 * l1_ratio_forgotten
 - record["alpha"], record["l1_ratio"] = self.alpha, self.l1_ratio
 + record["alpha"] = self.alpha
@@ -1984,8 +1983,8 @@ TABLE = """
 - means[...], variances[...] = 0, 1
 + means[...], variances[...] = 0, 0
 * logits_after_the_output_activation
-- layers["activation"][-1] = _kernels.ACTIVATIONS["identity"]
-+ pass
+- self.with_output_activation("identity")
++ self
 * shift_of_folded_means_forgotten
 - biases[number] += scaled[-1]
 + pass
@@ -2014,6 +2013,21 @@ TABLE = """
 * hidden_layer_is_quadratic
 - len(self.layer_sizes) == 2
 + True
+* stored_parameters_not_read
+- self.params, self.stats = state["params"], state["stats"]
++ self.stats = state["stats"]
+* stored_moments_not_read
+- self.params, self.stats = state["params"], state["stats"]
++ self.params = state["params"]
+* stored_settings_not_read
+- self._configure(**state["settings"])
++ self._configure()
+* copy_keeps_settings
+- twin._configure(**{**self.settings, **settings})
++ twin._configure(**self.settings)
+* changed_dropout_not_told_to_the_kernels
+- self.dropout = [dropout] * len(self.dropout)
++ pass
 
 === fastmlp/evaluation.py
 
@@ -2050,9 +2064,6 @@ TABLE = """
 * steps_forgotten
 - self.rule["t"] = earlier.rule["t"]
 + pass
-* changed_rate_ignored
-- if earlier.initial_learning_rate == self.initial_learning_rate:
-+ if True:
 * weight_decay_not_set
 - self.rule["weight_decay"] = weight_decay
 + pass
@@ -2074,12 +2085,6 @@ TABLE = """
 * adaptive_ends_early
 - learning_rate <= 1e-6
 + learning_rate <= 1e-5
-* exponential_in_steps
-- self.rate ** (epoch / self.epochs)
-+ self.rate ** (epoch // self.epochs)
-* step_without_steps
-- self.rate ** (epoch // self.epochs)
-+ self.rate ** (epoch / self.epochs)
 * cosine_ends_at_zero
 - min(epoch, self.period - 1)
 + min(epoch, self.period)
@@ -2116,61 +2121,100 @@ TABLE = """
 * warmup_is_part_of_the_horizon
 - self.schedule.is_over(max(0, epoch - self.epochs))
 + self.schedule.is_over(epoch)
-* warmup_lengthens_the_horizon
-- max(1, max_iter - warmup_epochs)
-+ max_iter
 * rate_of_zero_accepted
 - if not 0 < rate < math.inf:
 + if not 0 <= rate < math.inf:
+* exponential_in_steps
+- self.decay ** (epoch / self.epochs)
++ self.decay ** (epoch // self.epochs)
+* step_without_steps
+- self.decay ** (epoch // self.epochs)
++ self.decay ** (epoch / self.epochs)
+* warmup_lengthens_the_horizon
+- max(1, self.max_iter - self.warmup_epochs)
++ self.max_iter
+* warmup_not_handed_on
+- return Warmup(schedule, self.warmup_epochs) if self.warmup_epochs else schedule
++ return schedule
+* progress_in_epochs
+- argument = min(1.0, epoch / horizon) if is_of_progress else epoch
++ argument = epoch
+* any_value_of_a_function_accepted
+- if not low <= number < high:
++ if False:
+* changed_rate_ignored
+- *(self.schedule, self.optimizer, self.initial),
++ *(self.schedule, self.optimizer, new.initial),
+* changed_schedule_keeps_the_rate
+- *(self.schedule, self.optimizer, self.initial),
++ *(new.schedule, self.optimizer, self.initial),
+* another_optimizer_keeps_the_rate
+- *(self.schedule, self.optimizer, self.initial),
++ *(self.schedule, optimizer, self.initial),
+* changed_schedule_keeps_its_epochs
+- is_other = new.schedule != self.schedule
++ is_other = False
+* every_fit_begins_the_schedule
+- (anew and self.is_over)
++ anew
+* epochs_seen_forgotten
+- new.n_epochs = self.n_epochs
++ pass
+* samples_of_the_schedule_forgotten
+- new.n_samples = self.n_samples
++ pass
+* rate_in_force_forgotten
+- new.value = self.value
++ pass
+* scheduled_rate_not_set
+- self.value = self._schedule.rate(self.n_epochs, self.value, self.n_samples)
++ pass
+* whole_rate_in_a_warmup
+- return self.value * self._schedule.factor(self.n_epochs)
++ return self.value
+* factor_of_the_rate_stays
+- return self.value * self._schedule.factor(self.n_epochs)
++ self.value *= self._schedule.factor(self.n_epochs)
++         return self.value
+* warmup_counts_its_samples
+- if self._schedule.factor(self.n_epochs) == 1:
++ if True:
+* epochs_not_counted
+- self.n_epochs += 1
++ pass
+* end_of_the_schedule_unseen
+- self.is_over = self._schedule.is_over(self.n_epochs)
++ pass
+* lower_rate_not_set
+- self.value = lower
++ pass
+* rate_after_fit_not_set
+- self.value = self._schedule.after(self.value, self.n_samples)
++ pass
 
 === fastmlp/stopping.py
 
-* tol_of_the_wrong_sign
-- value >= self.best + self.tol
-+ value >= self.best - self.tol
-* patience_one_short
-- self.count > self.patience
-+ self.count >= self.patience
+* overfitting_does_not_stop
+- stops=recipe.stop_on_overfit
++ stops=False
+* param_tol_not_handed_on
+- rules.append(StopAtParamTol(recipe.param_tol))
++ pass
+* max_seconds_not_handed_on
+- rules.append(StopAtTime(recipe.max_seconds))
++ rules.append(StopAtTime(9.0))
 * ties_are_best
 - is_best = value > self.best
 + is_best = value >= self.best
-* count_not_reset
-- self.count = 0 if value
-+ self.count = self.count if value
-* nan_is_better
-- 0 if value >= self.best + self.tol else self.count + 1
-+ self.count + 1 if value < self.best + self.tol else 0
-* overfitting_since_nan
-- > self.patience and self._best_epoch > 0
-+ > self.patience
 * divergence_if_all_are_infinite
 - np.isfinite(numbers).all()
 + np.isfinite(numbers).any()
-* overfitting_while_loss_rises
-- late and loss < self._loss_at_best - self.tol
-+ late
-* overfitting_of_any_smaller_loss
-- loss < self._loss_at_best - self.tol
-+ loss < self._loss_at_best
-* any_better_score_counts
-- score >= self._best_score + self.tol
-+ score >= self._best_score
-* overfitting_one_epoch_early
-- late = epoch - self._best_epoch > self.patience
-+ late = epoch - self._best_epoch >= self.patience
-* overfitting_since_it_was_seen
-- self.epoch = self._best_epoch
-+ self.epoch = epoch
 * overfitting_seen_again
 - if self.epoch is None and late
 + if late
-* loss_at_best_forgotten
-- self._loss_at_best = loss
-+ pass
 * numpys_true_goes_on
 - isinstance(answer, bool | np.bool_)
 + isinstance(answer, bool)
-
 * divergence_dated_at_the_end
 - int(np.argmax(astray)) + 1
 + len(values)
@@ -2180,15 +2224,72 @@ TABLE = """
 * peaks_are_divergence
 - if values[-1] == np.nanmax(values) else math.inf
 + if True else math.inf
+* tol_of_the_wrong_sign
+- value >= self.best + tol
++ value >= self.best - tol
+* count_not_reset
+- self.n_stalled = 0 if value
++ self.n_stalled = self.n_stalled if value
+* nan_is_better
+- 0 if value >= self.best + tol else self.n_stalled + 1
++ self.n_stalled + 1 if value < self.best + tol else 0
+* best_of_something_else_kept
+- self.best, self.n_stalled = -math.inf, 0
++ pass
+* divergence_goes_on
+- return StopReason.DIVERGED
++ return None
+* patience_one_short
+- plateau.n_stalled <= self.patience
++ plateau.n_stalled < self.patience
+* plateau_not_reset
+- plateau.n_stalled = 0
++ pass
+* overfitting_since_nan
+- > patience and self.best_epoch > 0
++ > patience
+* overfitting_while_loss_rises
+- late and loss < self.loss_at_best - tol
++ late
+* overfitting_of_any_smaller_loss
+- loss < self.loss_at_best - tol
++ loss < self.loss_at_best
+* any_better_score_counts
+- score >= self.best_score + tol
++ score >= self.best_score
+* overfitting_one_epoch_early
+- late = epoch - self.best_epoch > patience
++ late = epoch - self.best_epoch >= patience
+* overfitting_since_it_was_seen
+- self.epoch = self.best_epoch
++ self.epoch = epoch
+* loss_at_best_forgotten
+- self.best_score, self.best_epoch, self.loss_at_best = score, epoch, loss
++ self.best_score, self.best_epoch = score, epoch
+* overfitting_always_stops
+- if self.stops and seen.epoch is not None
++ if seen.epoch is not None
+* one_still_parameter_is_enough
+- np.abs(params - self._before).max()
++ np.abs(params - self._before).min()
+* parameters_before_go_on_moving
+- self._before = fit.state.network.params.copy()
++ self._before = fit.state.network.params
+* moved_since_the_beginning
+- self._before[:] = params
++ pass
+* time_is_always_over
+- return StopReason.MAX_SECONDS if over else None
++ return StopReason.MAX_SECONDS
+* any_answer_asks_to_stop
+- isinstance(answer, bool | np.bool_) and bool(answer)
++ bool(answer)
 
 === fastmlp/threads.py v3
 
 * rows_shared_within_blocks
 - n_blocks * i // n_threads * block_rows
 + n_rows * i // n_threads
-* faults_of_other_threads_lost
-- raise helper.error
-+ pass
 * thread_behind_its_starter
 - self._processors - {_kernels.current_processor()}
 + self._processors
@@ -2198,12 +2299,6 @@ TABLE = """
 * fault_of_the_system_raised
 - with suppress(OSError):
 + with suppress(KeyError):
-* crew_stays_if_a_thread_cannot_be_started
-- dismiss()
--         for helper in helpers:
--             helper.join()
-+ if len(helpers) == len(works):
-+             dismiss()
 * threads_for_short_fits
 - if worth <= 1:
 -         return 1
@@ -2260,10 +2355,7 @@ TABLE = """
 * fits_of_other_threads_not_seen
 - count_usable() // (1 + company.count_others()))
 + count_usable())
-* crew_works_in_a_crowd
-- return fair <= 1 or 2 * fair < crew.n_threads
-+ return False
-* slices_of_one_thread_taken_for_the_crews
+* slices_of_one_thread_taken_for_the_team
 - if self._choices[0] is None or self._is_crowded:
 + if self._choices[0] is None:
 * few_threads_for_much_work
@@ -2277,6 +2369,18 @@ TABLE = """
 * few_rows_in_one_block
 - n_blocks = max(2, n_blocks)
 + pass
+* faults_of_other_threads_lost
+- raise worker.error
++ pass
+* team_stays_if_a_thread_cannot_be_started
+- dismiss()
+-         for worker in workers:
+-             worker.join()
++ if len(workers) == len(works):
++             dismiss()
+* team_works_in_a_crowd
+- return fair <= 1 or 2 * fair < team.n_threads
++ return False
 
 === fastmlp/limits.py v3
 
@@ -2313,118 +2417,106 @@ TABLE = """
 - Counter({me: self._depths[me]} if me in self._depths else {})
 + self._depths
 
-=== fastmlp/training.py
+=== fastmlp/rows.py
+
+* dates_are_numbers
+- array.dtype.kind not in "biuf"
++ array.dtype.kind not in "biufmMSU"
+* overflow_to_infinity
+- np.errstate(over="raise")
++ np.errstate(over="ignore")
+* rows_of_sparse_inputs_begin_where_they_did
+- indptr[rows.start : rows.stop + 1] - indptr[rows.start]
++ indptr[rows.start : rows.stop + 1]
+* sparse_indices_of_the_transpose
+- X.tocsr() if sparse
++ X.tocsc() if sparse
+* width_unchecked
+- matrix.ndim != 2 or matrix.shape[1] != n_inputs
++ matrix.ndim != 2
+* negative_weights_accepted
+- not np.isfinite(weights).all() or (weights < 0).any()
++ not np.isfinite(weights).all()
+* streams_taken_by_full_batch_solvers
+- if not isinstance(rows, ArrayRows):
++ if False:
+* order_never_shuffled
+- stream.shuffle(rows)
++ stream.shuffle(rows.copy())
+* one_shuffle_replayed
+- for _ in range(times):
++ for _ in range(1):
+* replay_of_all_rows
+- self._rows[:] = self.base
++ pass
+* shuffles_not_counted
+- self.shuffles[-1][1] += 1
++ pass
+* copied_order_counts_for_both
+- shuffles=[[*s] for s in self.shuffles]
++ shuffles=self.shuffles
+* copied_order_shuffles_both
+- rows = None if self._rows is None else self._rows.copy()
++ rows = self._rows
+* order_kept_in_memory
+- self.base = self._rows = None
++ self.base = None
+* order_of_a_users_stream_goes_on
+- return RowOrder(self.n_rows)
++ return self.copy()
+* changed_fraction_keeps_the_split
+- return n_rows == self.n_rows and n_held_out == math.ceil(fraction * n_rows)
++ return n_rows == self.n_rows
+* split_of_other_rows_kept
+- return n_rows == self.n_rows and n_held_out == math.ceil(fraction * n_rows)
++ return fraction == self.fraction
+
+=== fastmlp/random_streams.py
+
+* copied_stream_begins_anew
+- stream.set_state(state)
++ pass
+* every_generator_is_the_usual_one
+- if state["bit_generator"] == "MT19937":
++ if True:
+
+=== fastmlp/trainer.py
 
 * slices_cut_batches
 - self._slice_batches * batch_size
 + self._slice_batches * batch_size + 1
 * loss_per_batch_not_row
-- return total / len(order)
+- return total / n_done
 + return total / self.batch_size
+* loss_of_last_slice
+- *terms, total)
++ *terms, 0.0)
 * saturated_loss_not_capped
 - if network.loss_name == "log_loss":
 + if network.loss_name == "none":
 * cap_of_double_for_single
 - np.finfo(network.dtype).eps
 + np.finfo(np.float64).eps
-* best_parameters_go_on_moving
-- if loop.early_stopping and is_best:
--         run.best = network.params.copy(), network.stats.copy()
-+ if loop.early_stopping and is_best:
-+         run.best = network.params, network.stats.copy()
-* best_parameters_not_restored
-- network.params[:], network.stats[:] = run.best
-+ pass
-* divergence_unseen
-- raise_if_diverged(network.params)
-+ pass
-* order_of_the_caller_left
-- random_state.shuffle(rows)
-+ random_state.shuffle(rows.copy())
-* samples_not_counted
-- loop.n_samples_seen += len(rows)
-+ loop.n_samples_seen += 1
-* larger_loss_is_better
-- logs["validation_score"] if loop.early_stopping else -logs["loss"]
-+ logs["validation_score"] if loop.early_stopping else logs["loss"]
-* plateau_not_reset
-- loop.plateau.count = 0
-+ pass
-* lower_rate_not_set
-- optimizer.learning_rate = lower
-+ pass
-* scheduled_rate_not_set
-- optimizer.learning_rate = loop.schedule.before_epoch(
-+ loop.schedule.before_epoch(
-* interrupt_not_caught
-- except KeyboardInterrupt:
-+ except ZeroDivisionError:
-* best_stats_go_on_moving
-- if loop.early_stopping and is_best:
--         run.best = network.params.copy(), network.stats.copy()
-+ if loop.early_stopping and is_best:
-+         run.best = network.params.copy(), network.stats
-* last_parameters_never_stay
-- unscored = loop.plateau.best == -math.inf
-+ unscored = False
-* best_stats_not_restored
-- network.params[:], network.stats[:] = run.best
-+ network.params[:] = run.best[0]
-* divergence_goes_on
-- return "diverged"
-+ return None
-* rate_after_fit_not_set
-- optimizer.learning_rate = loop.schedule.after_fit(
-+ loop.schedule.after_fit(
-* warmup_counts_its_samples
-- len(rows) if share == 1 else 0
-+ len(rows)
-* share_of_the_rate_stays
-- finally:
--         optimizer.learning_rate = whole
-+ finally:
-+         pass
-* whole_rate_in_a_warmup
-- optimizer.learning_rate = whole * share
-+ pass
-* epochs_not_counted
-- loop.n_epochs_seen += 1
-+ pass
-* callbacks_cannot_stop
-- if reason is not None or any(asked):
-+ if reason is not None:
-* one_still_parameter_is_enough
-- np.abs(network.params - before).max()
-+ np.abs(network.params - before).min()
-* parameters_before_go_on_moving
-- loop.param_tol is None else params.copy()
-+ loop.param_tol is None else params
-* overfitting_always_stops
-- if loop.stop_on_overfit and loop.overfitting.epoch
-+ if loop.overfitting.epoch
-* overfitting_not_told
-- run.overfit_epoch = loop.overfitting.epoch
-+ pass
 * gradient_norm_squared
 - math.sqrt(_kernels.sum_squares(self._grads))
 + _kernels.sum_squares(self._grads)
 * normalised_batches_cut
 - n_rows if self.network.batch_norm else min(n_rows, BLOCK_ROWS)
 + min(n_rows, BLOCK_ROWS)
-* normalised_single_row_not_joined
+* single_row_left_over
 - return batch_size + 1 if n_rows % batch_size == 1 else 0
 + return 0
-* weightless_rows_normalised
-- order = order[sample_weight[order] != 0]
+* rows_of_weight_zero_normalised
+- rows = rows[sample_weight[rows] != 0]
 + pass
-* loss_of_last_slice
-- self._run_slice(rows, batch_size, total)
-+ self._run_slice(rows, batch_size, 0.0)
+* slices_of_the_last_chunk_told
+- on_slice(n_done)
++ on_slice(len(some))
 
-=== fastmlp/training.py v3
+=== fastmlp/validation.py v3
 
 * validation_by_one_thread
-- self.evaluator.crew = crew
+- self.evaluator.team = team
 + pass
 
 === fastmlp/scores.py
@@ -2471,41 +2563,270 @@ TABLE = """
 - if exclusive and outputs.shape[1] > 1:
 + if outputs.shape[1] > 1:
 
+=== fastmlp/head.py
+
+* poisson_takes_negative_targets
+- not is_inside(y).all()
++ not is_inside(y).any()
+
+=== fastmlp/recipe.py
+
+* l1_ratio_not_handed_on
+- "l1_ratio": self.l1_ratio
++ "l1_ratio": 0.0
+* dropout_not_handed_on
+- "dropout": self.dropout_at(0)
++ "dropout": 0.0
+* batch_norm_not_handed_on
+- "batch_norm": self.batch_norm
++ "batch_norm": False
+* init_not_handed_on
+- init=self.init
++ init="glorot_uniform"
+* nesterov_and_momentum_swapped
+- return "nesterov" if self.optimizer.nesterovs_momentum else "momentum"
++ return "momentum" if self.optimizer.nesterovs_momentum else "nesterov"
+* weight_decay_not_handed_on
+- weight_decay=self.weight_decay_at(0)
++ weight_decay=0.0
+* clip_norm_not_handed_on
+- clip_norm=self.optimizer.grad_clip_norm
++ clip_norm=None
+* seed_of_masks_not_handed_on
+- seed=seed,
++ seed=0,
+* adamw_without_decay
+- {"adamw": 0.01}
++ {"adamw": 0.0}
+* full_batch_of_200
+-             return n_rows
++             return 200
+* automatic_batch_of_100
+- min(200 if self.batch_size == "auto"
++ min(100 if self.batch_size == "auto"
+
+=== fastmlp/state.py
+
+* snapshots_share_the_stream
+- twin.random_state = copy_stream(self.random_state)
++ pass
+* snapshots_share_the_optimizer
+- twin.optimizer = self.optimizer and self.optimizer.copy()
++ pass
+* snapshots_share_the_parameters
+- twin.network = self.network.copy()
++ pass
+* snapshots_share_the_rate
+- twin.learning_rate = copy.copy(self.learning_rate)
++ pass
+* seeded_stream_shared
+- copy_stream(self.random_state) if random_state is None
++ self.random_state if random_state is None
+* published_order_written_to
+- order = order.copy() if random_state is None
++ order = order if random_state is None
+* samples_seen_forgotten
+- self.n_samples_seen,
+-             self.split,
++ 0,
++             self.split,
+* split_forgotten
+- self.n_samples_seen,
+-             self.split,
++ self.n_samples_seen,
++             None,
+* same_masks_for_every_seed
+- int(self.random_state.randint(1, 2**31 - 1))
++ 1
+* masks_drawn_without_dropout
+- if any(self.network.dropout) and self.dropout_seed == 0:
++ if self.dropout_seed == 0:
+* masks_begin_anew
+- if any(self.network.dropout) and self.dropout_seed == 0:
++ if any(self.network.dropout):
+* what_is_over_goes_on
+- anew=not incremental
++ anew=False
+* partial_fit_begins_anew
+- anew=not incremental
++ anew=True
+* rate_outlives_its_optimizer
+- rate = replace(rate, value=settings.learning_rate_init)
++ pass
+* optimizer_begins_anew
+- self.network, self.dropout_seed, self.optimizer
++ self.network, self.dropout_seed, None
+* diverged_optimizer_goes_on
+- self.optimizer = recipe.make_optimizer(self.network, self.dropout_seed)
++ pass
+* best_parameters_go_on_moving
+- Snapshot(aligned_copy(network.params), network.stats.copy())
++ Snapshot(network.params, network.stats.copy())
+* best_stats_go_on_moving
+- Snapshot(aligned_copy(network.params), network.stats.copy())
++ Snapshot(aligned_copy(network.params), network.stats)
+* first_loss_is_the_last
+- self.loss = logs["loss"]
++ self.loss = self.history["loss"][0]
+* last_parameters_never_stay
+- unscored = self.plateau.best == -math.inf
++ unscored = False
+* unscored_divergence_stays
+- if not (unscored and np.isfinite(last).all()):
++ if not unscored:
+* best_parameters_not_restored
+- self.network.params[:], self.network.stats[:] = self.best
++ pass
+* best_stats_not_restored
+- self.network.params[:], self.network.stats[:] = self.best
++ self.network.params[:] = self.best.params
+* learning_rate_not_stored
+- "learning_rate": self.learning_rate and self.learning_rate.to_dict()
++ "learning_rate": None
+* optimizers_numbers_not_stored
+- "numbers": optimizer.numbers
++ "numbers": {}
+* seed_of_masks_not_stored
+- "dropout_seed": self.dropout_seed
++ "dropout_seed": 0
+* plateau_not_stored
+- "plateau": vars(self.plateau)
++ "plateau": vars(Plateau())
+* samples_seen_not_stored
+- "n_samples_seen": self.n_samples_seen
++ "n_samples_seen": 0
+* split_not_stored
+- "split": self.split and vars(self.split)
++ "split": None
+* order_not_stored
+- "order": self.order and self.order.to_dict()
++ "order": None
+* history_not_stored
+- "history": history
++ "history": {}
+* overfitting_not_stored
+- "overfitting": vars(self.overfitting)
++ "overfitting": vars(Overfitting())
+* best_parameters_not_stored
+- "best": best and best._asdict()
++ "best": None
+* reason_not_stored
+- "stop_reason": self.stop_reason
++ "stop_reason": None
+* message_not_stored
+- "message": self.message
++ "message": ""
+* other_versions_read
+- if facts["version"] != VERSION:
++ if False:
+* stored_stream_begins_anew
+- stream_from(facts["random_state"])
++ np.random.RandomState(0)
+* stored_steps_not_read
+- optimizer.n_steps = facts["n_steps"]
++ pass
+* stored_slots_not_read
+- copy_into(slot, values, "a slot of the optimizer")
++ slot[:] = 0
+
+=== fastmlp/listeners.py
+
+* callbacks_cannot_stop
+- return any(asks_to_stop(answer) for answer in answers)
++ return False
+* callbacks_share_their_logs
+- function(epoch, dict(logs))
++ function(epoch, logs)
+
+=== fastmlp/fitting.py
+
+* best_kept_without_early_stopping
+- if is_best and self.recipe.early_stopping:
++ if is_best:
+* larger_loss_is_better
+- sign = 1 if self.recipe.early_stopping else -1
++ sign = 1
+* callback_is_no_reason
+- return reason or (StopReason.CALLBACK if any(asked) else None)
++ return reason
+* callback_is_the_first_reason
+- return reason or (StopReason.CALLBACK if any(asked) else None)
++ return StopReason.CALLBACK if any(asked) else reason
+* seconds_not_measured
+- logs["seconds"] = time.perf_counter() - self._started
++ logs["seconds"] = 0.0
+* interrupt_not_caught
+- except KeyboardInterrupt:
++ except ZeroDivisionError:
+* interrupt_of_the_first_epoch_kept
+- if state.n_epochs == 0:
++ if False:
+* divergence_unseen
+- raise_if_diverged(state.network.params)
++ pass
+* epochs_are_no_work
+- n_steps = recipe.n_epochs * -(-order.n_rows // batch_size)
++ n_steps = -(-order.n_rows // batch_size)
+* whole_batches_are_the_only_work
+- -(-order.n_rows // batch_size)
++ (order.n_rows // batch_size)
+* shuffle_always
+- if recipe.shuffle:
++ if True:
+* samples_not_counted
+- state.n_samples_seen += order.n_rows
++ state.n_samples_seen += 1
+* momentum_of_the_first_epoch
+- optimizer.change("momentum", recipe.momentum_at(epoch))
++ pass
+* decay_of_the_first_epoch
+- optimizer.change("weight_decay", recipe.weight_decay_at(epoch))
++ pass
+* dropout_of_the_first_epoch
+- state.network.set_dropout(recipe.dropout_at(epoch))
++ pass
+
 === fastmlp/full_batch.py
 
 * blas_has_all_threads
 - with one_thread_for_blas(), thread_team
 + with thread_team
-* gtol_not_handed_on
-- "gtol": run.gtol
-+ "gtol": 1e-12
-* maxfun_not_handed_on
-- "maxfun": run.max_fun
-+ "maxfun": 15000
-* limit_counts_as_convergence
-- 1: "max_iter", 2: "no_progress"
-+ 1: "tol", 2: "no_progress"
-* full_batch_divergence_unseen
-- raise_if_diverged(np.append(network.params, run.point.loss))
-+ pass
-* interrupt_keeps_the_last
-- run.point = run.best
-+ pass
 * exact_step_too_long
 - float(gradient @ gradient / curvature)
 + float(1.5 * gradient @ gradient / curvature)
 * every_objective_is_quadratic
 - exact = run.network.is_quadratic
 + exact = True
+* gtol_not_handed_on
+- "gtol": run.recipe.tol
++ "gtol": 1e-12
+* maxfun_not_handed_on
+- "maxfun": run.recipe.max_fun
++ "maxfun": 15000
+* limit_counts_as_convergence
+- 1: StopReason.MAX_ITER,
++ 1: StopReason.TOL,
+* full_batch_divergence_unseen
+- raise_if_diverged(np.append(network.params, fit.state.loss))
++ pass
+* interrupt_keeps_the_last
+- descent.point = descent.best
++ pass
+* rate_of_gd_not_handed_on
+- run.recipe.schedule.learning_rate_init
++ 0.001
+* lbfgs_goes_on_when_asked_to_stop
+- if run.fit.stop_reason is not None:
++ if False:
 
 === fastmlp/descent.py
 
-* full_batch_callbacks_cannot_stop
-- self.stopped = any(asks_to_stop(answer) for answer in answers)
-+ pass
 * moved_by_rounding
 - least = self.eps * np.linalg.norm(self.point.params)
 + least = 0.0
+* full_batch_callbacks_cannot_stop
+- if self.fit.stop_reason is not None:
++ if False:
 
 === fastmlp/second_order.py
 
@@ -2531,217 +2852,168 @@ TABLE = """
 - stationary = np.abs(gradient).max() <= gtol
 + stationary = True
 
-=== fastmlp/estimators/_first_order.py
+=== fastmlp/sklearn_private.py
 
-* epochs_are_no_work
-- n_steps = loop.max_iter * -(-len(rows) // batch_size)
-+ n_steps = -(-len(rows) // batch_size)
-* whole_batches_are_the_only_work
-- -(-len(rows) // batch_size)
-+ (len(rows) // batch_size)
-* snapshots_share_the_stream
-- now.random_state = copy_stream(model.random_state)
+* first_and_second_moments_swapped
+- made.ms, made.vs = slots
++ made.vs, made.ms = slots
+* steps_of_adam_not_written
+- made.t = int(optimizer.rule["t"][0])
++ made.t = 1
+* steps_of_adam_not_read
+- optimizer.rule["t"] = found.t
 + pass
-* snapshots_share_the_optimizer
-- now.optimizer = model.optimizer and model.optimizer.copy()
+* rate_in_force_not_written
+- made.learning_rate = rate.value
 + pass
-* published_order_written_to
-- return model.copy_order(), data.take(model.held_out)
-+ return model.order, data.take(model.held_out)
-* nesterov_and_momentum_swapped
-- name = "nesterov" if self.nesterovs_momentum else "momentum"
-+ name = "momentum" if self.nesterovs_momentum else "nesterov"
-* automatic_batch_of_100
-- return min(200, n_samples)
-+ return min(100, n_samples)
-* full_batch_of_200
--         return n_samples
-+         return 200
-* shuffle_always
-- shuffle=self.shuffle
-+ shuffle=True
-* samples_seen_forgotten
-- n_samples_seen=model.n_samples_seen,
-+ n_samples_seen=0,
-* epochs_seen_forgotten
-- loop.n_epochs_seen = model.n_epochs_seen
+* rate_in_force_not_read
+- slots, rate.value = (found.velocities,), found.learning_rate
++ slots = (found.velocities,)
+* rate_in_force_not_shown
+- optimizer.learning_rate = rate.value
 + pass
-* samples_of_the_schedule_forgotten
-- n_samples_scheduled=model.n_samples_scheduled,
-+ n_samples_scheduled=0,
-* what_is_over_goes_on
-- anew=not incremental
-+ anew=False
-* partial_fit_begins_anew
-- anew=not incremental
-+ anew=True
+* velocities_not_written
+- made.velocities = slots[0] if slots else made.velocities
++ pass
+* stalled_epochs_not_read
+- return getattr(theirs, "_no_improvement_count", 0)
++ return 0
+* optimizer_set_for_all_copies
+- self._state = replace(self._state, optimizer=optimizer)
++ self._state.optimizer = optimizer
+
+=== fastmlp/estimators/_base.py
+
+* changed_activation_goes_on
+- if before != now:
++ if before[0] != now[0]:
+* fits_on_the_estimator_itself
+- new, held_out = trial.twin, None
++ new, held_out = self, None
+* earlier_alpha_kept
+- network = fitted.copy(**recipe.network_settings)
++ network = fitted.copy()
+* moments_of_other_layers_kept
+- if earlier is not None and earlier.network.layer_sizes != layer_sizes:
++ if False:
+* partial_fit_runs_every_epoch
+- n_epochs=1 if incremental else self.max_iter
++ n_epochs=self.max_iter
+* class_weight_not_handed_on
+- network.as_data(data.X, data.Y, data.training_weight)
++ network.as_data(data.X, data.Y, data.sample_weight)
+* callbacks_not_handed_on
+- [*listeners_of(new, view), *tasks]
++ tasks
+* tasks_not_handed_on
+- [*listeners_of(new, view), *tasks]
++ listeners_of(new, view)
+
+=== fastmlp/estimators/_publication.py
+
+* a_reader_sees_half
+- self._estimator.__dict__ = attributes
++ mine.update(attributes)
+* readers_see_later_fits
+- return view
++ return estimator
+* failure_leaves_traces
+- estimator.__dict__ = before
+-         raise
++ raise
+* removed_attributes_stay
+- name: value for name, value in mine.items() if name not in removed
++ name: value for name, value in mine.items()
+* what_a_callback_has_set_is_lost
+- name: value for name, value in mine.items() if name not in removed
++ name: value for name, value in mine.items() if name in before
+* two_fits_at_once
+- if id(estimator) in _being_fitted:
++ if False:
+* fitted_once_and_for_all
+- _being_fitted.discard(id(estimator))
++ pass
+
+=== fastmlp/estimators/_fitted.py
+
+* overfitting_not_told
+- estimator.overfit_epoch_ = state.overfitting.epoch
++ estimator.overfit_epoch_ = None
+* best_loss_of_the_wrong_sign
+- None if early_stopping else -state.plateau.best
++ None if early_stopping else state.plateau.best
+* worst_validation_score
+- max((s for s in scores if not math.isnan(s))
++ min((s for s in scores if not math.isnan(s))
+* best_score_is_nan
+- max((s for s in scores if not math.isnan(s)), default=math.nan)
++ max(scores, default=math.nan)
+* curves_of_another_kind_of_solver_stay
+- estimator.__dict__.pop(name, None)
++ pass
+* loss_curve_restarts
+- earlier = getattr(estimator, attribute, None) if goes_on else None
++ earlier = None
+* view_of_the_end_without_the_best
+- now.take_best()
++ pass
+* set_samples_seen_ignored
+- attributes.get("t_", state.n_samples_seen) - state.n_samples_seen
++ 0
+* set_samples_seen_not_scheduled
+- scheduled = state.learning_rate.n_samples + unseen
++ scheduled = state.learning_rate.n_samples
+* set_best_loss_ignored
+- state.plateau.best = state.plateau.best if loss is None else -loss
++ pass
+
+=== fastmlp/estimators/_held_out.py
+
+* validation_rows_ignored
+- held_out = given
++ held_out = None
 * held_out_rows_drawn_anew
-- if model.held_out is None or (len
-+ if True or (len
+- if state.split is None or not state.split.holds(n_rows, fraction):
++ if True:
+* split_replayed_from_where_the_stream_is
+- stream = stream_from(state.split.stream)
++ stream = state.random_state
+* held_out_rows_trained_on
+- rows = rows[~np.isin(rows, state.split.moved)]
++ pass
+* split_not_stratified
+- stratify=stratify,
++ stratify=None,
 * best_of_other_rows_kept
-- return "held_out", scoring, len(rows), len(held_out.Y)
-+ return ("score",)
-* hooks_are_shown_the_best
-- lambda: latest(run), run.n_epochs - 1
-+ lambda: self._view(ended(run)), run.n_epochs - 1
-* hooks_cannot_stop
-- epochs.end(lambda: ended(run))) or stops
-+ epochs.end(lambda: ended(run)))
-* streams_diverge
-- first = math.inf if incremental else
-+ first = 0 if incremental else
+- return "held_out", scoring, n_trained_on, len(held_out.Y)
++ return ("held_out",)
 * validation_loss_unweighted
 - network.as_data(data.X, data.Y, data.sample_weight)
 + network.as_data(data.X, data.Y, None)
-* split_not_stratified
-- stratify=self._stratify_by(data)
-+ stratify=None
-* loss_curve_restarts
-- earlier = getattr(self, attribute, None) if goes_on else None
-+ earlier = None
-* optimizer_begins_anew
-- self._new_optimizer(model, model.optimizer)
-+ self._new_optimizer(model)
-* diverged_optimizer_goes_on
-- model.optimizer = self._new_optimizer(model)
-+ pass
-* changed_schedule_keeps_the_rate
-- if begins:
-+ if False:
-* best_loss_of_the_wrong_sign
-- self.best_loss_ = None if self.early_stopping else -model.best
-+ self.best_loss_ = None if self.early_stopping else model.best
-* worst_validation_score
-- max((s for s in scores if not np.isnan(s))
-+ min((s for s in scores if not np.isnan(s))
-* best_score_is_nan
-- max((s for s in scores if not np.isnan(s)), default=np.nan)
-+ max(scores, default=np.nan)
-* adamw_without_decay
-- weight_decay = 0.01 if name == "adamw" else 0.0
-+ weight_decay = 0.0
-* weight_decay_not_handed_on
--     weight_decay = self.weight_decay
-+     pass
-* clip_norm_not_handed_on
-- clip_norm=self.grad_clip_norm
-+ clip_norm=None
-* same_masks_for_every_seed
-- int(model.random_state.randint(1, 2**31 - 1))
-+ 1
-* masks_drawn_without_dropout
-- if any(model.network.dropout) and model.dropout_seed == 0:
-+ if model.dropout_seed == 0:
-* validation_rows_ignored
-- return model.copy_order(), held_out
-+ return model.copy_order(), None
 * scorer_ignored
-- if self.scoring is None:
+- if estimator.scoring is None:
 + if True:
 * scorer_unweighted
 - settings["sample_weight"] = data.sample_weight
 + pass
-* class_weight_not_handed_on
-- self._training_weight(data),
-+ data.sample_weight,
-* overfitting_does_not_stop
-- stop_on_overfit=self.stop_on_overfit
-+ stop_on_overfit=False
-* param_tol_not_handed_on
-- param_tol=self.param_tol
-+ param_tol=None
-* callbacks_not_handed_on
-- callbacks=callbacks.functions,
-+ callbacks=(),
-* warmup_not_handed_on
-- warmup_epochs=self.warmup_epochs
-+ warmup_epochs=0
-* masks_begin_anew
-- if any(model.network.dropout) and model.dropout_seed == 0:
-+ if any(model.network.dropout):
-* seed_of_masks_not_handed_on
-- seed=model.dropout_seed
-+ seed=0
 * weights_for_every_scorer
 - data.sample_weight is not None and _takes_weights(scorer)
 + data.sample_weight is not None
 
-=== fastmlp/estimators/_base.py
+=== fastmlp/estimators/_listeners.py
 
-* failure_leaves_traces
-- self.__dict__.update(before)
--             raise
-+ raise
-* validation_skipped_with_names
-- and not hasattr(self, "feature_names_in_")
-* validation_skipped_of_other_columns
-- X.shape[1] == getattr(self, "n_features_in_", None)
-+ True
-* names_of_an_earlier_fit_kept
-- self.__dict__.pop("feature_names_in_", None)
-* columns_of_an_earlier_fit_kept
-- self.n_features_in_ = X.shape[1]
-* changed_alpha_ignored
-- model.network = network.copy(**self._network_settings())
-+ model.network = network.copy()
-* seeded_stream_shared
-- model.random_state = copy_stream(model.random_state)
-+ pass
-* set_coefficients_ignored
-- return len(mine) == len(public) and all(map(operator.is_, mine, public))
-+ return len(mine) == len(public)
-* set_output_activation_ignored
-- self.out_activation_ == network.output_activation
-+ True
-* set_number_of_layers_ignored
-- and self.n_layers_ == len(network.layer_sizes)
-* set_number_of_outputs_ignored
-- and self.n_outputs_ == network.layer_sizes[-1]
-* moments_of_other_layers_kept
-- if model.network.layer_sizes != network.layer_sizes:
-+ if False:
-* set_samples_seen_ignored
-- attributes.get("t_", model.n_samples_seen)
-+ model.n_samples_seen
-* set_best_loss_ignored
-- model.best = model.best if loss is None else -loss
-+ pass
-* partial_fit_runs_every_epoch
-- n_epochs = 1 if incremental else self.max_iter
-+ n_epochs = self.max_iter
-* changed_activation_goes_on
-- if before != now:
-+ if before[0] != now[0]:
-* class_weight_ignored_in_full_batch
-- self._training_weight(data),
-+ data.sample_weight,
-* l1_ratio_not_handed_on
-- "l1_ratio": self.l1_ratio
-+ "l1_ratio": 0.0
-* dropout_not_handed_on
-- "dropout": self.dropout
-+ "dropout": 0.0
-* batch_norm_not_handed_on
-- "batch_norm": self.batch_norm
-+ "batch_norm": False
-* init_not_handed_on
-- init=self.init
-+ init="glorot_uniform"
-* validation_weights_not_handed_on
-- checked_sample_weight(sample_weight_val, X, "sample_weight_val")
-+ None
-* dtype_ignored
-- return [check_dtype(self.dtype)]
-+ pass
-* rate_of_gd_not_handed_on
-- learning_rate=self.learning_rate_init
-+ learning_rate=0.001
-* full_batch_callbacks_not_handed_on
-- [*callbacks.functions, end_iteration]
-+ [end_iteration]
-* full_batch_hooks_not_told
-- [*callbacks.functions, end_iteration]
-+ callbacks.functions
+* hooks_are_shown_the_best
+- estimator = self._view(fit.state)
++ estimator = self._view(fit.state, ended=True)
+* hooks_cannot_stop
+- return any(asks_to_stop(answer) for answer in answers)
++ return False
+* tasks_cannot_stop
+- return self._task.call_on_fit_task_end(
++ self._task.call_on_fit_task_end(
+* tasks_are_shown_the_last
+- self._view(fit.state, ended=True)
++ self._view(fit.state)
 
 === fastmlp/estimators/_validation.py
 
@@ -2766,6 +3038,21 @@ TABLE = """
 * negative_sample_weights_fitted
 - if (weights < 0).any():
 + if (weights < 0).all():
+* dtype_ignored
+- return [check_dtype(estimator.dtype)]
++ pass
+* validation_skipped_with_names
+- and "feature_names_in_" not in attributes
+* validation_skipped_of_other_columns
+- X.shape[1] == attributes.get("n_features_in_")
++ True
+* names_of_an_earlier_fit_kept
+- estimator.__dict__.pop("feature_names_in_", None)
+* columns_of_an_earlier_fit_kept
+- estimator.n_features_in_ = X.shape[1]
+* validation_weights_not_handed_on
+- checked_sample_weight(sample_weight_val, X, "sample_weight_val")
++ None
 
 === fastmlp/estimators/_classifier.py
 
@@ -2781,9 +3068,6 @@ TABLE = """
 * last_row_of_a_class_held_out
 - if len(candidates) > 1:
 + if len(candidates) > 0:
-* held_out_rows_trained_on
-- rows = np.delete(rows, candidates[0])
-+ pass
 * several_classes_logistic
 - if self._labels.kind != "multiclass" and self.loss == "log_loss":
 + if self.loss == "log_loss":
@@ -2814,40 +3098,96 @@ TABLE = """
 * gradients_not_cut_off
 - gradients[(outputs < 0) | (outputs > 1)] = 0
 + pass
-
-* set_outputs_read_as_probabilities
-- return network.output_activation == model.network.output_activation
-+ return True
 * other_probabilities_converted
 - if name not in ("softmax", "logistic") or self._normalises(network):
 + if name not in ("softmax", "logistic"):
+* set_outputs_read_as_probabilities
+- return network.output_activation == state.network.output_activation
++ return True
 
-=== fastmlp/estimators/_compat.py
+=== fastmlp/estimators/_regressor.py
 
-* first_and_second_moments_swapped
-- made.ms, made.vs = slots
-+ made.vs, made.ms = slots
-* steps_of_adam_not_written
-- made.t = int(optimizer.rule["t"][0])
-+ made.t = 1
-* steps_of_adam_not_read
-- optimizer.rule["t"] = found.t
-+ pass
-* rate_in_force_not_written
-- made.learning_rate = optimizer.learning_rate
-+ pass
-* rate_in_force_not_read
-- slots, optimizer.learning_rate = (found.velocities,), found.learning_rate
-+ slots = (found.velocities,)
-* velocities_not_written
-- made.velocities = slots[0] if slots else made.velocities
-+ pass
-* stalled_epochs_not_read
-- return getattr(theirs, "_no_improvement_count", 0)
-+ return 0
-* optimizer_set_for_all_copies
-- self._model = replace(self._model, optimizer=optimizer)
-+ self._model.optimizer = optimizer
+* scores_unweighted
+- return D2(self.loss, number, Y, sample_weight)
++ return D2(self.loss, number, Y, None)
+* huber_scored_at_the_level
+- if self.loss == "huber" else self.quantile
++ if self.loss == "none" else self.quantile
+* every_loss_judged_by_r2
+- if self.loss == "squared_error":
++ if self.loss:
+* validation_r2_unweighted
+- r2(outputs, data.Y, data.sample_weight)
++ r2(outputs, data.Y, None)
+* levels_not_handed_on
+- Head(self.loss, self.output_activation, self.huber_delta, self.quantile)
++ Head(self.loss, self.output_activation, self.huber_delta)
+* huber_delta_not_handed_on
+- Head(self.loss, self.output_activation, self.huber_delta, self.quantile)
++ Head(self.loss, self.output_activation, 1.0, self.quantile)
+* output_activation_not_handed_on
+- Head(self.loss, self.output_activation, self.huber_delta, self.quantile)
++ Head(self.loss, None, self.huber_delta, self.quantile)
+
+=== fastmlp/estimators/_labels.py
+
+* unknown_keys_accepted
+- if missing and len(classes) - len(missing) != len(class_weight):
++ if False:
+* class_weights_taken_for_numbers
+- if not isinstance(weight, Real):
++ if False:
+* changed_binarizers_decode_as_usual
+- type(binarizer) is LabelBinarizer
++ True
+* other_thresholds_decode_as_usual
+- and (binarizer.neg_label, binarizer.pos_label) == (0, 1)
+* unsorted_classes_encode_as_usual
+- return bool((self.classes_[1:] > self.classes_[:-1]).all())
++ return True
+* rows_of_labels_in_another_order
+- return np.ascontiguousarray(Y, dtype=dtype)
++ return np.asfortranarray(Y, dtype=dtype)
+* two_classes_are_many
+- len(np.unique(y)) <= 2
++ len(np.unique(y)) < 2
+* three_classes_are_two
+- len(np.unique(y)) <= 2
++ len(np.unique(y)) <= 3
+* floats_are_classes
+- y.dtype.kind in "biu"
++ y.dtype.kind in "biuf"
+* two_classes_decoded_the_wrong_way
+- (outputs[:, 0] > 0.5)
++ (outputs[:, 0] < 0.5)
+* least_likely_class
+- outputs.argmax(axis=1)
++ outputs.argmin(axis=1)
+* labels_are_whole_numbers
+- return np.unique(y) if _are_whole_numbers(y) else unique_labels(y)
++ return np.unique(y)
+* labels_columns_first
+- np.ascontiguousarray(Y, dtype=dtype)
++ Y.astype(dtype)
+
+=== fastmlp/estimators/_attributes.py
+
+* whole_numbers_become_float32
+- np.result_type(*weights, *biases, np.float32)
++ np.dtype(np.float32)
+* layers_beyond_are_read
+- weights = [W.toarray() if issparse(W) else np.asarray(W) for W in coefs[:n_read]]
++ weights = [W.toarray() if issparse(W) else np.asarray(W) for W in coefs]
+* set_coefficients_ignored
+- return len(mine) == len(public) and all(map(operator.is_, mine, public))
++ return len(mine) == len(public)
+* set_output_activation_ignored
+- attributes["out_activation_"] == network.output_activation
++ True
+* set_number_of_layers_ignored
+- and attributes["n_layers_"] == len(network.layer_sizes)
+* set_number_of_outputs_ignored
+- and attributes["n_outputs_"] == network.layer_sizes[-1]
 
 === fastmlp/estimators/_conversion.py
 
@@ -2867,98 +3207,20 @@ TABLE = """
 - return sizes == network.layer_sizes and not network.batch_norm
 + return sizes == network.layer_sizes
 * random_state_shared
-- random_state = copy.deepcopy(model.random_state)
-+ random_state = model.random_state
+- random_state = copy.deepcopy(state.random_state)
++ random_state = state.random_state
 
-=== fastmlp/estimators/_attributes.py
+=== fastmlp/estimators/_pickling.py
 
-* whole_numbers_become_float32
-- np.result_type(*weights, *biases, np.float32)
-+ np.dtype(np.float32)
-* layers_beyond_are_read
-- weights = [W.toarray() if issparse(W) else np.asarray(W) for W in coefs[:n_read]]
-+ weights = [W.toarray() if issparse(W) else np.asarray(W) for W in coefs]
+* set_coefficients_not_stored
+- if holds_views(estimator, state.network):
++ if True:
 
-=== fastmlp/estimators/_labels.py
+=== fastmlp/estimators/_warnings.py
 
-* labels_columns_first
-- .astype(dtype, order="C")
-+ .astype(dtype)
-* unknown_keys_accepted
-- if missing and len(classes) - len(missing) != len(class_weight):
-+ if False:
-* class_weights_taken_for_numbers
-- if not isinstance(weight, Real):
-+ if False:
-
-
-* changed_binarizers_decode_as_usual
-- type(binarizer) is LabelBinarizer
-+ True
-* other_thresholds_decode_as_usual
-- and (binarizer.neg_label, binarizer.pos_label) == (0, 1)
-* unsorted_classes_encode_as_usual
-- return bool((self.classes_[1:] > self.classes_[:-1]).all())
-+ return True
-* rows_of_labels_in_another_order
-- return np.ascontiguousarray(Y, dtype=dtype)
-+ return np.asfortranarray(Y, dtype=dtype)
-
-* two_classes_are_many
-- len(np.unique(y)) <= 2
-+ len(np.unique(y)) < 2
-* three_classes_are_two
-- len(np.unique(y)) <= 2
-+ len(np.unique(y)) <= 3
-* floats_are_classes
-- y.dtype.kind in "biu"
-+ y.dtype.kind in "biuf"
-* two_classes_decoded_the_wrong_way
-- (outputs[:, 0] > 0.5)
-+ (outputs[:, 0] < 0.5)
-* least_likely_class
-- outputs.argmax(axis=1)
-+ outputs.argmin(axis=1)
-
-* labels_are_whole_numbers
-- return np.unique(y) if _are_whole_numbers(y) else unique_labels(y)
-+ return np.unique(y)
-
-=== fastmlp/estimators/_stream.py
-
-* copied_stream_begins_anew
-- twin.set_state(state)
-+ pass
-* every_generator_is_the_usual_one
-- if state["bit_generator"] != "MT19937":
-+ if False:
-
-=== fastmlp/estimators/_regressor.py
-
-* poisson_takes_negative_targets
-- if self.loss == "poisson" and (y < 0).any():
-+ if self.loss == "poisson" and (y < 0).all():
-* scores_unweighted
-- return D2(self.loss, number, Y, sample_weight)
-+ return D2(self.loss, number, Y, None)
-* huber_scored_at_the_level
-- if self.loss == "huber" else self.quantile
-+ if self.loss == "none" else self.quantile
-* every_loss_judged_by_r2
-- if self.loss == "squared_error":
-+ if self.loss:
-* validation_r2_unweighted
-- r2(outputs, data.Y, data.sample_weight)
-+ r2(outputs, data.Y, None)
-* levels_not_handed_on
-- "quantile": self.quantile
-+ "quantile": 0.5
-* huber_delta_not_handed_on
-- "huber_delta": self.huber_delta
-+ "huber_delta": 1.0
-* output_activation_not_handed_on
-- "output_activation": self.output_activation
-+ "output_activation": None
+* streams_diverge
+- first = math.inf if incremental else
++ first = 0 if incremental else
 """  # noqa: E501
 
 
@@ -3026,7 +3288,7 @@ def find_faults(mutations: list[Mutation], root: Path = ROOT) -> list[str]:
 def choose_tests(folder: Path, file: str) -> list[str]:
     """The test files to run where that file is broken, the likeliest to fail first."""
     is_python = file.endswith(".py")
-    own = f"test_{Path(file).stem}.py"
+    own = f"test_{Path(file).stem.lstrip('_')}.py"
     first = dict.fromkeys((own, *(PYTHON_FIRST if is_python else NATIVE_FIRST)))
     left_out = LEFT_OUT + NATIVE_ONLY if is_python else LEFT_OUT
     found = {path.name for path in (folder / "tests").glob("test_*.py")} - {*left_out}

@@ -940,14 +940,17 @@ def test_a_warm_start_with_another_schedule_begins_at_the_initial_rate():
     assert model._optimizer.learning_rate == model.learning_rate_init
 
 
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
 @pytest.mark.parametrize("name", ESTIMATORS)
-def test_a_shallow_copy_does_not_reorder_the_rows_of_the_other(name):
+def test_a_shallow_copy_does_not_reorder_the_rows_of_the_other(name, method):
     X, y = iris()
-    with unconverged():
-        alone, together = (
-            getattr(fastmlp, name)(max_iter=1, random_state=0).fit(X, y)
-            for _ in range(2)
-        )
+    alone, together = (
+        getattr(fastmlp, name)(max_iter=1, random_state=0) for _ in range(2)
+    )
+    is_told = name == "MLPClassifier" and method == "partial_fit"
+    for model in (alone, together):
+        with unconverged():
+            getattr(model, method)(X, y, **({"classes": [0, 1, 2]} if is_told else {}))
     copy.copy(together).partial_fit(X, y)
     for model in (alone, together):
         model.partial_fit(X, y)

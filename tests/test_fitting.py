@@ -214,6 +214,15 @@ def test_reasons_are_the_strings_that_the_docs_name():
     assert all(f"'{reason}'" in doc for reason in StopReason)
 
 
+def test_a_rule_is_the_reason_where_a_callback_asks_too():
+    X, y = iris()
+    params = {**SMALL, "tol": 1e9, "n_iter_no_change": 1}
+    last = MLPRegressor(**params).fit(X, y).n_iter_ - 1
+    model = MLPRegressor(**params, callbacks=[lambda epoch, logs: epoch == last])
+    model.fit(X, y)
+    assert (model.stop_reason_, model.n_iter_) == ("tol", last + 1)
+
+
 def test_a_stream_is_no_thing_for_a_full_batch_solver():
     class Stream:
         n_rows, is_sparse = None, False

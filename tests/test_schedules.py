@@ -17,6 +17,7 @@ from fastmlp.schedules import (
     Cosine,
     Exponential,
     InverseScaling,
+    LearningRate,
     OfEpoch,
     OneCycle,
     ScheduleSettings,
@@ -465,6 +466,41 @@ def test_another_schedule_begins_at_its_first_epoch(name):
     for _ in range(5):
         model.partial_fit(X, y)
     model.set_params(learning_rate=name).partial_fit(X, y)
+    assert model.history_["learning_rate"] == close([RATE])
+
+
+@pytest.mark.parametrize(
+    ("changed", "optimizer", "is_over", "anew", "rate", "n_epochs"),
+    [
+        ({}, "sgd", False, True, 0.004, 7),
+        ({}, "sgd", False, False, 0.004, 7),
+        ({}, "sgd", True, False, 0.004, 7),
+        ({}, "sgd", True, True, 0.004, 0),
+        ({}, "adam", False, True, 0.1, 7),
+        ({"learning_rate_init": 0.3}, "sgd", False, True, 0.3, 7),
+        ({"learning_rate": "constant"}, "sgd", False, False, 0.1, 0),
+    ],
+)
+def test_what_a_later_fit_finds_of_the_rate(
+    changed, optimizer, is_over, anew, rate, n_epochs
+):
+    """η stays with schedule, optimizer and initial η, the epoch with the schedule."""
+    settings = {"learning_rate": "adaptive", "learning_rate_init": 0.1}
+    earlier = LearningRate(0.004, "adaptive", 0.1, "sgd", 7, 90, is_over)
+    later = earlier.begin_fit(
+        ScheduleSettings(**{**settings, **changed}), optimizer, anew
+    )
+    assert (later.value, later.n_epochs, later.n_samples) == (rate, n_epochs, 90)
+    assert (earlier.value, earlier.n_epochs) == (0.004, 7)
+
+
+def test_a_rate_that_was_lowered_goes_with_its_optimizer():
+    model, X, y = going_on("adaptive", 0, 30, tol=1e9, n_iter_no_change=1)
+    for _ in range(4):
+        model.partial_fit(X, y)
+    assert model._optimizer.learning_rate == close(RATE / 5)
+    model._optimizer = None
+    model.partial_fit(X, y)
     assert model.history_["learning_rate"] == close([RATE])
 
 

@@ -1,5 +1,6 @@
 """The state of training as arrays: nothing is lost, and training goes on exactly."""
 
+import copy
 import itertools
 import pickle
 import subprocess
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 from fits import fit, iris
 
-from fastmlp import MLPClassifier, MLPRegressor
+from fastmlp import MLPClassifier, MLPRegressor, Network
 from fastmlp.recipe import FIRST_ORDER_SOLVERS
 from fastmlp.schedules import SCHEDULES, OfProgress
 from fastmlp.state import VERSION, TrainingState
@@ -104,6 +105,77 @@ def test_arrays_hold_everything(layers):
     again = TrainingState.from_arrays(arrays).to_arrays()
     assert again.keys() == arrays.keys()
     assert all(again[name].tobytes() == arrays[name].tobytes() for name in arrays)
+
+
+def parts_of(value):
+    """A value as numbers, strings and lists of them; caches are left out."""
+    if isinstance(value, str | bytes) or value is None:
+        return value
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, np.random.RandomState):
+        return parts_of(value.get_state(legacy=False))
+    if isinstance(value, Network):
+        return parts_of(value.__getstate__())
+    if isinstance(value, list | tuple):
+        return [parts_of(item) for item in value]
+    if hasattr(value, "__dict__"):
+        value = {name: v for name, v in vars(value).items() if name[0] != "_"}
+    if isinstance(value, dict):
+        return {name: parts_of(item) for name, item in value.items()}
+    return value
+
+
+def test_every_part_comes_back():
+    """None of them is as in a new state, where it need not be stored."""
+    settings = {"dropout": 0.3, "batch_norm": True, "early_stopping": True}
+    model = fit(MLPClassifier(**SMALL, **UNSTOPPED, **settings), *iris())
+    state = model._state
+    state.keep()
+    state.message = "told"
+    state.plateau.n_stalled = 3
+    state.overfitting.update(1, 0.5, 0.7, tol=0.0, patience=0)
+    mine = parts_of(state)
+    new = parts_of(TrainingState(Network([1, 1]), np.random.RandomState(0)))
+    assert mine.keys() == new.keys()
+    assert [name for name in mine if mine[name] == new[name]] == []
+    again = parts_of(TrainingState.from_arrays(state.to_arrays()))
+    assert again["order"].pop("base") is mine["order"].pop("base") is None
+    assert again == mine
+
+
+@pytest.mark.parametrize("name", ["MT19937", "PCG64", "Philox", "SFC64"])
+def test_every_generator_comes_back_where_it_was(name):
+    stream = np.random.RandomState(getattr(np.random, name)(5))
+    stream.standard_normal(3)
+    state = TrainingState(Network([1, 1]), copy.deepcopy(stream))
+    arrays = pickle.loads(pickle.dumps(state.to_arrays()))
+    again = TrainingState.from_arrays(arrays).random_state
+    assert (again.standard_normal(9) == stream.standard_normal(9)).all()
+
+
+SCORED, UNSCORED = 0.5, -np.inf
+
+
+@pytest.mark.parametrize(
+    ("best_score", "value", "loss", "stays"),
+    [
+        (UNSCORED, 5.0, 1.0, True),
+        (UNSCORED, 5.0, np.nan, False),
+        (UNSCORED, np.inf, 1.0, False),
+        (SCORED, 5.0, 1.0, False),
+    ],
+)
+def test_the_last_parameters_stay_where_no_epoch_had_a_score(
+    best_score, value, loss, stays
+):
+    network = Network([2, 1], random_state=0)
+    state, first = TrainingState(network, None), network.params.copy()
+    state.keep()
+    network.params[:], state.history = value, {"loss": [loss]}
+    state.plateau.best = best_score
+    state.take_best()
+    assert (network.params == (value if stays else first)).all()
 
 
 def test_another_version_is_refused():

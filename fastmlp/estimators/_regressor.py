@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC
 from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, ClassVar
@@ -30,7 +31,7 @@ from fastmlp.sklearn_private import StrOptions, _fit_context
 
 
 @dataclass(eq=False, repr=False)
-class RegressionLoss:
+class RegressionLoss(ABC):  # noqa: B024 - ABC stays the last base, as in scikit-learn
     """The parameter that scikit-learn's regressor takes first: a base class's fields
     come before those of the classes that precede it in a class statement.
     """
