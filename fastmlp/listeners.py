@@ -2,7 +2,8 @@
 
 A listener is told when a fit begins, when each epoch (an iteration of a full-batch
 solver) begins and ends, of every slice of an epoch's work, of each line of progress,
-when the fit ends, and when it is over, also by an exception. It may end training by returning True from ``on_epoch_end``.
+when the fit ends, and when it is over, also by an exception. It may end training by
+returning True from ``on_epoch_end``.
 """
 
 from __future__ import annotations

@@ -125,6 +125,7 @@ class Display:
         # This object decides when to draw: tqdm's own thresholds are off. The delay
         # keeps its constructor from drawing an empty bar.
         self._bar = bar = self._bars(
+            file=sys.stderr,
             bar_format=UNDER_WAY,
             dynamic_ncols=True,
             mininterval=0,

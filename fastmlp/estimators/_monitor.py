@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from fastmlp.estimators._base import BaseMLP
 from fastmlp.recipe import FULL_BATCH_SOLVERS
 from fastmlp.sklearn_private import ScoringMonitor
 
@@ -20,12 +21,11 @@ def read_validation_figures(
     ValueError
         If no rows are held out.
     """
-    history = getattr(estimator, "history_", {})
+    history = estimator.history_
     if COLUMNS[0] not in history:
         raise ValueError(
             "ValidationMonitor reads the scores of held-out rows, and there are none: "
-            "use an estimator of fastmlp with early_stopping=True, or give fit X_val "
-            "and y_val"
+            "set early_stopping=True, or give fit X_val and y_val"
         )
     return {name: history[name][-1] for name in COLUMNS}
 
@@ -38,7 +38,7 @@ class ValidationMonitor(ScoringMonitor):
     computed anyway: by early stopping, or for ``X_val``. The row of the whole fit has
     the figures of its last epoch. It needs scikit-learn 1.9 or later.
 
-    Set it by ``estimator.set_callbacks(monitor)`` and read it by ``monitor.get_logs()``.
+    Set it by ``estimator.set_callbacks(monitor)``, read it by ``monitor.get_logs()``.
     """
 
     def __init__(self) -> None:
@@ -50,12 +50,12 @@ class ValidationMonitor(ScoringMonitor):
         Raises
         ------
         ValueError
-            If the solver has no epochs to validate after.
+            If the estimator is another library's, or its solver has no epochs.
         """
-        solver = getattr(estimator, "solver", None)
-        if solver in FULL_BATCH_SOLVERS:
+        if not isinstance(estimator, BaseMLP) or estimator.solver in FULL_BATCH_SOLVERS:
             raise ValueError(
-                f"ValidationMonitor has nothing to read from solver={solver!r}: it has "
-                "no epochs to validate after"
+                "ValidationMonitor reads what each epoch of an MLPClassifier or "
+                "MLPRegressor of fastmlp has been judged by, with a first-order "
+                f"solver; got {estimator!r}"
             )
         super().setup(estimator, context)
