@@ -7,7 +7,7 @@ from fastmlp._version import __version__
 
 if TYPE_CHECKING:
     from fastmlp.diagnostics import show_versions
-    from fastmlp.estimators import MLPClassifier, MLPRegressor
+    from fastmlp.estimators import MLPClassifier, MLPRegressor, ValidationMonitor
     from fastmlp.export import register_onnx, to_c, to_onnx, to_torch
     from fastmlp.network import Network
     from fastmlp.patching import load_ipython_extension as load_ipython_extension
@@ -22,6 +22,7 @@ __all__ = [
     "NetworkDisplay",
     "OptimizerPathDisplay",
     "TrainingDisplay",
+    "ValidationMonitor",
     "__version__",
     "patch_sklearn",
     "register_onnx",
@@ -43,6 +44,7 @@ _ROOMS = {
     "NetworkDisplay": "plot",
     "OptimizerPathDisplay": "plot",
     "TrainingDisplay": "plot",
+    "ValidationMonitor": "estimators",
     "load_ipython_extension": "patching",
     "patch_sklearn": "patching",
     "register_onnx": "export",

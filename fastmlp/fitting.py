@@ -184,7 +184,15 @@ def fit(
     KeyboardInterrupt
         Before the first epoch was finished.
     """
-    under_way = Fit(recipe, state, held_out, listeners)
+    try:
+        _run(Fit(recipe, state, held_out, listeners), rows)
+    finally:
+        for listener in listeners:
+            listener.on_teardown()
+
+
+def _run(under_way: Fit, rows: RowSource) -> None:
+    recipe, state = under_way.recipe, under_way.state
     under_way.begin()
     try:
         if recipe.is_full_batch:

@@ -2,7 +2,8 @@
 
 A listener is told when a fit begins, when each epoch (an iteration of a full-batch
 solver) begins and ends, of every slice of an epoch's work, of each line of progress,
-and when the fit ends. It may end training by returning True from ``on_epoch_end``.
+when the fit ends, and when it is over, also by an exception. It may end training by
+returning True from ``on_epoch_end``.
 """
 
 from __future__ import annotations
@@ -53,6 +54,9 @@ class Listener:
 
     def on_fit_end(self, fit: Fit) -> None:
         """After the last epoch, also if Ctrl-C has ended training."""
+
+    def on_teardown(self) -> None:
+        """However the fit has ended, also by an exception: the last of all calls."""
 
 
 class Verbose(Listener):

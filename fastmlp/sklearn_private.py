@@ -38,7 +38,7 @@ except ImportError as error:
     ) from error
 
 try:
-    from sklearn.callback import CallbackSupportMixin, with_callbacks
+    from sklearn.callback import CallbackSupportMixin, ScoringMonitor, with_callbacks
 except ImportError:  # before scikit-learn 1.9
 
     class CallbackSupportMixin:  # type: ignore[no-redef]
@@ -48,6 +48,15 @@ except ImportError:  # before scikit-learn 1.9
         """The method itself."""
         return method
 
+    class ScoringMonitor:  # type: ignore[no-redef]
+        """Nor monitors."""
+
+        def __init__(self, **settings: Any) -> None:
+            raise ImportError(
+                f"{type(self).__name__} needs scikit-learn 1.9 or later, and this is "
+                f"{sklearn.__version__}"
+            )
+
 
 __all__ = [
     "CallbackSupportMixin",
@@ -55,6 +64,7 @@ __all__ = [
     "InvalidParameterError",
     "Options",
     "ScikitLearnPrivates",
+    "ScoringMonitor",
     "StrOptions",
     "_check_partial_fit_first_call",
     "_check_sample_weight",

@@ -50,7 +50,7 @@ def test_importing_the_package_imports_no_scikit_learn(use):
 
 @pytest.mark.parametrize("name", ["", ".estimators", ".export", ".plot"])
 def test_nothing_is_imported_that_only_some_functions_need(name):
-    libraries = {"matplotlib", "onnx", "skl2onnx", "torch", "IPython"}
+    libraries = {"matplotlib", "onnx", "skl2onnx", "torch", "IPython", "tqdm"}
     done = run(f"import fastmlp{name}, sys; print({libraries} & set(sys.modules))")
     assert done.stdout == "set()\n", done.stderr
 

@@ -34,6 +34,7 @@ from fastmlp.estimators._warnings import warn, warn_of_ending
 from fastmlp.export._model import read
 from fastmlp.head import Head
 from fastmlp.network import Network
+from fastmlp.progress import predict_rows
 from fastmlp.recipe import (
     FIRST_ORDER_SOLVERS,
     FULL_BATCH_SOLVERS,
@@ -312,7 +313,13 @@ class BaseMLP(
     def _outputs(self, X: ArrayLike) -> np.ndarray:
         """The network's outputs for raw input."""
         inputs = self._checked_inputs(X)
-        return network_of(self).predict(inputs)
+        return self._predict_by(network_of(self), inputs)
+
+    def _predict_by(self, network: Network, inputs: Any) -> np.ndarray:
+        """The network's outputs, with a bar if one is asked for."""
+        if self.verbose > 1:
+            return predict_rows(network, inputs)
+        return network.predict(inputs)
 
     def _checked_inputs(self, X: ArrayLike) -> Any:
         """X of a fitted estimator as the network takes it."""

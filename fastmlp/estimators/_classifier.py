@@ -197,7 +197,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         """
         now = reading(self)
         inputs, network = now._checked_inputs(X), network_of(now)
-        return now._probabilities(network, network.predict(inputs))
+        return now._probabilities(network, now._predict_by(network, inputs))
 
     def predict_log_proba(self, X: ArrayLike) -> np.ndarray:
         """Logarithm of :meth:`predict_proba`.

@@ -8,6 +8,7 @@ from typing import Any
 
 from fastmlp.fitting import Fit
 from fastmlp.listeners import Functions, Listener, Verbose
+from fastmlp.progress import ProgressBar, find_bars
 from fastmlp.sklearn_private import with_callbacks
 from fastmlp.stopping import Logs, asks_to_stop
 
@@ -31,6 +32,8 @@ def listeners_of(estimator: Any, view: MakeView) -> list[Listener]:
     ------
     TypeError
         If a callback is neither callable nor an object with a hook.
+    ImportError
+        If a bar is asked for and tqdm is not installed.
     """
     functions: list[Callable] = []
     objects: list[Any] = []
@@ -49,12 +52,26 @@ def listeners_of(estimator: Any, view: MakeView) -> list[Listener]:
                 "callbacks must be callable as f(epoch, logs), or have a method "
                 f"{', '.join(HOOKS[:-1])} or {HOOKS[-1]}, got {callback!r}"
             )
-    listeners: list[Listener] = [Verbose()] if estimator.verbose else []
+    listeners = listeners_of_verbosity(estimator.verbose)
     if functions:
         listeners.append(Functions(functions))
     if objects:
         listeners.append(Objects(objects, view))
     return listeners
+
+
+def listeners_of_verbosity(verbose: int) -> list[Listener]:
+    """Who shows progress: a bar from 2 on, where there is somebody to see it.
+
+    Raises
+    ------
+    ImportError
+        If a bar is asked for and tqdm is not installed.
+    """
+    if verbose < 2:
+        return [Verbose()] if verbose else []
+    bars = find_bars(f"verbose={verbose}")
+    return [] if bars is None else [ProgressBar(bars)]
 
 
 class Objects(Listener):

@@ -184,7 +184,11 @@ class Parameters:
         False,
         ["verbose"],
         "bool or int",
-        "Whether to print a line of progress each epoch.",
+        """
+        1 or True: print scikit-learn's line each epoch. 2: show a bar in a terminal or
+        a notebook, and nothing elsewhere; also of long predictions. It needs tqdm, the
+        extra 'progress'.
+        """,
     )
     warm_start: bool = parameter(
         False,
