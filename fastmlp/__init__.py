@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from fastmlp.diagnostics import show_versions
     from fastmlp.estimators import MLPClassifier, MLPRegressor
     from fastmlp.export import register_onnx, to_c, to_onnx, to_torch
+    from fastmlp.model_files import ModelFileError, load
     from fastmlp.network import Network
     from fastmlp.patching import load_ipython_extension as load_ipython_extension
     from fastmlp.patching import patch_sklearn, unpatch_sklearn
@@ -18,11 +19,13 @@ if TYPE_CHECKING:
 __all__ = [
     "MLPClassifier",
     "MLPRegressor",
+    "ModelFileError",
     "Network",
     "NetworkDisplay",
     "OptimizerPathDisplay",
     "TrainingDisplay",
     "__version__",
+    "load",
     "patch_sklearn",
     "register_onnx",
     "show_versions",
@@ -39,10 +42,12 @@ __all__ = [
 _ROOMS = {
     "MLPClassifier": "estimators",
     "MLPRegressor": "estimators",
+    "ModelFileError": "model_files",
     "Network": "network",
     "NetworkDisplay": "plot",
     "OptimizerPathDisplay": "plot",
     "TrainingDisplay": "plot",
+    "load": "model_files",
     "load_ipython_extension": "patching",
     "patch_sklearn": "patching",
     "register_onnx": "export",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -637,6 +638,51 @@ class Network:
         self._configure(**state["settings"])
         self._allocate()
         self.params, self.stats = state["params"], state["stats"]
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the network to a file, in one step; :meth:`load` reads it.
+
+        Parameters
+        ----------
+        path : str or path-like
+            The file: no code, no pickle. Needs the extra ``safetensors``.
+
+        Raises
+        ------
+        fastmlp.ModelFileError
+            If the parameters are not finite.
+        OSError
+            If it cannot be written; the old file is still there.
+        """
+        from fastmlp.model_files import save_model
+
+        facts = self.__getstate__()
+        arrays = {name: facts.pop(name) for name in ("params", "stats")}
+        save_model(path, "Network", facts, arrays)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Network:
+        """The network in a file that :meth:`save` has written.
+
+        Parameters
+        ----------
+        path : str or path-like
+            The file.
+
+        Raises
+        ------
+        fastmlp.ModelFileError
+            If the file is damaged, or holds no network.
+        """
+        from fastmlp.model_files import ModelFileError, load
+
+        network = load(path)
+        if not isinstance(network, Network):
+            raise ModelFileError(
+                f"{os.fspath(path)!r} holds a {type(network).__name__}: read it by "
+                "fastmlp.load"
+            )
+        return network
 
     @property
     def objective(self) -> np.ndarray:

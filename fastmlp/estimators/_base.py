@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import partial
@@ -21,6 +22,7 @@ from fastmlp.estimators._data import Data
 from fastmlp.estimators._fitted import read_progress, set_fitted_attributes, view_of
 from fastmlp.estimators._held_out import hold_out
 from fastmlp.estimators._listeners import fit_task, listeners_of
+from fastmlp.estimators._model_file import save_estimator
 from fastmlp.estimators._parameters import Parameters
 from fastmlp.estimators._pickling import from_stored, to_stored
 from fastmlp.estimators._publication import attempt, reading
@@ -330,6 +332,28 @@ class BaseMLP(
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the estimator to a file, in one step; :func:`fastmlp.load` reads it.
+
+        The file holds parameters, fitted attributes and what a later fit goes on from,
+        and no code: functions and objects among the parameters are named in a warning
+        and not stored. Needs the extra ``safetensors``.
+
+        Parameters
+        ----------
+        path : str or path-like
+            The file.
+
+        Raises
+        ------
+        fastmlp.ModelFileError
+            If something cannot be stored: the estimator is of a subclass, its numbers
+            are not finite, or its attributes do not belong together.
+        OSError
+            If it cannot be written; the old file is still there.
+        """
+        save_estimator(self, path)
 
     def _check_solver(self) -> bool:
         if self.solver not in FIRST_ORDER_SOLVERS:
