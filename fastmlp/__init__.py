@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from fastmlp._version import __version__
 
 if TYPE_CHECKING:
+    from fastmlp.checkpoints import Checkpoint
     from fastmlp.diagnostics import show_versions
     from fastmlp.estimators import MLPClassifier, MLPRegressor
     from fastmlp.export import register_onnx, to_c, to_onnx, to_torch
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from fastmlp.plot import NetworkDisplay, OptimizerPathDisplay, TrainingDisplay
 
 __all__ = [
+    "Checkpoint",
     "MLPClassifier",
     "MLPRegressor",
     "ModelFileError",
@@ -40,6 +42,7 @@ __all__ = [
 # and the switch does not import NumPy before the script that it runs, which may set
 # variables that NumPy's libraries read.
 _ROOMS = {
+    "Checkpoint": "checkpoints",
     "MLPClassifier": "estimators",
     "MLPRegressor": "estimators",
     "ModelFileError": "model_files",

@@ -17,6 +17,11 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fastmlp import fitting
 from fastmlp.estimators._attributes import network_of
+from fastmlp.estimators._checkpoints import (
+    check_checkpoints,
+    checkpoint_writers,
+    resume,
+)
 from fastmlp.estimators._conversion import Conversion
 from fastmlp.estimators._data import Data
 from fastmlp.estimators._fitted import read_progress, set_fitted_attributes, view_of
@@ -123,31 +128,44 @@ class BaseMLP(
         incremental: bool = False,
         validation: tuple[Any, Any, Any] = (None, None, None),
         classes: ArrayLike | None = None,
+        resume_from: Any = None,
     ) -> None:
         """Fit on a twin, and take over what it has become: all of it, or nothing."""
         with attempt(self) as trial:
             new, held_out = trial.twin, None
             goes_on = hasattr(self, "coefs_") and (self.warm_start or incremental)
+            goes_on = goes_on and resume_from is None
             if incremental:
                 new._learn_classes(y, classes)
             data = new._validate(X, y, sample_weight, incremental, goes_on)
             given = validated_rows_to_judge_by(new, data, *validation)
             recipe = new._recipe(incremental)
             new._check_combination(recipe, given, incremental)
-            state = new._begin(recipe, data, goes_on)
+            check_checkpoints(new, recipe, incremental, resume_from)
+            if resume_from is None:
+                state = new._begin(recipe, data, goes_on)
+            else:
+                state, goes_on = resume(new, resume_from, data, given)
             data, given = _of_type(state.network.dtype, data, given)
             view = partial(view_of, new, goes_on)
             n_told = 0 if recipe.is_full_batch else recipe.n_epochs
             with fit_task(self, X, y, sample_weight, n_told, view) as tasks:
                 if not recipe.is_full_batch:
                     held_out = hold_out(new, recipe, state, data, given)
-                    state.begin(recipe, incremental)
+                    if resume_from is None:
+                        state.begin(recipe, incremental)
+                    else:
+                        state.resume(recipe)
                 fitting.fit(
                     recipe,
                     state,
                     ArrayRows(new._rows(state.network, data)),
                     held_out=held_out,
-                    listeners=[*listeners_of(new, view), *tasks],
+                    listeners=[
+                        *listeners_of(new, view),
+                        *tasks,
+                        *checkpoint_writers(new, goes_on, data, given),
+                    ],
                 )
                 state.settle(incremental)
                 set_fitted_attributes(new, state, goes_on)
