@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 from fastmlp._version import __version__
 
 if TYPE_CHECKING:
+    from fastmlp.checkpoints import Checkpoint
     from fastmlp.diagnostics import show_versions
     from fastmlp.estimators import MLPClassifier, MLPRegressor, ValidationMonitor
     from fastmlp.export import register_onnx, to_c, to_onnx, to_torch
+    from fastmlp.model_files import ModelFileError, load
     from fastmlp.network import Network
     from fastmlp.patching import load_ipython_extension as load_ipython_extension
     from fastmlp.patching import patch_sklearn, unpatch_sklearn
@@ -16,14 +18,17 @@ if TYPE_CHECKING:
     from fastmlp.plot import NetworkDisplay, OptimizerPathDisplay, TrainingDisplay
 
 __all__ = [
+    "Checkpoint",
     "MLPClassifier",
     "MLPRegressor",
+    "ModelFileError",
     "Network",
     "NetworkDisplay",
     "OptimizerPathDisplay",
     "TrainingDisplay",
     "ValidationMonitor",
     "__version__",
+    "load",
     "patch_sklearn",
     "register_onnx",
     "show_versions",
@@ -38,13 +43,16 @@ __all__ = [
 # and the switch does not import NumPy before the script that it runs, which may set
 # variables that NumPy's libraries read.
 _ROOMS = {
+    "Checkpoint": "checkpoints",
     "MLPClassifier": "estimators",
     "MLPRegressor": "estimators",
+    "ModelFileError": "model_files",
     "Network": "network",
     "NetworkDisplay": "plot",
     "OptimizerPathDisplay": "plot",
     "TrainingDisplay": "plot",
     "ValidationMonitor": "estimators",
+    "load": "model_files",
     "load_ipython_extension": "patching",
     "patch_sklearn": "patching",
     "register_onnx": "export",

@@ -44,7 +44,8 @@ class Fit:
     Attributes
     ----------
     stop_reason : StopReason or None
-        Why there is no further epoch; None: there is.
+        Why there is no further epoch; None: there is. A state that was stored at its
+        fit's last epoch brings it along.
     """
 
     def __init__(
@@ -56,7 +57,7 @@ class Fit:
     ) -> None:
         self.recipe, self.state = recipe, state
         self.held_out, self.listeners = held_out, listeners
-        self.stop_reason: StopReason | None = None
+        self.stop_reason: StopReason | None = state.stop_reason
         self._rules: list[StopRule] = stop_rules(recipe, held_out is not None)
 
     @property
@@ -112,6 +113,9 @@ class Fit:
             if is_best and self.recipe.early_stopping:
                 self.state.keep()
         self.stop_reason = self._find_reason(logs)
+        for listener in self.listeners:
+            if listener.on_epoch_end(self, logs):
+                self.stop_reason = self.stop_reason or StopReason.CALLBACK
 
     def _find_reason(self, logs: Logs) -> StopReason | None:
         for rule in self._rules:
@@ -122,8 +126,7 @@ class Fit:
             reason = None
         if self.state.learning_rate is not None:
             self.state.learning_rate.settle()
-        asked = [listener.on_epoch_end(self, logs) for listener in self.listeners]
-        return reason or (StopReason.CALLBACK if any(asked) else None)
+        return reason
 
     def end(self) -> None:
         """After the last epoch."""
@@ -221,7 +224,7 @@ def train_epochs(fit: Fit, rows: RowSource) -> None:
         trainer = Trainer(
             state.network, optimizer, rows, batch_size=batch_size, team=team
         )
-        while fit.stop_reason is None:
+        while fit.stop_reason is None and fit.n_epochs < recipe.n_epochs:
             fit.begin_epoch()
             optimizer.learning_rate = rate.begin_epoch()
             follow_schedules(recipe, state)
@@ -236,8 +239,7 @@ def train_epochs(fit: Fit, rows: RowSource) -> None:
                 "gradient_norm": trainer.gradient_norm,
             }
             fit.end_epoch(logs, trainer.team)
-            if fit.n_epochs >= recipe.n_epochs:
-                fit.stop_reason = fit.stop_reason or StopReason.MAX_ITER
+    fit.stop_reason = fit.stop_reason or StopReason.MAX_ITER
 
 
 def follow_schedules(recipe: Recipe, state: TrainingState) -> None:

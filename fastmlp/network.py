@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -268,6 +269,9 @@ class Network:
             for rate in one_a_layer("dropout", dropout, n_hidden)
         ]
         self.batch_norm = bool(batch_norm)
+
+    def _lay_out(self) -> None:
+        """The plan of what is configured."""
         self.plan = self._build_plan()
         self.arena_entries = count_entries(self.plan)
 
@@ -350,13 +354,24 @@ class Network:
             copy takes these in place of the network's own. Its parameters mean the
             same only if its ``kind`` has stayed the same.
         """
+        twin = self._twin(settings)
+        if settings:
+            twin._lay_out()
+        twin._bind(aligned_copy(self.params), aligned_copy(self.stats))
+        return twin
+
+    def kind_with(self, **settings: Any) -> tuple:
+        """The ``kind`` with these settings, which may need other parameters."""
+        return self._twin(settings).kind
+
+    def _twin(self, settings: dict[str, Any]) -> Network:
+        """A network with these settings, without parameters of its own or a new plan."""
         twin = object.__new__(Network)
         twin.__dict__.update(self.__dict__)
         if settings:
             twin._configure(**{**self.settings, **settings})
         else:
             twin.dropout = list(self.dropout)
-        twin._bind(aligned_copy(self.params), aligned_copy(self.stats))
         return twin
 
     def predict(self, X: ArrayLike) -> np.ndarray:
@@ -401,8 +416,7 @@ class Network:
         twin = object.__new__(Network)
         twin.__dict__.update(self.__dict__)
         twin.output_activation = name
-        twin.plan = twin._build_plan()
-        twin.arena_entries = count_entries(twin.plan)
+        twin._lay_out()
         return twin
 
     def fold_batch_norm(self) -> tuple[list[np.ndarray], list[np.ndarray]]:
@@ -617,7 +631,7 @@ class Network:
             For all hidden layers, each of which must drop units already.
         """
         self.dropout = [dropout] * len(self.dropout)
-        self.plan = self._build_plan()
+        self._lay_out()
 
     def __getstate__(self) -> dict[str, Any]:
         # Tables and codes are built anew: a later version may number them otherwise.
@@ -635,6 +649,51 @@ class Network:
         self._configure(**state["settings"])
         self._allocate()
         self.params, self.stats = state["params"], state["stats"]
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the network to a file, in one step; :meth:`load` reads it.
+
+        Parameters
+        ----------
+        path : str or path-like
+            The file: no code, no pickle. Needs the extra ``safetensors``.
+
+        Raises
+        ------
+        fastmlp.ModelFileError
+            If the parameters are not finite.
+        OSError
+            If it cannot be written; the old file is still there.
+        """
+        from fastmlp.model_files import save_model
+
+        facts = self.__getstate__()
+        arrays = {name: facts.pop(name) for name in ("params", "stats")}
+        save_model(path, "Network", facts, arrays)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Network:
+        """The network in a file that :meth:`save` has written.
+
+        Parameters
+        ----------
+        path : str or path-like
+            The file.
+
+        Raises
+        ------
+        fastmlp.ModelFileError
+            If the file is damaged, or holds no network.
+        """
+        from fastmlp.model_files import ModelFileError, load
+
+        network = load(path)
+        if not isinstance(network, Network):
+            raise ModelFileError(
+                f"{os.fspath(path)!r} holds a {type(network).__name__}: read it by "
+                "fastmlp.load"
+            )
+        return network
 
     @property
     def objective(self) -> np.ndarray:
@@ -765,6 +824,7 @@ class Network:
 
     def _allocate(self) -> None:
         """New parameters and moments: γ = 1, means 0, variances 1, the rest not set."""
+        self._lay_out()
         self._bind(
             aligned_empty(self.plan.n_params, self.dtype),
             aligned_empty(self.plan.n_stats, self.dtype),

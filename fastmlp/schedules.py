@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, SupportsFloat
 
 
@@ -549,6 +549,10 @@ class LearningRate:
         ):
             new.value = self.value
         return new
+
+    def resume(self, settings: ScheduleSettings) -> LearningRate:
+        """The same η in the same fit, of these settings, that was stored half-way."""
+        return replace(self, _schedule=settings.make())
 
     def to_dict(self) -> dict[str, Any]:
         """What a later fit goes on from."""

@@ -168,6 +168,11 @@ class TrainingState:
             self.network, self.dropout_seed, self.optimizer
         )
 
+    def resume(self, recipe: Recipe) -> None:
+        """Make a state that was stored at an epoch's end ready for the next epoch."""
+        if self.learning_rate is not None:
+            self.learning_rate = self.learning_rate.resume(recipe.schedule)
+
     def forget_optimizer(self, recipe: Recipe) -> None:
         """Begin anew in the next fit: this one has diverged."""
         _, rate, _ = self.first_order

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import partial
@@ -16,11 +17,17 @@ from sklearn.utils.validation import check_is_fitted
 
 from fastmlp import fitting
 from fastmlp.estimators._attributes import network_of
+from fastmlp.estimators._checkpoints import (
+    check_checkpoints,
+    checkpoint_writers,
+    resume,
+)
 from fastmlp.estimators._conversion import Conversion
 from fastmlp.estimators._data import Data
 from fastmlp.estimators._fitted import read_progress, set_fitted_attributes, view_of
 from fastmlp.estimators._held_out import hold_out
 from fastmlp.estimators._listeners import fit_task, listeners_of
+from fastmlp.estimators._model_file import save_estimator
 from fastmlp.estimators._parameters import Parameters
 from fastmlp.estimators._pickling import from_stored, to_stored
 from fastmlp.estimators._publication import attempt, reading
@@ -119,31 +126,44 @@ class BaseMLP(
         incremental: bool = False,
         validation: tuple[Any, Any, Any] = (None, None, None),
         classes: ArrayLike | None = None,
+        resume_from: Any = None,
     ) -> None:
         """Fit on a twin, and take over what it has become: all of it, or nothing."""
         with attempt(self) as trial:
             new, held_out = trial.twin, None
             goes_on = hasattr(self, "coefs_") and (self.warm_start or incremental)
+            goes_on = goes_on and resume_from is None
             if incremental:
                 new._learn_classes(y, classes)
             data = new._validate(X, y, sample_weight, incremental, goes_on)
             given = validated_rows_to_judge_by(new, data, *validation)
             recipe = new._recipe(incremental)
             new._check_combination(recipe, given, incremental)
-            state = new._begin(recipe, data, goes_on)
+            check_checkpoints(new, recipe, incremental, resume_from)
+            if resume_from is None:
+                state = new._begin(recipe, data, goes_on)
+            else:
+                state, goes_on = resume(new, resume_from, data, given)
             data, given = _of_type(state.network.dtype, data, given)
             view = partial(view_of, new, goes_on)
             n_told = 0 if recipe.is_full_batch else recipe.n_epochs
             with fit_task(self, X, y, sample_weight, n_told, view) as tasks:
                 if not recipe.is_full_batch:
                     held_out = hold_out(new, recipe, state, data, given)
-                    state.begin(recipe, incremental)
+                    if resume_from is None:
+                        state.begin(recipe, incremental)
+                    else:
+                        state.resume(recipe)
                 fitting.fit(
                     recipe,
                     state,
                     ArrayRows(new._rows(state.network, data)),
                     held_out=held_out,
-                    listeners=[*listeners_of(new, view), *tasks],
+                    listeners=[
+                        *listeners_of(new, view),
+                        *tasks,
+                        *checkpoint_writers(new, goes_on, data, given),
+                    ],
                 )
                 state.settle(incremental)
                 set_fitted_attributes(new, state, goes_on)
@@ -221,14 +241,15 @@ class BaseMLP(
     def _go_on(self, recipe: Recipe, layer_sizes: list[int]) -> TrainingState:
         """The state of the earlier fit, with what users have set since."""
         earlier, fitted = self.__dict__.get("_state"), network_of(self)
-        network = fitted.copy(**recipe.network_settings)
-        before, now = fitted.kind, (layer_sizes, *network.kind[1:])
+        settings = recipe.network_settings
+        before, now = fitted.kind, (layer_sizes, *fitted.kind_with(**settings)[1:])
         if before != now:
             raise ValueError(
                 "warm_start and partial_fit need the layers of the previous fit, its "
                 f"activation, its loss and its batch_norm, {before}; they would now be "
                 f"{now}"
             )
+        network = fitted.copy(**settings)
         # A seed's own stream goes on, and with it the order of the rows; a stream that
         # the user holds, or NumPy's, is drawn from as scikit-learn does.
         if earlier is None:
@@ -331,6 +352,28 @@ class BaseMLP(
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the estimator to a file, in one step; :func:`fastmlp.load` reads it.
+
+        The file holds parameters, fitted attributes and what a later fit goes on from,
+        and no code: functions and objects among the parameters are named in a warning
+        and not stored. Needs the extra ``safetensors``.
+
+        Parameters
+        ----------
+        path : str or path-like
+            The file.
+
+        Raises
+        ------
+        fastmlp.ModelFileError
+            If something cannot be stored: the estimator is of a subclass, its numbers
+            are not finite, or its attributes do not belong together.
+        OSError
+            If it cannot be written; the old file is still there.
+        """
+        save_estimator(self, path)
 
     def _check_solver(self) -> bool:
         if self.solver not in FIRST_ORDER_SOLVERS:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
 from inspect import signature
@@ -112,6 +113,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         X_val: ArrayLike | None = None,
         y_val: ArrayLike | None = None,
         sample_weight_val: ArrayLike | None = None,
+        resume_from: str | os.PathLike[str] | None = None,
     ) -> MLPClassifier:
         """Fit the network to X and y.
 
@@ -129,7 +131,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             If the data are not fit for training, or training diverges. The
             estimator is then as it was before.
         """
-        self._train(X, y, sample_weight, validation=(X_val, y_val, sample_weight_val))
+        judges = X_val, y_val, sample_weight_val
+        self._train(X, y, sample_weight, validation=judges, resume_from=resume_from)
         return self
 
     @available_if(lambda estimator: estimator._check_solver())

@@ -72,6 +72,11 @@ X_val, y_val : array-like, default=None
     of rows of X; it then needs different targets, unless there is a scoring.
 sample_weight_val : array-like, default=None
     Their weights.
+resume_from : str or path-like, default=None
+    A file that a :class:`fastmlp.Checkpoint` has written in an earlier call of fit:
+    this one goes on from it, to the bits of a fit that was not interrupted. Other data,
+    other parameters and another version of fastmlp are a ValueError; n_threads,
+    max_seconds, verbose, warm_start and callbacks may differ.
 """
 
 

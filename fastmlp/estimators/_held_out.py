@@ -59,7 +59,7 @@ def hold_out(
     else:
         held_out = data.take(_split(estimator, state, data))
     state.plateau.watch(*_what_is_watched(estimator, recipe, state, held_out))
-    if recipe.early_stopping:
+    if recipe.early_stopping and state.best is None:
         state.keep()
     if held_out is None:
         return None

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from fastmlp.checkpoints import Checkpoint
 from fastmlp.fitting import Fit
 from fastmlp.listeners import Functions, Listener, Verbose
 from fastmlp.progress import ProgressBar, find_bars
@@ -38,6 +39,8 @@ def listeners_of(estimator: Any, view: MakeView) -> list[Listener]:
     functions: list[Callable] = []
     objects: list[Any] = []
     for callback in estimator.callbacks or ():
+        if isinstance(callback, Checkpoint):
+            continue
         if any(callable(getattr(callback, hook, None)) for hook in HOOKS):
             if isinstance(callback, type):
                 raise TypeError(

@@ -373,7 +373,8 @@ class Parameters:
         solver, counted from 0; logs holds that epoch's entries of history_. Or objects
         with any of on_fit_begin(estimator), on_epoch_end(estimator, epoch, logs) and
         on_fit_end(estimator); the estimator that they are shown predicts with the
-        parameters of that moment. Training ends when one returns True. One that raises
+        parameters of that moment. Or a :class:`fastmlp.Checkpoint`, which stores the
+        fit under way. Training ends when one returns True. One that raises
         an exception ends the fit, which leaves the estimator as it was. clone copies
         an object: read what it has recorded from the callbacks of the fitted clone.
         """,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from abc import ABC
 from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass
@@ -111,6 +112,7 @@ class MLPRegressor(RegressorMixin, BaseMLP, RegressionLoss):
         X_val: ArrayLike | None = None,
         y_val: ArrayLike | None = None,
         sample_weight_val: ArrayLike | None = None,
+        resume_from: str | os.PathLike[str] | None = None,
     ) -> MLPRegressor:
         """Fit the network to X and y.
 
@@ -128,7 +130,8 @@ class MLPRegressor(RegressorMixin, BaseMLP, RegressionLoss):
             If the data are not fit for training, or training diverges. The
             estimator is then as it was before.
         """
-        self._train(X, y, sample_weight, validation=(X_val, y_val, sample_weight_val))
+        judges = X_val, y_val, sample_weight_val
+        self._train(X, y, sample_weight, validation=judges, resume_from=resume_from)
         return self
 
     @available_if(lambda estimator: estimator._check_solver())
