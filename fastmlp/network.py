@@ -365,7 +365,7 @@ class Network:
         return self._twin(settings).kind
 
     def _twin(self, settings: dict[str, Any]) -> Network:
-        """A network with these settings, without parameters of its own or a new plan."""
+        """A network with these settings, yet without parameters and plan of its own."""
         twin = object.__new__(Network)
         twin.__dict__.update(self.__dict__)
         if settings:
