@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from fastmlp.fitting import Fit
     from fastmlp.network import Network
 
+# The value of ``verbose``; scikit-learn's users give others, such as 10, for lines.
+BAR = 2
 # Work that is over sooner shows no bar.
 DELAY = 0.1
 LEAST_SECONDS_BETWEEN = 0.1

@@ -41,7 +41,7 @@ from fastmlp.estimators._warnings import warn, warn_of_ending
 from fastmlp.export._model import read
 from fastmlp.head import Head
 from fastmlp.network import Network
-from fastmlp.progress import predict_rows
+from fastmlp.progress import BAR, predict_rows
 from fastmlp.recipe import (
     FIRST_ORDER_SOLVERS,
     FULL_BATCH_SOLVERS,
@@ -338,7 +338,7 @@ class BaseMLP(
 
     def _predict_by(self, network: Network, inputs: Any) -> np.ndarray:
         """The network's outputs, with a bar if one is asked for."""
-        if self.verbose > 1:
+        if self.verbose == BAR:
             return predict_rows(network, inputs)
         return network.predict(inputs)
 

@@ -9,7 +9,7 @@ from typing import Any
 from fastmlp.checkpoints import Checkpoint
 from fastmlp.fitting import Fit
 from fastmlp.listeners import Functions, Listener, Verbose
-from fastmlp.progress import ProgressBar, find_bars
+from fastmlp.progress import BAR, ProgressBar, find_bars
 from fastmlp.sklearn_private import with_callbacks
 from fastmlp.stopping import Logs, asks_to_stop
 
@@ -64,14 +64,14 @@ def listeners_of(estimator: Any, view: MakeView) -> list[Listener]:
 
 
 def listeners_of_verbosity(verbose: int) -> list[Listener]:
-    """Who shows progress: a bar from 2 on, where there is somebody to see it.
+    """Who shows progress: a bar at 2, where there is somebody to see it, else lines.
 
     Raises
     ------
     ImportError
         If a bar is asked for and tqdm is not installed.
     """
-    if verbose < 2:
+    if verbose != BAR:
         return [Verbose()] if verbose else []
     bars = find_bars(f"verbose={verbose}")
     return [] if bars is None else [ProgressBar(bars)]

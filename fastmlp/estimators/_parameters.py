@@ -185,9 +185,9 @@ class Parameters:
         ["verbose"],
         "bool or int",
         """
-        1 or True: print scikit-learn's line each epoch. 2: show a bar in a terminal or
-        a notebook, and nothing elsewhere; also of long predictions. It needs tqdm, the
-        extra 'progress'.
+        True or a number: print scikit-learn's line each epoch. But 2: show a bar in a
+        terminal or a notebook, and nothing elsewhere; also of long predictions. It
+        needs tqdm, the extra 'progress'.
         """,
     )
     warm_start: bool = parameter(
