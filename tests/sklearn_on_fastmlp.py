@@ -1,18 +1,24 @@
 """A pytest plugin: scikit-learn with fastmlp's estimators in place of its MLPs.
 
-Given by ``-p``, it is imported before any of scikit-learn's tests and before whatever
-they import, so that every module finds the replaced classes.
+Given by ``-p``, it acts before any of scikit-learn's tests and whatever they need is
+imported, so that every module finds the replaced classes.
 """
 
 import importlib
 import sys
 
+import pytest
+
 import fastmlp
 
-importlib.import_module("sklearn.neural_network")
-for _name in ("MLPClassifier", "MLPRegressor"):
-    for _module in list(sys.modules.values()):
-        if getattr(_module, "__name__", "").startswith("sklearn.") and hasattr(
-            _module, _name
-        ):
-            setattr(_module, _name, getattr(fastmlp, _name))
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests():
+    """Replace the classes wherever scikit-learn has them."""
+    importlib.import_module("sklearn.neural_network")
+    for name in ("MLPClassifier", "MLPRegressor"):
+        for module in list(sys.modules.values()):
+            if getattr(module, "__name__", "").startswith("sklearn.") and hasattr(
+                module, name
+            ):
+                setattr(module, name, getattr(fastmlp, name))
