@@ -23,7 +23,7 @@ from sklearn.utils import (
 from sklearn.utils.validation import validate_data
 
 from fastmlp.estimators._data import Data
-from fastmlp.rows import check_kind
+from fastmlp.rows import check_kind, check_structure
 from fastmlp.settings import check_dtype
 from fastmlp.sklearn_private import _check_sample_weight
 
@@ -55,6 +55,8 @@ def checked_data(estimator: Any, X: Any, y: Any, reset: bool) -> tuple[Any, np.n
             estimator.n_features_in_ = X.shape[1]
             estimator.__dict__.pop("feature_names_in_", None)
         return X, y
+    check_structure(X, "X")
+    check_structure(y, "y")
     X, y = validate_data(
         estimator,
         X,
@@ -100,6 +102,7 @@ def validated_rows_to_judge_by(
 def _name_of_fault(estimator: Any, X_val: Any, y_val: Any) -> str:
     """Which of the two it is that could not be validated."""
     try:
+        check_structure(X_val, "X")
         X = validate_data(estimator, X_val, reset=False, **INPUT_SETTINGS)
         as_numbers_of(input_types(estimator), X, "X")
     except (TypeError, ValueError):
