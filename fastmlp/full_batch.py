@@ -85,8 +85,14 @@ def _run_lbfgs(run: Descent) -> Ending:
         _, loss, gradient = run.evaluate(params)
         return loss, gradient
 
+    raised: list[StopIteration] = []
+
     def progress(intermediate_result: scipy.optimize.OptimizeResult) -> None:
-        run.finish_iteration(run.evaluate(intermediate_result.x))
+        try:
+            run.finish_iteration(run.evaluate(intermediate_result.x))
+        except StopIteration as error:  # the user's: SciPy takes it for a wish to end
+            raised.append(error)
+            raise
         if run.fit.stop_reason is not None:
             raise StopIteration
 
@@ -102,6 +108,8 @@ def _run_lbfgs(run: Descent) -> Ending:
             "gtol": run.recipe.tol,
         },
     )
+    if raised:
+        raise raised[0]
     reason = run.fit.stop_reason or LBFGS_REASONS[result.status]
     if np.abs(run.point.gradient).max() <= run.recipe.tol:
         reason = StopReason.GTOL

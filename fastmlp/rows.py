@@ -96,6 +96,8 @@ def as_inputs(X: Any, n_inputs: int, dtype: np.dtype) -> Inputs:
     if isinstance(X, tuple):
         return X
     sparse = not isinstance(X, np.ndarray) and scipy.sparse.issparse(X)
+    if sparse:
+        check_structure(X, "X")
     matrix: Any = X.tocsr() if sparse else as_numbers(X, dtype, "X")
     if matrix.ndim != 2 or matrix.shape[1] != n_inputs:
         raise ValueError(
@@ -156,6 +158,75 @@ def as_data(
     if not np.isfinite(weights).all() or (weights < 0).any():
         raise ValueError("sample_weight must be finite and non-negative")
     return inputs, Y, weights
+
+
+def check_structure(X: Any, name: str) -> None:
+    """Refuse a compressed sparse matrix whose indices lead outside of its arrays.
+
+    SciPy does not look again once a matrix is made, and reads and writes where they
+    lead. Entries in any order, and several of the same place, are valid. It takes one
+    pass over the indices.
+
+    Parameters
+    ----------
+    X : object
+        Anything; what is not sparse, or not compressed, is left alone.
+    name : str
+        What errors call it.
+
+    Raises
+    ------
+    ValueError
+        If indptr does not rise from 0 to the number of entries, or an index is
+        negative or not below the number of columns (rows, of compressed columns).
+    """
+    if not scipy.sparse.issparse(X) or X.format not in ("csr", "csc", "bsr", "coo"):
+        return
+    if X.format == "coo":
+        for index, n in zip(X.coords, X.shape, strict=True):
+            _check_indices(index, len(X.data), n, name)
+        return
+    blocks = X.blocksize if X.format == "bsr" else (1, 1)
+    sizes = [size // block for size, block in zip(X.shape, blocks, strict=True)]
+    n_major, n_minor = sizes[::-1] if X.format == "csc" else sizes
+    ends = X.indptr
+    _check_kind(ends, f"{name}.indptr")
+    if ends.shape != (n_major + 1,) or ends[0] != 0 or (ends[1:] < ends[:-1]).any():
+        raise ValueError(
+            f"{name} is a corrupt sparse matrix: indptr must rise from 0, in "
+            f"{n_major + 1} numbers"
+        )
+    n_entries = int(ends[-1])
+    if n_entries > min(len(X.indices), len(X.data)):
+        raise ValueError(
+            f"{name} is a corrupt sparse matrix: indptr ends at {n_entries}, but there "
+            f"are {len(X.indices)} indices and {len(X.data)} entries"
+        )
+    _check_indices(X.indices, n_entries, n_minor, name)
+
+
+def _check_indices(indices: np.ndarray, n_entries: int, n: int, name: str) -> None:
+    _check_kind(indices, f"{name}.indices")
+    if len(indices) < n_entries:
+        raise ValueError(
+            f"{name} is a corrupt sparse matrix: there are {len(indices)} indices for "
+            f"{n_entries} entries"
+        )
+    # Read as unsigned, negative ones are the largest: one pass finds both.
+    unsigned = indices[:n_entries].view(f"u{indices.itemsize}")
+    if n_entries and int(unsigned.max()) >= n:
+        raise ValueError(
+            f"{name} is a corrupt sparse matrix: its indices must be in [0, {n}), they "
+            f"are in [{indices[:n_entries].min()}, {indices[:n_entries].max()}]"
+        )
+
+
+def _check_kind(array: Any, name: str) -> None:
+    if array.ndim != 1 or array.dtype.kind != "i":
+        raise ValueError(
+            f"{name} of a sparse matrix must be a vector of integers, got "
+            f"{array.dtype} of shape {array.shape}"
+        )
 
 
 def take_rows(X: Inputs, rows: slice) -> Inputs:

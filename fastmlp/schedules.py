@@ -102,8 +102,20 @@ class InverseScaling(_StopsAtPlateau):
     power: float
 
     def rate(self, epoch: int, learning_rate: float, n_samples_seen: int) -> float:
-        """The formula."""
-        return self.initial / (n_samples_seen + 1) ** self.power
+        """The formula.
+
+        Raises
+        ------
+        ValueError
+            If the power is beyond what a float holds.
+        """
+        try:
+            return self.initial / (n_samples_seen + 1) ** self.power
+        except OverflowError as error:
+            raise ValueError(
+                f"power_t={self.power!r} is too large: (t + 1)**power_t is beyond all "
+                f"floats at t = {n_samples_seen} samples"
+            ) from error
 
     def after(self, learning_rate: float, n_samples_seen: int) -> float:
         """That of the epoch that would follow, as scikit-learn has it."""

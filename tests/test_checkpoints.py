@@ -1,19 +1,13 @@
 """A fit that goes on from a checkpoint ends at the bits of one not interrupted."""
 
 import itertools
-import os
-import random
-import signal
-import subprocess
 import sys
-import time
-from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pytest
 import scipy.sparse
 from fits import fit, iris
+from saving import facts, run_saving
 from sklearn.base import clone
 
 import fastmlp.checkpoints
@@ -71,16 +65,6 @@ ENDED = {
         "dropout": OfProgress(lambda t: 0.5 * (1 - t)),
     },
 }
-
-
-def facts(model):
-    """All that training has changed: state, curves and histories, but no times."""
-    arrays = model._state.to_arrays()
-    found = {k: v.tobytes() for k, v in arrays.items() if "seconds" not in k}
-    for name, value in vars(model).items():
-        if name.endswith("_") and name not in ("history_", "coefs_", "intercepts_"):
-            found[name] = repr(value)
-    return found
 
 
 def check_every_checkpoint(model, folder, *data, **keywords):
@@ -289,47 +273,8 @@ def test_a_disk_that_fails_ends_the_fit(tmp_path):
     assert facts(model) == before
 
 
-FIT = """
-import sys, warnings
-warnings.simplefilter("ignore")
-from pathlib import Path
-from sklearn.datasets import load_iris
-from fastmlp import Checkpoint, MLPClassifier
-path, done = map(Path, sys.argv[1:])
-X, y = load_iris(return_X_y=True)
-model = MLPClassifier((20,), max_iter=40, dropout=0.1, early_stopping=True,
-    n_iter_no_change=1000, random_state=0, callbacks=[Checkpoint(path)])
-model.fit(X, y, resume_from=path if path.exists() else None)
-model.set_params(callbacks=None).save(done)
-"""
-
-
 @pytest.mark.skipif(sys.platform == "win32", reason="kills by a signal")
-@pytest.mark.parametrize("n_fits", [2, pytest.param(100, marks=pytest.mark.soak)])
-def test_killed_fits_go_on(n_fits, tmp_path):
-    """Kill it at random moments until it is through."""
-    whole = run_until_done(tmp_path / "whole", lambda: 1e9)
-    for seed in range(n_fits):
-        moments = partial(random.Random(seed).uniform, 0.05, 0.3)
-        again = run_until_done(tmp_path / f"{seed}", moments)
-        assert facts(again) == facts(whole)
-
-
-def run_until_done(path, patience):
-    """The model of a fit that is killed so long after each of its checkpoints."""
-    done = path.with_suffix(".done")
-    command = [sys.executable, "-c", FIT, str(path), str(done)]
-    while not done.exists():
-        process = subprocess.Popen(command)
-        before = os.path.getmtime(path) if path.exists() else None
-        while process.poll() is None:
-            if path.exists() and os.path.getmtime(path) != before:
-                end = time.monotonic() + patience()
-                while process.poll() is None and time.monotonic() < end:
-                    time.sleep(0.002)
-                process.send_signal(signal.SIGKILL)
-                break
-            time.sleep(0.002)
-        assert process.wait() in (0, -signal.SIGKILL)
-    assert Path(path).exists()
-    return load(done)
+@pytest.mark.parametrize("n_fits", [3, pytest.param(100, marks=pytest.mark.soak)])
+def test_killed_fits_go_on(n_fits):
+    """Killed at random moments, until they are through."""
+    assert run_saving("fit", n_fits) == n_fits

@@ -3,16 +3,15 @@
 import hashlib
 import json
 import random
-import subprocess
 import sys
 import tracemalloc
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse
 from fits import fit, iris
+from saving import run_saving
 
 import fastmlp
 from fastmlp import MLPClassifier, MLPRegressor, ModelFileError, Network, load
@@ -421,14 +420,6 @@ def test_links_are_followed(tmp_path):
     Network([2, 1]).save(tmp_path / "link")
     assert (tmp_path / "link").is_symlink()
     assert load(tmp_path / "model").layer_sizes == [2, 1]
-
-
-def run_saving(*arguments):
-    script = Path(__file__).parent / "saving.py"
-    command = [sys.executable, str(script), *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return int(done.stdout.split()[0])
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="kills by a signal")

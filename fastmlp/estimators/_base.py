@@ -49,7 +49,7 @@ from fastmlp.recipe import (
     Recipe,
     pick,
 )
-from fastmlp.rows import ArrayRows
+from fastmlp.rows import ArrayRows, check_structure
 from fastmlp.schedules import ScheduleSettings
 from fastmlp.sklearn_private import CallbackSupportMixin, ScikitLearnPrivates
 from fastmlp.state import TrainingState
@@ -134,6 +134,7 @@ class BaseMLP(
             goes_on = hasattr(self, "coefs_") and (self.warm_start or incremental)
             goes_on = goes_on and resume_from is None
             if incremental:
+                check_structure(y, "y")
                 new._learn_classes(y, classes)
             data = new._validate(X, y, sample_weight, incremental, goes_on)
             given = validated_rows_to_judge_by(new, data, *validation)

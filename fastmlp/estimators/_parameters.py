@@ -37,6 +37,8 @@ def interval(low: float, high: float | None, closed: str = "both") -> Interval:
     return Interval(Real, low, high, closed=closed)
 
 
+# More than any processor has cores; each takes memory, and the system has a limit.
+MOST_THREADS = 1024
 COUNT = Interval(Integral, 1, None, closed="left")
 NOT_NEGATIVE = interval(0, None, "left")
 POSITIVE = interval(0, None, "neither")
@@ -387,12 +389,12 @@ class Parameters:
     )
     n_threads: int | None = parameter(
         None,
-        [COUNT, None],
+        [Interval(Integral, 1, MOST_THREADS, closed="both"), None],
         "int",
         """
-        Threads that fit; None: as many as pay for steps of this size. The numbers do
-        not depend on it. A full-batch solver keeps NumPy's and SciPy's BLAS to one
-        while it runs.
+        Threads that fit, 1024 at most; None: as many as pay for steps of this size. The
+        numbers do not depend on it. A full-batch solver keeps NumPy's and SciPy's BLAS
+        to one while it runs.
         """,
     )
 

@@ -23,7 +23,7 @@ from sklearn.utils import (
 from sklearn.utils.validation import validate_data
 
 from fastmlp.estimators._data import Data
-from fastmlp.rows import check_kind
+from fastmlp.rows import check_kind, check_structure
 from fastmlp.settings import check_dtype
 from fastmlp.sklearn_private import _check_sample_weight
 
@@ -62,6 +62,8 @@ def checked_data(estimator: Any, X: Any, y: Any, reset: bool) -> tuple[Any, np.n
             estimator.n_features_in_ = X.shape[1]
             estimator.__dict__.pop("feature_names_in_", None)
         return X, y
+    check_structure(X, "X")
+    check_structure(y, "y")
     with _quiet_sums():
         X, y = validate_data(
             estimator,
@@ -109,6 +111,7 @@ def checked_inputs(estimator: Any, X: Any) -> Any:
     """X of a fitted estimator as its network takes it."""
     if is_known_matrix(estimator, X):
         return X
+    check_structure(X, "X")
     with _quiet_sums():
         X = validate_data(estimator, X, reset=False, **INPUT_SETTINGS)
     return as_numbers_of(input_types(estimator), X, "X")
