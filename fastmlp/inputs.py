@@ -14,6 +14,14 @@ Inputs = np.ndarray | tuple[np.ndarray, np.ndarray, np.ndarray]
 Data = tuple[Inputs, np.ndarray, np.ndarray | None]
 
 
+def as_array(x: Any, dtype: np.dtype | type) -> np.ndarray:
+    """An array of that type, entries side by side and on boundaries of the type; not
+    copied if it is one.
+    """
+    array = np.ascontiguousarray(x, dtype=dtype)
+    return array if array.flags.aligned else array.copy()
+
+
 def as_inputs(X: Any, n_inputs: int, dtype: np.dtype) -> Inputs:
     """X for the kernels; copied only where its type or order demand it.
 
@@ -35,7 +43,7 @@ def as_inputs(X: Any, n_inputs: int, dtype: np.dtype) -> Inputs:
     if isinstance(X, tuple):
         return X
     sparse = not isinstance(X, np.ndarray) and scipy.sparse.issparse(X)
-    matrix: Any = X.tocsr() if sparse else np.ascontiguousarray(X, dtype=dtype)
+    matrix: Any = X.tocsr() if sparse else as_array(X, dtype)
     if matrix.ndim != 2 or matrix.shape[1] != n_inputs:
         raise ValueError(
             f"X must have shape (n_samples, {n_inputs}), got {matrix.shape}"
@@ -43,9 +51,9 @@ def as_inputs(X: Any, n_inputs: int, dtype: np.dtype) -> Inputs:
     if not sparse:
         return matrix
     return (
-        np.ascontiguousarray(matrix.data, dtype=dtype),
-        np.ascontiguousarray(matrix.indices, dtype=np.intc),
-        np.ascontiguousarray(matrix.indptr, dtype=np.intp),
+        as_array(matrix.data, dtype),
+        as_array(matrix.indices, np.intc),
+        as_array(matrix.indptr, np.intp),
     )
 
 
@@ -78,7 +86,7 @@ def as_data(
     """
     inputs = as_inputs(X, n_inputs, dtype)
     n_rows = count_rows(inputs)
-    Y = np.ascontiguousarray(y, dtype=dtype)
+    Y = as_array(y, dtype)
     if Y.shape == (n_rows,):
         Y = Y.reshape(-1, 1)
     if Y.shape != (n_rows, n_target_columns):
@@ -87,7 +95,7 @@ def as_data(
         )
     if sample_weight is None:
         return inputs, Y, None
-    weights = np.ascontiguousarray(sample_weight, dtype=dtype)
+    weights = as_array(sample_weight, dtype)
     if weights.shape != (n_rows,):
         raise ValueError(
             f"sample_weight must have shape ({n_rows},), got {weights.shape}"

@@ -12,7 +12,7 @@ import numpy as np
 
 from fastmlp import _kernels
 from fastmlp.evaluation import Evaluator
-from fastmlp.inputs import Inputs
+from fastmlp.inputs import Inputs, as_array
 from fastmlp.network import Network
 from fastmlp.optimizers import Optimizer
 from fastmlp.schedules import Schedule
@@ -75,7 +75,9 @@ class Trainer:
         self.optimizer = optimizer
         self.batch_size = batch_size
         self._pace = Pace(crew)
-        self._data = (X, Y, sample_weight)
+        if sample_weight is not None:
+            sample_weight = as_array(sample_weight, network.dtype)
+        self._data = (X, as_array(Y, network.dtype), sample_weight)
         self._capacity = 0
         self._reserve(batch_size)
         self._grads = aligned_empty(network.params.size, network.dtype)

@@ -166,6 +166,15 @@ TABLE = """
 
 === fastmlp/_kernels/activations.pxd
 
+* hardsigmoid_shifted
+- cdef real c = z + <real>3
++ cdef real c = z + <real>2
+* hardswish_slope_at_its_end
+- <real>0 if z < -3 else (<real>1 if z > 3
++ <real>0 if z < -3 else (<real>1 if z > 2
+* activation_param_ignored
+- return param * z if z < 0
++ return <real>0.01 * z if z < 0
 * logistic_slope
 - return a * (<real>1 - a)
 -     elif activation == TANH:
@@ -759,6 +768,17 @@ TABLE = """
 
 === fastmlp/_kernels/losses.pxd
 
+* gamma_of_the_logarithm
+- delta[i] = <real>1 - ratio
++ delta[i] = ratio - <real>1
+* tweedie_power_of_first_output
+- one, two = <real>1 - powers[j], <real>2 - powers[j]
++ one, two = <real>1 - powers[0], <real>2 - powers[0]
+* tweedie_without_constant
+- + constant / (one * two)
+* log_cosh_cancels
+- if size > 1 else math.log1p(less))
++ if size > 1e-9 else math.log1p(less))
 * squared_error_uphill
 - delta[i] = a[i] - y[i]
 + delta[i] = y[i] - a[i]
@@ -873,6 +893,15 @@ TABLE = """
 
 === fastmlp/_kernels/optimizers.pxd
 
+* nadam_does_not_look_ahead
+- (1 - pow(rule.decay_1, rule.t + 1))
++ (1 - pow(rule.decay_1, rule.t))
+* lion_by_the_new_moment
+- -rate if c > 0 else (rate if c < 0 else c)
++ -rate if v[0] > 0 else (rate if v[0] < 0 else c)
+* lion_forgets_by_the_first_decay
+- v[0] = beta_2 * v[0] + gain_2 * g
++ v[0] = beta_1 * v[0] + gain_1 * g
 * sgd_uphill
 - return -rate * g
 + return rate * g
@@ -925,13 +954,16 @@ TABLE = """
 - rule.learning_rate * correction / (
 + rule.learning_rate / (
 * adam_first_moment_uncorrected
-- / (1 - pow(rule.decay_1, rule.t))
+- step.rate = rule.learning_rate * correction / (1 - pow(rule.decay_1, rule.t))
++ step.rate = rule.learning_rate * correction
 * adam_step_off_by_one
-- pow(rule.decay_1, rule.t)
-+ pow(rule.decay_1, rule.t + 1)
+- step.rate = rule.learning_rate * correction / (1 - pow(rule.decay_1, rule.t))
++ step.rate = rule.learning_rate * correction / (1 - pow(rule.decay_1, rule.t + 1))
 * adam_moments_in_one_slot
-- v + i, s + i, g, rate
-+ v + i, v + i, g, rate
+-             w[i] = shrink * w[i] + adam(
+-                 v + i, s + i, g
++             w[i] = shrink * w[i] + adam(
++                 v + i, v + i, g
 * gain_of_other_decay
 - gain_2 = 1 - step.decay_2
 + gain_2 = 1 - step.decay_1
@@ -942,11 +974,11 @@ TABLE = """
 - nesterov(v + i, g, rate, decay_1)
 + nesterov(v + i, g, rate, decay_2)
 * adamw_epsilon_as_adams
-- rule.epsilon * (correction if rule.optimizer == ADAMW else 1)
-+ rule.epsilon
+- (1 if rule.optimizer == ADAM else correction)
++ 1
 * adams_epsilon_as_adamw
-- rule.epsilon * (correction if rule.optimizer == ADAMW else 1)
-+ rule.epsilon * correction
+- (1 if rule.optimizer == ADAM else correction)
++ correction
 * adamw_moments_uncorrected
 - rule.optimizer == ADAM or rule.optimizer == ADAMW
 + rule.optimizer == ADAM
@@ -1927,11 +1959,11 @@ TABLE = """
 === fastmlp/settings.py
 
 * huber_delta_ignored
-- values[:] = huber_delta
-+ values[:] = 1
+- [check_between(public, value, low, high) for value in values]
++ [_kernels.LOSS_PARAMS[loss][1] for value in values]
 * quantile_of_first_output_for_all
-- values[:] = levels
-+ values[:] = levels[0]
+- np.broadcast_to(np.array(checked, dtype), n_outputs)
++ np.full(n_outputs, checked[0], dtype)
 * entries_for_layers_uncounted
 - if len(values) != n_hidden:
 + if False:
@@ -2001,6 +2033,12 @@ TABLE = """
 
 === fastmlp/optimizers.py
 
+* short_batch_applied_as_whole
+- gradient.n_rows / (batch_size or gradient.n_rows)
++ 1
+* parts_of_other_weight_added
+- if other.total_weight != self.total_weight:
++ if False:
 * rho_in_the_wrong_place
 - "rmsprop": (None, "rho")
 + "rmsprop": ("rho", None)
@@ -2677,8 +2715,8 @@ TABLE = """
 === fastmlp/estimators/_regressor.py
 
 * poisson_takes_negative_targets
-- if self.loss == "poisson" and (y < 0).any():
-+ if self.loss == "poisson" and (y < 0).all():
+- if (y < least).any() or (
++ if (
 * one_level_scores_for_all
 - sample_weight=sample_weight, alpha=level
 + sample_weight=sample_weight, alpha=0.5

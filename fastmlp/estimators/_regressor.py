@@ -296,9 +296,11 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         self._check_validation_targets(y)
 
     def _check_validation_targets(self, y: np.ndarray) -> None:
-        if self.loss == "poisson" and (y < 0).any():
+        least, taken = _kernels.LEAST_TARGETS.get(self.loss, (-np.inf, True))
+        if (y < least).any() or (not taken and (y == least).any()):
             raise ValueError(
-                "Some value(s) of y are out of the valid range of the loss 'poisson'."
+                "Some value(s) of y are out of the valid range of the loss "
+                f"{self.loss!r}."
             )
         if self._levels() is not None and y.ndim != 1:
             raise ValueError("a list of quantiles needs y of shape (n_samples,)")
