@@ -32,8 +32,16 @@ def refusing_overflow(name: str, dtype: np.dtype) -> Iterator[None]:
         ) from error
 
 
+def as_array(values: Any, dtype: np.dtype | type) -> np.ndarray:
+    """An array of that type, entries side by side and on boundaries of the type; not
+    copied if it is one.
+    """
+    array = np.ascontiguousarray(values, dtype=dtype)
+    return array if array.flags.aligned else array.copy()
+
+
 def as_numbers(values: Any, dtype: np.dtype, name: str) -> np.ndarray:
-    """A C-contiguous array; copied only where its type or order demand it.
+    """What :func:`as_array` returns, of numbers that the type can hold.
 
     Parameters
     ----------
@@ -52,10 +60,10 @@ def as_numbers(values: Any, dtype: np.dtype, name: str) -> np.ndarray:
     """
     array = np.asarray(values)
     if array.dtype == dtype:
-        return np.ascontiguousarray(array)
+        return as_array(array, dtype)
     check_kind(array, name)
     with refusing_overflow(name, dtype):
-        return np.ascontiguousarray(array, dtype=dtype)
+        return as_array(array, dtype)
 
 
 def check_kind(array: Any, name: str) -> None:
@@ -97,8 +105,8 @@ def as_inputs(X: Any, n_inputs: int, dtype: np.dtype) -> Inputs:
         return matrix
     return (
         as_numbers(matrix.data, dtype, "X"),
-        np.ascontiguousarray(matrix.indices, dtype=np.intc),
-        np.ascontiguousarray(matrix.indptr, dtype=np.intp),
+        as_array(matrix.indices, np.intc),
+        as_array(matrix.indptr, np.intp),
     )
 
 

@@ -69,7 +69,8 @@ def test_batch_norm(head, dtype, fold):
 def test_formulas_of_float64_are_exact_to_the_last_places(name):
     z = np.concatenate([np.linspace(-40, 40, 4001), [0, -0.0, 1e-300, 1e3, -1e3]])
     nodes = target.Nodes(z.dtype)
-    nodes.rename(target.ACTIVATIONS[name](nodes, "X"), "a")
+    params = _kernels.ACTIVATION_PARAMS.get(name, ())[1:2]
+    nodes.rename(target.ACTIVATIONS[name](nodes, "X", *params), "a")
     expected = z.copy().reshape(1, -1)
     _kernels.activate(expected, _kernels.ACTIVATIONS[name])
     helper, double = onnx.helper, onnx.TensorProto.DOUBLE

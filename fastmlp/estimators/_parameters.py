@@ -253,6 +253,9 @@ class Parameters:
         first that is named at loss.
         """,
     )
+    negative_slope: float = parameter(
+        0.01, [NOT_NEGATIVE], "float", "Slope of 'leaky_relu' below 0."
+    )
     l1_ratio: float = parameter(
         0.0,
         [UNIT],
