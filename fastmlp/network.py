@@ -908,13 +908,15 @@ class Network:
 
     def _bind(self, params: np.ndarray, stats: np.ndarray) -> None:
         self._params, self._stats = params, stats
-        views = [
-            params[offset:][: rows * columns].reshape(rows, columns)
-            for offset, rows, columns, _ in self.plan.tensors.tolist()
-        ]
-        firsts = self.layers["tensors"].tolist()
-        self._weights = Views(views[first] for first in firsts)
-        self._biases = Views(views[first + 1][0] for first in firsts)
+        tensors = self.plan.tensors.tolist()
+        # Not of γ, which the parameters of an earlier network may lack.
+        weights, biases = [], []
+        for first in self.layers["tensors"].tolist():
+            begin, n_in, n_out, _ = tensors[first]
+            weights.append(params[begin:][: n_in * n_out].reshape(n_in, n_out))
+            begin, _, n_out, _ = tensors[first + 1]
+            biases.append(params[begin:][:n_out])
+        self._weights, self._biases = Views(weights), Views(biases)
 
     def _initialize(
         self,

@@ -197,10 +197,11 @@ def _tweedie(y: np.ndarray, p: np.ndarray, power: np.ndarray) -> np.ndarray:
     """Half the deviance, in t = ln(p/y): it is 0 to the bit where p is y."""
     one, two = 1 - power, 2 - power
     is_zero = y == 0
+    positive = np.where(is_zero, 1, y)
     with np.errstate(divide="ignore"):
-        t = np.log(p / np.where(is_zero, 1, y))
+        t = np.log(p / positive)
     shares = np.expm1(two * t) / two - np.expm1(one * t) / one
-    return np.where(is_zero, p**two / two, y**two * shares)
+    return np.where(is_zero, p**two / two, positive**two * shares)
 
 
 # Errors of targets and outputs, with each output's number; the best constant.

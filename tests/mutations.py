@@ -2598,8 +2598,8 @@ TABLE = """
 - one, two = 1 - power, 2 - power
 + one, two = 1 - power[0], 2 - power[0]
 * tweedie_of_zero_nan
-- t = np.log(p / np.where(is_zero, 1, y))
-+ t = np.log(p / y)
+- positive = np.where(is_zero, 1, y)
++ positive = y
 * gamma_of_the_inverse
 - excess = (y - p) / p
 + excess = (p - y) / y

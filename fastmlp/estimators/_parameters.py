@@ -223,7 +223,10 @@ class Parameters:
         0.999,
         [FRACTION],
         "float",
-        "Decay rate of the mean of their squares, in [0, 1).",
+        """
+        Decay rate of the mean of their squares, in [0, 1); of the gradients' mean that
+        'lion' keeps (0.99 in its paper).
+        """,
     )
     epsilon: float = parameter(
         1e-8,

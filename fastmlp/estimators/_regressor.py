@@ -26,7 +26,7 @@ from fastmlp.estimators._warnings import warn
 from fastmlp.head import Head
 from fastmlp.network import Network
 from fastmlp.recipe import pick
-from fastmlp.rows import check_kind, refusing_overflow
+from fastmlp.rows import as_array, check_kind, refusing_overflow
 from fastmlp.scores import D2, r2
 from fastmlp.sklearn_private import StrOptions, _fit_context
 
@@ -287,7 +287,7 @@ class MLPRegressor(RegressorMixin, BaseMLP, RegressionLoss):
         if levels is not None:
             columns = np.repeat(columns, len(levels), axis=1)
         with refusing_overflow("y", dtype):
-            return np.ascontiguousarray(columns, dtype=dtype)
+            return as_array(columns, dtype)
 
     def _count_outputs(self, Y: np.ndarray) -> int:
         return Y.shape[1]
