@@ -423,6 +423,21 @@ def test_every_form_of_X_gives_the_same_bits(solver, form, tmp_path):
     np.testing.assert_array_equal(outputs(model, given), outputs(expected, X))
 
 
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+def test_targets_and_weights_may_lie_anywhere(solver, tmp_path):
+    X, y = iris()
+    y, weights = np.sqrt(y + 1.0), np.linspace(0.5, 2, len(y))
+    models = [fastmlp.MLPRegressor(**SMALL, max_iter=4, solver=solver) for _ in "ab"]
+    with unconverged():
+        models[0].fit(X, y, weights)
+        models[1].fit(X, unaligned(y, tmp_path), unaligned(weights, tmp_path))
+    np.testing.assert_array_equal(*map(parameters, models))
+    network = fastmlp.Network([X.shape[1], 3, 1], random_state=0)
+    expected = network.loss(X, y, weights)
+    given = [unaligned(a, tmp_path) for a in (X, y, weights)]
+    assert network.loss(*given) == expected
+
+
 def spy_on(monkeypatch, name, position):
     """The array at that position of every call to that kernel."""
     seen = []
