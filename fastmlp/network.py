@@ -285,9 +285,6 @@ class Network:
             quantile=quantile,
             tweedie_power=tweedie_power,
         )
-        self.activation_params = activation_params(
-            [*self.activations, self.output_activation], negative_slope=negative_slope
-        )
         self.alpha = check_range("alpha", alpha, 0, np.inf)
         self.l1_ratio = check_range("l1_ratio", l1_ratio, 0, 1, closed=True)
         self.dropout = [
@@ -297,6 +294,12 @@ class Network:
         self.batch_norm = bool(batch_norm)
         self.plan = self._build_plan()
         self.arena_entries = count_entries(self.plan)
+
+    @property
+    def activation_params(self) -> list[float]:
+        """The number of each layer's activation; 0 for one without."""
+        names = [*self.activations, self.output_activation]
+        return activation_params(names, negative_slope=self.negative_slope)
 
     @property
     def layers(self) -> np.ndarray:

@@ -1984,6 +1984,9 @@ TABLE = """
 
 === fastmlp/network.py
 
+* slope_of_leaky_relu_not_handed_on
+- activation_params(names, negative_slope=self.negative_slope)
++ activation_params(names, negative_slope=0.01)
 * last_head_is_default
 - output_activation or _kernels.HEADS[loss][0]
 + output_activation or _kernels.HEADS[loss][-1]

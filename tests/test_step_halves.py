@@ -157,6 +157,9 @@ def test_the_new_numbers_reach_the_kernels():
     for weights, biases in zip(network.weights, network.biases, strict=True):
         weights[...], biases[...] = 1, 0
     np.testing.assert_allclose(network.predict([[-2.0], [2.0]]), [[-0.6], [2.0]])
+    leaky = network.with_output_activation("leaky_relu")
+    network.weights[1] = [[-1.0]]
+    np.testing.assert_allclose(leaky.predict([[-2.0], [2.0]]), [[0.6], [-0.6]])
     network = Network([1, 1], loss="tweedie", tweedie_power=1.2)
     network.params[:] = 0
     upper = 1 / (2 - 1.2) - 3 / (1 - 1.2) + 3**0.8 / ((1 - 1.2) * (2 - 1.2))
