@@ -756,6 +756,28 @@ def test_d2_of_log_cosh():
     assert d2(y + 1e-9) == pytest.approx(1 - 1.5e-18 / least, rel=1e-12)
 
 
+def test_d2_has_a_power_for_each_output():
+    rng = np.random.RandomState(0)
+    Y = rng.poisson(2, size=(30, 2)).astype(float)
+    p = Y + rng.gamma(1, size=Y.shape)
+    expected = [d2_tweedie_score(Y[:, k], p[:, k], power=1.2 + k / 2) for k in (0, 1)]
+    d2 = scores.D2("tweedie", [1.2, 1.7], Y, None)
+    assert d2(p) == pytest.approx(np.mean(expected), rel=1e-9)
+
+
+def test_slope_of_leaky_relu():
+    X, y = iris()
+    shared = {"activation": "leaky_relu", "hidden_layer_sizes": (5,), "alpha": 0.0}
+    model = fitted("MLPRegressor", negative_slope=0.4, **shared)
+    z = X @ model.coefs_[0] + model.intercepts_[0]
+    assert (z < 0).any()
+    a = np.where(z < 0, 0.4 * z, z)
+    expected = (a @ model.coefs_[1] + model.intercepts_[1])[:, 0]
+    np.testing.assert_allclose(model.predict(X), expected, rtol=1e-12)
+    with pytest.raises(ValueError, match="negative_slope"):
+        model.set_params(negative_slope=-0.1).fit(X, y)
+
+
 @pytest.mark.parametrize("loss", ["poisson", "gamma", "tweedie"])
 def test_d2_of_a_prediction_of_zero(loss):
     y = np.array([[1.0], [2.0]])
@@ -769,6 +791,8 @@ def test_new_losses_are_scored_by_what_is_trained(loss):
     model = fastmlp.MLPRegressor(**SMALL, loss=loss, max_iter=4, tweedie_power=1.2)
     with unconverged():
         model.fit(X, y + 1.0)
+    if loss == "tweedie":
+        np.testing.assert_array_equal(model._state.network.numbers, [1.2])
     expected = scores.D2(loss, 1.2, y.reshape(-1, 1) + 1.0, None)
     assert model.score(X, y + 1.0) == expected(model.predict(X).reshape(-1, 1))
 
