@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fastmlp import _kernels
+
 
 @dataclass(frozen=True)
 class Head:
@@ -22,12 +24,15 @@ class Head:
         κ of 'huber'.
     quantile : float or sequence of float, default=0.5
         Level of 'quantile': one, or one per output.
+    tweedie_power : float or sequence of float, default=1.5
+        Power of 'tweedie': likewise.
     """
 
     loss: str
     output_activation: str | None = None
     huber_delta: float = 1.0
     quantile: float | Sequence[float] = 0.5
+    tweedie_power: float | Sequence[float] = 1.5
 
     def check_domain(self, y: np.ndarray) -> None:
         """Refuse targets that the loss is not defined for.
@@ -37,15 +42,9 @@ class Head:
         ValueError
             If a target is outside of the loss's domain.
         """
-        is_inside = DOMAINS.get(self.loss)
-        if is_inside is not None and not is_inside(y).all():
+        least, is_taken = _kernels.LEAST_TARGETS.get(self.loss, (-np.inf, True))
+        if (y < least).any() or (not is_taken and (y == least).any()):
             raise ValueError(
                 f"Some value(s) of y are out of the valid range of the loss "
                 f"{self.loss!r}."
             )
-
-
-# Which targets a loss takes, where it does not take every number.
-DOMAINS = {
-    "poisson": lambda y: y >= 0,
-}

@@ -17,6 +17,7 @@ from fastmlp._kernels import OBJECTIVE
 from fastmlp.evaluation import Evaluator
 from fastmlp.initialization import draw_parameters
 from fastmlp.memory import aligned_copy, aligned_empty
+from fastmlp.optimizers import BatchGradient, Optimizer
 from fastmlp.rows import (
     Data,
     Inputs,
@@ -27,6 +28,7 @@ from fastmlp.rows import (
     take_rows,
 )
 from fastmlp.settings import (
+    activation_params,
     as_list,
     check_dtype,
     check_layer_sizes,
@@ -46,10 +48,12 @@ from fastmlp.threads import (
     thread_team,
 )
 from fastmlp.workspace import (
+    block_rows,
     build_arena,
     build_layers,
     build_plan,
     count_entries,
+    count_training_entries,
 )
 
 
@@ -100,18 +104,24 @@ class Network:
     activation : str or sequence of str, default='relu'
         Activation of the hidden layers, one for all or one a layer: 'identity',
         'logistic', 'tanh', 'relu', 'leaky_relu', 'elu', 'selu', 'softplus', 'silu',
-        'gelu', 'gelu_tanh' or 'mish'.
+        'gelu', 'gelu_tanh', 'mish', 'hardsigmoid' or 'hardswish'.
     loss : str, default='squared_error'
         ℓ per row, summed over outputs: 'squared_error' (half of it), 'log_loss',
-        'absolute_error', 'huber', 'quantile' or 'poisson' (half the deviance).
+        'absolute_error', 'huber', 'quantile', 'log_cosh', or half the deviance,
+        'poisson', 'gamma' or 'tweedie'.
     output_activation : str, default=None
         'identity', 'logistic', 'tanh', 'relu', 'softplus' or 'exp' with squared_error,
-        'softmax' or 'logistic' with log_loss, 'exp' with poisson, else 'identity'.
+        'softmax' or 'logistic' with log_loss, 'exp' with poisson, gamma and tweedie,
+        else 'identity'.
         None takes the first of these.
     huber_delta : float, default=1.0
         Residual from which on 'huber' is linear.
     quantile : float or sequence of float, default=0.5
         Levels of 'quantile' in (0, 1): one for all outputs, or one an output.
+    tweedie_power : float or sequence of float, default=1.5
+        Powers p of 'tweedie' in (1, 2), by which the variance is μᵖ: likewise.
+    negative_slope : float, default=0.01
+        Slope of 'leaky_relu' below zero, at least 0.
     alpha : float, default=0.0
         Strength of the penalty.
     l1_ratio : float, default=0.0
@@ -175,6 +185,8 @@ class Network:
         output_activation: str | None = None,
         huber_delta: float = 1.0,
         quantile: float | Sequence[float] = 0.5,
+        tweedie_power: float | Sequence[float] = 1.5,
+        negative_slope: float = 0.01,
         alpha: float = 0.0,
         l1_ratio: float = 0.0,
         dropout: float | Sequence[float] = 0.0,
@@ -191,6 +203,8 @@ class Network:
             output_activation=output_activation,
             huber_delta=huber_delta,
             quantile=quantile,
+            tweedie_power=tweedie_power,
+            negative_slope=negative_slope,
             alpha=alpha,
             l1_ratio=l1_ratio,
             dropout=dropout,
@@ -244,6 +258,8 @@ class Network:
         output_activation: str | None = None,
         huber_delta: float = 1.0,
         quantile: float | Sequence[float] = 0.5,
+        tweedie_power: float | Sequence[float] = 1.5,
+        negative_slope: float = 0.01,
         alpha: float = 0.0,
         l1_ratio: float = 0.0,
         dropout: float | Sequence[float] = 0.0,
@@ -261,7 +277,15 @@ class Network:
             _kernels.HEADS[loss],
         )
         self.huber_delta, self.quantile = huber_delta, quantile
-        self.numbers = loss_numbers(loss, n_outputs, huber_delta, quantile, self.dtype)
+        self.tweedie_power, self.negative_slope = tweedie_power, negative_slope
+        self.numbers = loss_numbers(
+            loss,
+            n_outputs,
+            self.dtype,
+            huber_delta=huber_delta,
+            quantile=quantile,
+            tweedie_power=tweedie_power,
+        )
         self.alpha = check_range("alpha", alpha, 0, np.inf)
         self.l1_ratio = check_range("l1_ratio", l1_ratio, 0, 1, closed=True)
         self.dropout = [
@@ -274,6 +298,12 @@ class Network:
         """The plan of what is configured."""
         self.plan = self._build_plan()
         self.arena_entries = count_entries(self.plan)
+
+    @property
+    def activation_params(self) -> list[float]:
+        """The number of each layer's activation; 0 for one without."""
+        names = [*self.activations, self.output_activation]
+        return activation_params(names, negative_slope=self.negative_slope)
 
     @property
     def layers(self) -> np.ndarray:
@@ -547,6 +577,94 @@ class Network:
         with self._evaluating(X, y, sample_weight, PRODUCTS_OF_A_STEP) as evaluator:
             return evaluator.loss_and_grad()
 
+    def accumulate(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        optimizer: Optimizer,
+        total_weight: float | None = None,
+        into: BatchGradient | None = None,
+    ) -> BatchGradient:
+        """The first half of a training step: the gradient of a batch, or a part of one.
+
+        Seen as in training: units are dropped, by the masks of the optimizer's next
+        step, and a layer is normalised by the moments of the rows that are given.
+        ``Optimizer.apply`` is the other half. Between them parts of a batch may be
+        added up, or gradients summed over processes.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As in :meth:`loss`.
+        optimizer : Optimizer
+            Whose next step the gradient is for.
+        total_weight : float, default=None
+            Weight of the whole batch, by which the sum of losses is divided. None: that
+            of these rows.
+        into : BatchGradient, default=None
+            Of earlier rows of the same batch: these are added to it, in place.
+
+        Returns
+        -------
+        BatchGradient
+            A new one, or ``into``.
+
+        Raises
+        ------
+        ValueError
+            If rows weigh nothing, or a layer is normalised and there is one row.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastmlp import Network
+        >>> from fastmlp.optimizers import Optimizer
+        >>> X, y = np.arange(6.0).reshape(6, 1), np.arange(6.0)
+        >>> network = Network([1, 4, 1], random_state=0)
+        >>> optimizer = Optimizer("sgd", network.params.size, network.dtype)
+        >>> batch = None
+        >>> for part in (slice(0, 4), slice(4, 6)):
+        ...     batch = network.accumulate(
+        ...         X[part], y[part], optimizer=optimizer, total_weight=6, into=batch
+        ...     )
+        >>> optimizer.apply(network, batch)
+        >>> batch.n_rows
+        6
+        """
+        data = self.as_data(X, y, sample_weight)
+        rows, weights = np.arange(len(data[1])), data[2]
+        weight = float(len(rows) if weights is None else weights.sum(dtype=float))
+        total = weight if total_weight is None else total_weight
+        # Moments are weighted within the rows that are there.
+        divisor = weight if self.batch_norm else total
+        capacity = len(rows) if self.batch_norm else block_rows(len(rows))
+        gathers = not isinstance(data[0], tuple)
+        n_more = count_training_entries(self.plan, capacity, gathers=gathers)
+        arena = build_arena(self.arena_entries, capacity, self.dtype, n_more)
+        found = BatchGradient(
+            aligned_empty(self.params.size, self.dtype),
+            np.empty_like(self.stats),
+            total,
+        )
+        found.loss = _kernels.compute_batch_gradient(
+            *(
+                found.grad,
+                found.moments,
+                arena,
+                *data,
+                self.params,
+                optimizer.rule,
+                rows,
+            ),
+            *(self.plan, self.objective, self.numbers, divisor),
+            *(0 if into is None else into.n_rows, len(rows), capacity),
+        )
+        found.scale(divisor / total)
+        found.n_rows = len(rows)
+        return found if into is None else into.add(found)
+
     def hessian_vector_product(
         self,
         X: ArrayLike,
@@ -616,6 +734,8 @@ class Network:
             "output_activation": self.output_activation,
             "huber_delta": self.huber_delta,
             "quantile": self.quantile,
+            "tweedie_power": self.tweedie_power,
+            "negative_slope": self.negative_slope,
             "alpha": self.alpha,
             "l1_ratio": self.l1_ratio,
             "dropout": list(self.dropout),
@@ -766,6 +886,7 @@ class Network:
             self.layer_sizes,
             [*self.activations, self.output_activation],
             self.n_target_columns,
+            activation_params=self.activation_params,
             dropout=self.dropout,
             batch_norm=self.batch_norm,
             spread=spread,
@@ -850,13 +971,15 @@ class Network:
 
     def _bind(self, params: np.ndarray, stats: np.ndarray) -> None:
         self._params, self._stats = params, stats
-        views = [
-            params[offset:][: rows * columns].reshape(rows, columns)
-            for offset, rows, columns, _ in self.plan.tensors.tolist()
-        ]
-        firsts = self.layers["tensors"].tolist()
-        self._weights = Views(views[first] for first in firsts)
-        self._biases = Views(views[first + 1][0] for first in firsts)
+        tensors = self.plan.tensors.tolist()
+        # Not of γ, which the parameters of an earlier network may lack.
+        weights, biases = [], []
+        for first in self.layers["tensors"].tolist():
+            begin, n_in, n_out, _ = tensors[first]
+            weights.append(params[begin:][: n_in * n_out].reshape(n_in, n_out))
+            begin, _, n_out, _ = tensors[first + 1]
+            biases.append(params[begin:][:n_out])
+        self._weights, self._biases = Views(weights), Views(biases)
 
     def _initialize(
         self,

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fastmlp import _kernels
 from fastmlp._kernels import RULE
 from fastmlp.memory import aligned_copy, aligned_empty
+from fastmlp.workspace import build_arena
+
+if TYPE_CHECKING:
+    from fastmlp.network import Network
+
+# The part of the way that a whole batch moves running moments.
+MOMENTUM = 0.1
 
 # What the two decays of a rule are called in public, by optimizer.
 DECAYS: dict[str, tuple[str | None, str | None]] = {
@@ -19,7 +28,54 @@ DECAYS: dict[str, tuple[str | None, str | None]] = {
     "rmsprop": (None, "rho"),
     "adam": ("beta_1", "beta_2"),
     "adamw": ("beta_1", "beta_2"),
+    "nadam": ("beta_1", "beta_2"),
+    "lion": ("beta_1", "beta_2"),
 }
+
+
+@dataclass
+class BatchGradient:
+    """The gradient of a batch, or of a part of one, as ``Network.accumulate`` makes it.
+
+    Parameters
+    ----------
+    grad : ndarray of shape (n_params,)
+        Of (1/total_weight) Σ wᵢ ℓᵢ, without the penalty.
+    moments : ndarray
+        Moments of normalised layers, laid out like ``network.stats``: of parts, their
+        mean weighted by rows.
+    total_weight : float
+        What the batch weighs.
+    loss : float
+        (1/total_weight) Σ wᵢ ℓᵢ.
+    n_rows : int
+        Rows that are in it.
+    """
+
+    grad: np.ndarray
+    moments: np.ndarray
+    total_weight: float
+    loss: float = 0.0
+    n_rows: int = 0
+
+    def scale(self, factor: float) -> None:
+        """Multiply gradient and loss."""
+        if factor != 1:
+            self.grad *= factor
+            self.loss *= factor
+
+    def add(self, other: BatchGradient) -> BatchGradient:
+        """Add that of more rows of the same batch, in place."""
+        if other.total_weight != self.total_weight:
+            raise ValueError(
+                "parts of one batch must have the same total_weight, got "
+                f"{self.total_weight} and {other.total_weight}"
+            )
+        self.n_rows += other.n_rows
+        self.grad += other.grad
+        self.loss += other.loss
+        self.moments += (other.moments - self.moments) * (other.n_rows / self.n_rows)
+        return self
 
 
 class Optimizer:
@@ -27,8 +83,10 @@ class Optimizer:
 
     Parameters
     ----------
-    name : {'sgd', 'momentum', 'nesterov', 'adagrad', 'rmsprop', 'adam', 'adamw'}
-        The formulas stand in ``fastmlp/_kernels/optimizers.pxd``.
+    name : str
+        A name of ``_kernels.OPTIMIZERS``: 'sgd', 'momentum', 'nesterov', 'adagrad',
+        'rmsprop', 'adam', 'adamw', 'nadam' or 'lion'. The formulas stand in
+        ``fastmlp/_kernels/optimizers.pxd``.
     n_params : int
         Length of the parameter vector.
     dtype : dtype
@@ -40,9 +98,10 @@ class Optimizer:
     rho : float, default=0.9
         Decay γ of rmsprop's mean square.
     beta_1, beta_2 : float, default=0.9, 0.999
-        Decays of the moments of adam and adamw.
+        Decays of the moments of adam, adamw and nadam; of lion's momentum in its
+        step, and afterwards (0.9 and 0.99 in its paper).
     epsilon : float, default=1e-8
-        ε, inside the root for adagrad and rmsprop, outside for adam and adamw.
+        ε, inside the root for adagrad and rmsprop, outside for adam, adamw and nadam.
     weight_decay : float, default=0.0
         λ: weights are multiplied by 1 − ηλ before each step (decoupled decay).
     clip_norm : float or None, default=None
@@ -145,6 +204,40 @@ class Optimizer:
         """
         decays = dict(zip(DECAYS[self.name], ("decay_1", "decay_2"), strict=True))
         self.rule[decays.get(name, name)] = value
+
+    def apply(
+        self,
+        network: Network,
+        gradient: BatchGradient,
+        *,
+        norm: float | None = None,
+        batch_size: int | None = None,
+    ) -> None:
+        """The second half of a training step: along a gradient that is there.
+
+        ``Network.accumulate`` of a batch and this leave the bits that a step of
+        training leaves: the penalty's gradient is added, running moments are moved.
+
+        Parameters
+        ----------
+        network : Network
+            Its parameters and running moments are updated in place.
+        gradient : BatchGradient
+            What ``network.accumulate`` has made of the batch.
+        norm : float, default=None
+            What is compared with ``clip_norm`` in place of the gradient's own norm: of
+            a gradient that lies on several machines, say.
+        batch_size : int, default=None
+            Rows of a whole batch: a shorter one moves running moments by as much less.
+            None: this one is whole.
+        """
+        fullness = min(1.0, gradient.n_rows / (batch_size or gradient.n_rows))
+        _kernels.apply(
+            *(network.params, network.stats, gradient.grad, self.slots, self.rule),
+            *(build_arena(network.arena_entries, 1, network.dtype), gradient.moments),
+            *(MOMENTUM * fullness, network.plan, network.objective),
+            *(gradient.total_weight, 1, norm),
+        )
 
     def _go_on_from(self, earlier: Optimizer) -> None:
         self.slots = aligned_copy(earlier.slots)

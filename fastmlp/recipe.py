@@ -53,7 +53,9 @@ class Recipe:
     ----------
     head : Head
         Loss and output activation.
-    hidden_layer_sizes, activation, alpha, l1_ratio, dropout, batch_norm, init
+    hidden_layer_sizes, activation, negative_slope, init
+        The network; see :class:`fastmlp.Network`.
+    alpha, l1_ratio, dropout, batch_norm
         The network; see :class:`fastmlp.Network`.
     solver : str
         A name of ``FIRST_ORDER_SOLVERS`` or ``FULL_BATCH_SOLVERS``.
@@ -78,6 +80,7 @@ class Recipe:
     head: Head
     hidden_layer_sizes: tuple[int, ...] = ()
     activation: str | Sequence[str] = "relu"
+    negative_slope: float = 0.01
     alpha: float = 0.0
     l1_ratio: float = 0.0
     dropout: float | Sequence[float] | Callable[[int], float] = 0.0
@@ -115,6 +118,7 @@ class Recipe:
         """What Network takes, but sizes, init, type and random stream."""
         return {
             "activation": self.activation,
+            "negative_slope": self.negative_slope,
             "alpha": self.alpha,
             "l1_ratio": self.l1_ratio,
             "dropout": self.dropout_at(0),

@@ -1,7 +1,7 @@
 """Scores on encoded targets, each equal to its namesake in sklearn.metrics.
 
 They stand here because scikit-learn's own validation of their arguments takes longer
-than an epoch of a small network, and because it has no D² of the Huber loss.
+than an epoch of a small network, and because it has no D² of some losses.
 """
 
 from __future__ import annotations
@@ -69,17 +69,19 @@ def r2(outputs: np.ndarray, Y: np.ndarray, sample_weight: np.ndarray | None) -> 
 class D2:
     """1 − loss/loss of the best constant, averaged over outputs: R² of another loss.
 
-    That is ``d2_absolute_error_score``, ``d2_pinball_score`` and, with power 1,
-    ``d2_tweedie_score`` of sklearn.metrics; of the Huber loss, the same with the
-    constant that makes it least. An output whose best constant has no loss scores 1 if
-    it is met exactly, else 0.
+    That is ``d2_absolute_error_score``, ``d2_pinball_score`` and ``d2_tweedie_score``
+    of sklearn.metrics, of power 1 for 'poisson' and 2 for 'gamma'; of 'huber' and
+    'log_cosh', the same with the constant that makes it least. An output whose best
+    constant has no loss scores 1 if it is met exactly, else 0.
 
     Parameters
     ----------
-    loss : {'absolute_error', 'huber', 'quantile', 'poisson'}
-        The loss.
+    loss : str
+        'absolute_error', 'huber', 'quantile', 'log_cosh', 'poisson', 'gamma' or
+        'tweedie'.
     number : float or sequence of float
-        κ of 'huber', level of 'quantile': one, or one an output. Else not read.
+        κ of 'huber', level of 'quantile', power of 'tweedie': one, or one an output.
+        Else not read.
     Y : ndarray of shape (n_samples, n_outputs)
         Targets.
     sample_weight : ndarray of shape (n_samples,) or None
@@ -135,7 +137,8 @@ def _mean_share_explained(residual: np.ndarray, total: np.ndarray) -> float:
 
 
 def _mean(y: np.ndarray, weights: np.ndarray, _: float) -> float:
-    return float(np.average(y, weights=weights))
+    # Of equal targets it is their value, whatever rounding does to the sum.
+    return float(np.clip(np.average(y, weights=weights), y.min(), y.max()))
 
 
 def _quantile(y: np.ndarray, weights: np.ndarray, level: float) -> float:
@@ -151,16 +154,54 @@ def _median(y: np.ndarray, weights: np.ndarray, _: float) -> float:
 
 
 def _huber_location(y: np.ndarray, weights: np.ndarray, kappa: float) -> float:
+    return _location(y, weights, lambda r: np.clip(r, -kappa, kappa))
+
+
+def _log_cosh_location(y: np.ndarray, weights: np.ndarray, _: float) -> float:
+    return _location(y, weights, np.tanh)
+
+
+def _location(
+    y: np.ndarray, weights: np.ndarray, slopes: Callable[[np.ndarray], np.ndarray]
+) -> float:
     """Where the loss's slope, which never falls as the constant rises, is 0."""
     low, high = float(y.min()), float(y.max())
     eps = np.finfo(np.float64).eps
 
     def slope(constant: float) -> float:
-        return float(weights @ np.clip(constant - y, -kappa, kappa))
+        return float(weights @ slopes(constant - y))
 
     if low == high:
         return low
     return float(brentq(slope, low, high, xtol=eps * (high - low), rtol=4 * eps))
+
+
+# -- errors
+
+
+def _log_cosh(y: np.ndarray, p: np.ndarray, _: np.ndarray) -> np.ndarray:
+    """The logarithm of cosh(p − y), near 0 by ½ ln(1 + sinh²)."""
+    size = np.abs(p - y)
+    near = np.log1p(np.sinh(np.minimum(size, 1)) ** 2) / 2
+    return np.where(size < 1, near, size + np.log1p(np.exp(-2 * size)) - np.log(2))
+
+
+def _gamma(y: np.ndarray, p: np.ndarray, _: np.ndarray) -> np.ndarray:
+    """y/p − 1 − ln(y/p)."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        excess = (y - p) / p
+        return np.where(p > 0, excess - np.log1p(excess), np.inf)
+
+
+def _tweedie(y: np.ndarray, p: np.ndarray, power: np.ndarray) -> np.ndarray:
+    """Half the deviance, in t = ln(p/y): it is 0 to the bit where p is y."""
+    one, two = 1 - power, 2 - power
+    is_zero = y == 0
+    positive = np.where(is_zero, 1, y)
+    with np.errstate(divide="ignore"):
+        t = np.log(p / positive)
+    shares = np.expm1(two * t) / two - np.expm1(one * t) / one
+    return np.where(is_zero, p**two / two, positive**two * shares)
 
 
 # Errors of targets and outputs, with each output's number; the best constant.
@@ -172,5 +213,8 @@ _LOSSES = {
         lambda y, p, q: np.maximum(q * (y - p), (q - 1) * (y - p)),
         _quantile,
     ),
+    "log_cosh": (_log_cosh, _log_cosh_location),
     "poisson": (lambda y, p, _: kl_div(y, p), _mean),
+    "gamma": (_gamma, _mean),
+    "tweedie": (_tweedie, _mean),
 }

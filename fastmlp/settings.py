@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from fastmlp import _kernels
+
 
 def check_layer_sizes(layer_sizes: Sequence[int]) -> list[int]:
     """Two or more positive integers, as a list of int."""
@@ -95,29 +97,54 @@ def one_a_layer(what: str, value: Any, n_hidden: int) -> list:
     return values
 
 
+def check_between(what: str, value: float, low: float, high: float) -> float:
+    """The value, if it is in (low, high)."""
+    if not isinstance(value, numbers.Real) or not low < value < high:
+        raise ValueError(f"{what} must be in ({low:g}, {high:g}), got {value!r}")
+    return float(value)
+
+
+def activation_params(names: Sequence[str], **given: float) -> list[float]:
+    """Each activation's number (``_kernels.ACTIVATION_PARAMS``); 0 for one without.
+
+    Parameters
+    ----------
+    names : sequence of str
+        The activations.
+    **given : float
+        Numbers by their public names.
+    """
+    params = []
+    for name in names:
+        public, _, low, high = _kernels.ACTIVATION_PARAMS.get(name, ("", 0.0, 0.0, 0.0))
+        params.append(check_range(public, given[public], low, high) if public else 0.0)
+    return params
+
+
 def loss_numbers(
-    loss: str,
-    n_outputs: int,
-    huber_delta: float,
-    quantile: float | Sequence[float],
-    dtype: np.dtype,
+    loss: str, n_outputs: int, dtype: np.dtype, **given: float | Sequence[float]
 ) -> np.ndarray:
-    """What the loss must know of each output: κ of huber, q of quantile."""
-    values = np.zeros(n_outputs)
-    if loss == "huber":
-        if not 0 < huber_delta < np.inf:
-            raise ValueError(
-                f"huber_delta must be positive and finite, got {huber_delta!r}"
-            )
-        values[:] = huber_delta
-    if loss == "quantile":
-        levels = as_list(quantile)
-        if len(levels) not in (1, n_outputs):
-            raise ValueError(
-                f"quantile must have one entry or {n_outputs}, one an output, "
-                f"got {len(levels)}"
-            )
-        if not all(isinstance(q, numbers.Real) and 0 < float(q) < 1 for q in levels):
-            raise ValueError(f"quantile must be in (0, 1), got {quantile!r}")
-        values[:] = levels
-    return values.astype(dtype)
+    """What the loss must know of each output (``_kernels.LOSS_PARAMS``); else zeros.
+
+    Parameters
+    ----------
+    loss : str
+        Its name.
+    n_outputs : int
+        How many outputs there are.
+    dtype : dtype
+        Of the result.
+    **given : float or sequence of float
+        Numbers by their public names: one for all outputs, or one an output.
+    """
+    if loss not in _kernels.LOSS_PARAMS:
+        return np.zeros(n_outputs, dtype)
+    public, _, low, high = _kernels.LOSS_PARAMS[loss]
+    values = as_list(given[public])
+    if len(values) not in (1, n_outputs):
+        raise ValueError(
+            f"{public} must have one entry or {n_outputs}, one an output, "
+            f"got {len(values)}"
+        )
+    checked = [check_between(public, value, low, high) for value in values]
+    return np.broadcast_to(np.array(checked, dtype), n_outputs).copy()

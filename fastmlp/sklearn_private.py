@@ -206,6 +206,8 @@ class ScikitLearnPrivates:
 # Set by fits of both, ours and scikit-learn's.
 SHARED = ("_label_binarizer",)
 
+_FORMS_OF_SGD = ("sgd", "momentum", "nesterov")
+
 
 def write_private_state(
     theirs: Any, random_state: np.random.RandomState, n_stalled: int
@@ -277,7 +279,7 @@ def read_optimizer(
     if isinstance(found, AdamOptimizer) and optimizer.name == "adam":
         slots, rate.value = (found.ms, found.vs), found.learning_rate_init
         optimizer.rule["t"] = found.t
-    elif isinstance(found, SGDOptimizer) and optimizer.name not in ("adam", "adamw"):
+    elif isinstance(found, SGDOptimizer) and optimizer.name in _FORMS_OF_SGD:
         slots, rate.value = (found.velocities,), found.learning_rate
     else:
         return None

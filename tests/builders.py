@@ -7,6 +7,8 @@ import numpy as np
 from fastmlp._kernels import (
     ACTIVATION_PARAMS,
     ACTIVATIONS,
+    LEAST_TARGETS,
+    LOSS_PARAMS,
     LOSSES,
     OPTIMIZERS,
     SLOPES_OF_Z,
@@ -75,8 +77,10 @@ def draw_targets(rows, n_out, loss, output, dtype, seed=1):
         return random.randint(0, n_out, (rows, 1)).astype(dtype)
     if loss == "log_loss":
         return random.randint(0, 2, (rows, n_out)).astype(dtype)
-    if loss == "poisson":
-        return random.poisson(2, (rows, n_out)).astype(dtype)
+    if loss in LEAST_TARGETS:
+        least, taken = LEAST_TARGETS[loss]
+        counts = least + random.poisson(2, (rows, n_out)) + (0 if taken else 0.5)
+        return counts.astype(dtype)
     return random.standard_normal((rows, n_out)).astype(dtype)
 
 
@@ -212,12 +216,15 @@ def build_objective(loss, alpha=0.0, l1_ratio=0.0, cap=np.inf):
 
 
 def build_numbers(loss, n_out, dtype=float):
-    """κ = 0.7 for huber, other q for every output of quantile, else zeros."""
-    numbers = {
-        "huber": np.full(n_out, 0.7),
-        "quantile": (np.arange(n_out) + 0.6) / (n_out + 0.5),
-    }
-    return numbers.get(loss, np.zeros(n_out)).astype(dtype)
+    """Another number for every output within a finite range, 0.7 from 0 on; zeros for a
+    loss without."""
+    if loss not in LOSS_PARAMS:
+        return np.zeros(n_out, dtype)
+    *_, low, high = LOSS_PARAMS[loss]
+    if not np.isfinite(high):
+        return np.full(n_out, low + 0.7, dtype)
+    parts = (np.arange(n_out) + 0.6) / (n_out + 0.5)
+    return (low + (high - low) * parts).astype(dtype)
 
 
 def build_slots(optimizer, n_params, dtype=float):

@@ -178,6 +178,15 @@ TABLE = """
 
 === fastmlp/_kernels/activations.pxd
 
+* hardsigmoid_shifted
+- cdef real c = z + <real>3
++ cdef real c = z + <real>2
+* hardswish_slope_at_its_end
+- <real>0 if z < -3 else (<real>1 if z > 3
++ <real>0 if z < -3 else (<real>1 if z > 2
+* activation_param_ignored
+- return param * z if z < 0
++ return <real>0.01 * z if z < 0
 * logistic_slope
 - return a * (<real>1 - a)
 -     elif activation == TANH:
@@ -771,6 +780,17 @@ TABLE = """
 
 === fastmlp/_kernels/losses.pxd
 
+* gamma_of_the_logarithm
+- delta[i] = <real>1 - ratio
++ delta[i] = ratio - <real>1
+* tweedie_power_of_first_output
+- one, two = <real>1 - powers[j], <real>2 - powers[j]
++ one, two = <real>1 - powers[0], <real>2 - powers[0]
+* tweedie_without_constant
+- + constant / (one * two)
+* log_cosh_cancels
+- if size > 1 else math.log1p(less))
++ if size > 1e-9 else math.log1p(less))
 * squared_error_uphill
 - delta[i] = a[i] - y[i]
 + delta[i] = y[i] - a[i]
@@ -885,6 +905,15 @@ TABLE = """
 
 === fastmlp/_kernels/optimizers.pxd
 
+* nadam_does_not_look_ahead
+- (1 - pow(rule.decay_1, rule.t + 1))
++ (1 - pow(rule.decay_1, rule.t))
+* lion_by_the_new_moment
+- -rate if c > 0 else (rate if c < 0 else c)
++ -rate if v[0] > 0 else (rate if v[0] < 0 else c)
+* lion_forgets_by_the_first_decay
+- v[0] = beta_2 * v[0] + gain_2 * g
++ v[0] = beta_1 * v[0] + gain_1 * g
 * sgd_uphill
 - return -rate * g
 + return rate * g
@@ -937,13 +966,16 @@ TABLE = """
 - rule.learning_rate * correction / (
 + rule.learning_rate / (
 * adam_first_moment_uncorrected
-- / (1 - pow(rule.decay_1, rule.t))
+- step.rate = rule.learning_rate * correction / (1 - pow(rule.decay_1, rule.t))
++ step.rate = rule.learning_rate * correction
 * adam_step_off_by_one
-- pow(rule.decay_1, rule.t)
-+ pow(rule.decay_1, rule.t + 1)
+- step.rate = rule.learning_rate * correction / (1 - pow(rule.decay_1, rule.t))
++ step.rate = rule.learning_rate * correction / (1 - pow(rule.decay_1, rule.t + 1))
 * adam_moments_in_one_slot
-- v + i, s + i, g, rate
-+ v + i, v + i, g, rate
+-             w[i] = shrink * w[i] + adam(
+-                 v + i, s + i, g
++             w[i] = shrink * w[i] + adam(
++                 v + i, v + i, g
 * gain_of_other_decay
 - gain_2 = 1 - step.decay_2
 + gain_2 = 1 - step.decay_1
@@ -954,11 +986,11 @@ TABLE = """
 - nesterov(v + i, g, rate, decay_1)
 + nesterov(v + i, g, rate, decay_2)
 * adamw_epsilon_as_adams
-- rule.epsilon * (correction if rule.optimizer == ADAMW else 1)
-+ rule.epsilon
+- (1 if rule.optimizer == ADAM else correction)
++ 1
 * adams_epsilon_as_adamw
-- rule.epsilon * (correction if rule.optimizer == ADAMW else 1)
-+ rule.epsilon * correction
+- (1 if rule.optimizer == ADAM else correction)
++ correction
 * adamw_moments_uncorrected
 - rule.optimizer == ADAM or rule.optimizer == ADAMW
 + rule.optimizer == ADAM
@@ -1941,17 +1973,20 @@ TABLE = """
 === fastmlp/settings.py
 
 * huber_delta_ignored
-- values[:] = huber_delta
-+ values[:] = 1
+- [check_between(public, value, low, high) for value in values]
++ [_kernels.LOSS_PARAMS[loss][1] for value in values]
 * quantile_of_first_output_for_all
-- values[:] = levels
-+ values[:] = levels[0]
+- np.broadcast_to(np.array(checked, dtype), n_outputs)
++ np.full(n_outputs, checked[0], dtype)
 * entries_for_layers_uncounted
 - if len(values) != n_hidden:
 + if False:
 
 === fastmlp/network.py
 
+* slope_of_leaky_relu_not_handed_on
+- activation_params(names, negative_slope=self.negative_slope)
++ activation_params(names, negative_slope=0.01)
 * last_head_is_default
 - output_activation or _kernels.HEADS[loss][0]
 + output_activation or _kernels.HEADS[loss][-1]
@@ -2049,6 +2084,12 @@ TABLE = """
 
 === fastmlp/optimizers.py
 
+* short_batch_applied_as_whole
+- gradient.n_rows / (batch_size or gradient.n_rows)
++ 1
+* parts_of_other_weight_added
+- if other.total_weight != self.total_weight:
++ if False:
 * rho_in_the_wrong_place
 - "rmsprop": (None, "rho")
 + "rmsprop": ("rho", None)
@@ -2551,8 +2592,20 @@ TABLE = """
 - level * shares[-1]
 + 0.5 * shares[-1]
 * huber_location_is_the_mean
-- np.clip(constant - y, -kappa, kappa)
-+ (constant - y)
+- np.clip(r, -kappa, kappa)
++ r
+* log_cosh_location_is_the_median
+- _location(y, weights, np.tanh)
++ _location(y, weights, np.sign)
+* tweedie_scored_by_first_power
+- one, two = 1 - power, 2 - power
++ one, two = 1 - power[0], 2 - power[0]
+* tweedie_of_zero_nan
+- positive = np.where(is_zero, 1, y)
++ positive = y
+* gamma_of_the_inverse
+- excess = (y - p) / p
++ excess = (p - y) / y
 * d2_unweighted
 -     self._weights = sample_weight.astype(np.float64)
 +     pass
@@ -2566,11 +2619,17 @@ TABLE = """
 === fastmlp/head.py
 
 * poisson_takes_negative_targets
-- not is_inside(y).all()
-+ not is_inside(y).any()
+- if (y < least).any() or (
++ if (
+* gamma_takes_zero
+- (not is_taken and (y == least).any())
++ False
 
 === fastmlp/recipe.py
 
+* negative_slope_not_handed_on
+- "negative_slope": self.negative_slope
++ "negative_slope": 0.01
 * l1_ratio_not_handed_on
 - "l1_ratio": self.l1_ratio
 + "l1_ratio": 0.0
@@ -3108,11 +3167,11 @@ TABLE = """
 === fastmlp/estimators/_regressor.py
 
 * scores_unweighted
-- return D2(self.loss, number, Y, sample_weight)
-+ return D2(self.loss, number, Y, None)
+- getattr(self, name, default), Y, sample_weight)
++ getattr(self, name, default), Y, None)
 * huber_scored_at_the_level
-- if self.loss == "huber" else self.quantile
-+ if self.loss == "none" else self.quantile
+- getattr(self, name, default)
++ default
 * every_loss_judged_by_r2
 - if self.loss == "squared_error":
 + if self.loss:
@@ -3120,14 +3179,17 @@ TABLE = """
 - r2(outputs, data.Y, data.sample_weight)
 + r2(outputs, data.Y, None)
 * levels_not_handed_on
-- Head(self.loss, self.output_activation, self.huber_delta, self.quantile)
-+ Head(self.loss, self.output_activation, self.huber_delta)
+- pick(Head, self)
++ pick(Head, self, quantile=0.5)
 * huber_delta_not_handed_on
-- Head(self.loss, self.output_activation, self.huber_delta, self.quantile)
-+ Head(self.loss, self.output_activation, 1.0, self.quantile)
+- pick(Head, self)
++ pick(Head, self, huber_delta=1.0)
+* tweedie_power_not_handed_on
+- pick(Head, self)
++ pick(Head, self, tweedie_power=1.5)
 * output_activation_not_handed_on
-- Head(self.loss, self.output_activation, self.huber_delta, self.quantile)
-+ Head(self.loss, None, self.huber_delta, self.quantile)
+- pick(Head, self)
++ pick(Head, self, output_activation=None)
 
 === fastmlp/estimators/_labels.py
 

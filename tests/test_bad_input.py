@@ -224,12 +224,18 @@ def test_negative_weights(name, make):
 
 @pytest.mark.parametrize("make", [fresh, fitted])
 @pytest.mark.parametrize("method", METHODS)
-def test_negative_targets_under_poisson(make, method):
+@pytest.mark.parametrize("loss", _kernels.LEAST_TARGETS)
+def test_targets_outside_of_the_domain(loss, make, method):
     X, y = iris()
-    model = make("MLPRegressor", loss="poisson")
+    least, is_taken = _kernels.LEAST_TARGETS[loss]
+    model = fresh("MLPRegressor", loss=loss)
+    if make is fitted:
+        with without_warnings():
+            model.fit(X, y + 1.0)
     before = snapshot(model)
-    with pytest.raises(ValueError, match="out of the valid range of the loss"):
-        getattr(model, method)(X, y - 1.0)
+    for too_small in (least - 1.0, *(() if is_taken else (least,))):
+        with pytest.raises(ValueError, match="out of the valid range of the loss"):
+            getattr(model, method)(X, np.where(y == 0, too_small, y))
     assert snapshot(model) == before
 
 

@@ -5,7 +5,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from fastmlp import MLPClassifier, MLPRegressor
 
-SOLVERS = ["adam", "adamw", "sgd", "lbfgs", "adagrad", "rmsprop"]
+SOLVERS = ["adam", "adamw", "sgd", "lbfgs", "adagrad", "rmsprop", "nadam", "lion"]
 # At its default alpha lbfgs fits the data of one check so closely that probabilities
 # round to 1, which the check refuses, from scikit-learn's own classifier too.
 PENALISED = {("MLPClassifier", "lbfgs"): {"alpha": 0.1}}

@@ -423,6 +423,21 @@ def test_every_form_of_X_gives_the_same_bits(solver, form, tmp_path):
     np.testing.assert_array_equal(outputs(model, given), outputs(expected, X))
 
 
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+def test_targets_and_weights_may_lie_anywhere(solver, tmp_path):
+    X, y = iris()
+    y, weights = np.sqrt(y + 1.0), np.linspace(0.5, 2, len(y))
+    models = [fastmlp.MLPRegressor(**SMALL, max_iter=4, solver=solver) for _ in "ab"]
+    with unconverged():
+        models[0].fit(X, y, weights)
+        models[1].fit(X, unaligned(y, tmp_path), unaligned(weights, tmp_path))
+    np.testing.assert_array_equal(*map(parameters, models))
+    network = fastmlp.Network([X.shape[1], 3, 1], random_state=0)
+    expected = network.loss(X, y, weights)
+    given = [unaligned(a, tmp_path) for a in (X, y, weights)]
+    assert network.loss(*given) == expected
+
+
 def spy_on(monkeypatch, name, position):
     """The array at that position of every call to that kernel."""
     seen = []
@@ -676,6 +691,8 @@ def test_r2_of_constant_targets_is_scikit_learns(off_by):
 D2 = {
     "absolute_error": (0.0, d2_absolute_error_score),
     "poisson": (0.0, partial(d2_tweedie_score, power=1)),
+    "gamma": (0.0, partial(d2_tweedie_score, power=2)),
+    "tweedie": (1.3, partial(d2_tweedie_score, power=1.3)),
     "quantile": (0.85, partial(d2_pinball_score, alpha=0.85)),
     # Nearly the absolute error, and exactly half the squared error.
     "huber of little": (1e-9, d2_absolute_error_score),
@@ -689,7 +706,7 @@ D2 = {
 def test_d2_is_scikit_learns(case, weights, dtype):
     number, metric = D2[case]
     rng = np.random.RandomState(3)
-    Y = rng.poisson(3, size=(41, 2)).astype(dtype)
+    Y = (rng.poisson(3, size=(41, 2)) + (case == "gamma")).astype(dtype)
     predicted = (Y + rng.gamma(0.5, size=Y.shape) + 0.01).astype(dtype)
     w = {"none": np.ones(41), "some zero": np.arange(41) % 3, "gamma": rng.gamma(1, 41)}
     w = np.broadcast_to(w[weights], 41).astype(dtype)
@@ -700,22 +717,84 @@ def test_d2_is_scikit_learns(case, weights, dtype):
     assert d2(Y) == 1.0
 
 
-@pytest.mark.parametrize("kappa", [0.1, 0.7, 2.0])
+LOCATIONS = [("huber", 0.1), ("huber", 0.7), ("huber", 2.0), ("log_cosh", 0.0)]
+
+
+@pytest.mark.parametrize(("loss", "number"), LOCATIONS)
 @pytest.mark.parametrize("seed", range(3))
-def test_no_constant_has_a_d2_of_huber_above_zero(seed, kappa):
+def test_no_constant_has_a_d2_above_zero(seed, loss, number):
     rng = np.random.RandomState(seed)
     y, w = rng.standard_t(2, size=(60, 1)), rng.gamma(1, size=60)
-    d2 = scores.D2("huber", kappa, y, w)
+    d2 = scores.D2(loss, number, y, w)
     ends = {"bounds": (y.min(), y.max()), "options": {"xatol": 1e-10}}
     best = minimize_scalar(lambda c: -d2(np.full_like(y, c)), **ends)
     assert best.fun == pytest.approx(0, abs=1e-12)
 
 
-@pytest.mark.parametrize("loss", ["absolute_error", "huber", "quantile", "poisson"])
+@pytest.mark.parametrize("loss", sorted(scores._LOSSES))
 @pytest.mark.parametrize("off_by", [0.0, 1.0])
 def test_d2_of_constant_targets(loss, off_by):
-    for y in (np.zeros((5, 1)), np.full((5, 1), 7.0)):
-        assert scores.D2(loss, 0.5, y, None)(y + off_by) == (off_by == 0)
+    number = 1.7 if loss == "tweedie" else 0.5
+    for value in (0.0, 7.0, 0.1):
+        if value == 0 and loss == "gamma":
+            continue
+        y = np.full((5, 1), value)
+        d2 = scores.D2(loss, number, y, np.array([0.1, 0.2, 0.3, 0.4, 0.7]))
+        assert d2(y + off_by) == (off_by == 0)
+
+
+def test_d2_of_log_cosh():
+    """Near to half the squared error, and far from it the absolute error less ln 2."""
+    y, p = np.array([[0.0], [0.0], [3.0]]), np.array([[1e-4], [40.0], [3.5]])
+    constant = np.log(np.cosh(y - 0.5)).sum()
+    ends = {"bounds": (0, 3), "options": {"xatol": 1e-12}}
+    least = minimize_scalar(lambda c: np.log(np.cosh(y - c)).sum(), **ends).fun
+    assert least <= constant
+    errors = 1e-8 / 2 + (40 - np.log(2)) + np.log(np.cosh(0.5))
+    d2 = scores.D2("log_cosh", 0.0, y, None)
+    assert d2(p) == pytest.approx(1 - errors / least, rel=1e-9)
+    assert d2(y + 1e-9) == pytest.approx(1 - 1.5e-18 / least, rel=1e-12)
+
+
+def test_d2_has_a_power_for_each_output():
+    rng = np.random.RandomState(0)
+    Y = rng.poisson(2, size=(30, 2)).astype(float)
+    p = Y + rng.gamma(1, size=Y.shape)
+    expected = [d2_tweedie_score(Y[:, k], p[:, k], power=1.2 + k / 2) for k in (0, 1)]
+    d2 = scores.D2("tweedie", [1.2, 1.7], Y, None)
+    assert d2(p) == pytest.approx(np.mean(expected), rel=1e-9)
+
+
+def test_slope_of_leaky_relu():
+    X, y = iris()
+    shared = {"activation": "leaky_relu", "hidden_layer_sizes": (5,), "alpha": 0.0}
+    model = fitted("MLPRegressor", negative_slope=0.4, **shared)
+    z = X @ model.coefs_[0] + model.intercepts_[0]
+    assert (z < 0).any()
+    a = np.where(z < 0, 0.4 * z, z)
+    expected = (a @ model.coefs_[1] + model.intercepts_[1])[:, 0]
+    np.testing.assert_allclose(model.predict(X), expected, rtol=1e-12)
+    with pytest.raises(ValueError, match="negative_slope"):
+        model.set_params(negative_slope=-0.1).fit(X, y)
+
+
+@pytest.mark.parametrize("loss", ["poisson", "gamma", "tweedie"])
+def test_d2_of_a_prediction_of_zero(loss):
+    y = np.array([[1.0], [2.0]])
+    d2 = scores.D2(loss, 1.5, y, None)
+    assert d2(np.array([[0.0], [2.0]])) == -np.inf
+
+
+@pytest.mark.parametrize("loss", ["gamma", "tweedie", "log_cosh"])
+def test_new_losses_are_scored_by_what_is_trained(loss):
+    X, y = iris()
+    model = fastmlp.MLPRegressor(**SMALL, loss=loss, max_iter=4, tweedie_power=1.2)
+    with unconverged():
+        model.fit(X, y + 1.0)
+    if loss == "tweedie":
+        np.testing.assert_array_equal(model._state.network.numbers, [1.2])
+    expected = scores.D2(loss, 1.2, y.reshape(-1, 1) + 1.0, None)
+    assert model.score(X, y + 1.0) == expected(model.predict(X).reshape(-1, 1))
 
 
 @pytest.mark.parametrize(

@@ -140,6 +140,21 @@ def test_float_by_activation(dtype, tmp_path):
 
 
 @needs_gcc
+@pytest.mark.parametrize("slope", [0, 0.3, 1.7, 1e-5])
+def test_slope_of_leaky_relu(slope, tmp_path):
+    est = model("three outputs", "leaky_relu", negative_slope=slope)
+    check(est, tmp_path, 1e-12, rows("float64"), dtype="float64")
+
+
+@needs_gcc
+@pytest.mark.parametrize("slope", [0, 0.3, 1e-5])
+def test_slope_of_leaky_relu_as_float(slope, tmp_path):
+    est = model("three outputs", "leaky_relu", "float32", negative_slope=slope)
+    report, _ = check(est, tmp_path, 1e-6, rows("float32"))
+    assert "double" not in report.source.read_text()
+
+
+@needs_gcc
 @pytest.mark.parametrize("level", [1e3, -1e3])
 def test_far_out_nothing_overflows(level, tmp_path):
     X = np.full((2, 5), level, np.float32) * np.float32([[1], [100]])

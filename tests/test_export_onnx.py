@@ -54,6 +54,13 @@ def test_predictions(head, activation, dtype):
     check(est, rows(dtype), fastmlp.to_onnx(est), TOLERANCES[dtype])
 
 
+@pytest.mark.parametrize("slope", [0, 0.3, 1.7, 1e-5])
+@pytest.mark.parametrize("dtype", TOLERANCES)
+def test_slope_of_leaky_relu(dtype, slope):
+    est = model("three outputs", "leaky_relu", dtype, negative_slope=slope)
+    check(est, rows(dtype), fastmlp.to_onnx(est), TOLERANCES[dtype])
+
+
 @pytest.mark.parametrize("fold", [True, False])
 @pytest.mark.parametrize("dtype", TOLERANCES)
 @pytest.mark.parametrize("head", HEADS)
@@ -69,9 +76,10 @@ def test_batch_norm(head, dtype, fold):
 def test_formulas_of_float64_are_exact_to_the_last_places(name):
     z = np.concatenate([np.linspace(-40, 40, 4001), [0, -0.0, 1e-300, 1e3, -1e3]])
     nodes = target.Nodes(z.dtype)
-    nodes.rename(target.ACTIVATIONS[name](nodes, "X"), "a")
+    params = _kernels.ACTIVATION_PARAMS.get(name, ())[1:2]
+    nodes.rename(target.ACTIVATIONS[name](nodes, "X", *params), "a")
     expected = z.copy().reshape(1, -1)
-    _kernels.activate(expected, _kernels.ACTIVATIONS[name])
+    _kernels.activate(expected, _kernels.ACTIVATIONS[name], *params)
     helper, double = onnx.helper, onnx.TensorProto.DOUBLE
     graph = helper.make_graph(
         [helper.make_node(op, i, o, **a) for op, i, o, a in nodes.nodes],

@@ -45,6 +45,14 @@ def test_outputs(head, dtype):
         assert difference(found, expected_of(est, X)) <= TOLERANCES[dtype]
 
 
+@pytest.mark.parametrize("slope", [0, 0.3, 1.7, 1e-5])
+def test_slope_of_leaky_relu(slope):
+    X = rows("float64")
+    est = model("three outputs", "leaky_relu", negative_slope=slope)
+    found = run(fastmlp.to_torch(est), X)
+    assert difference(found, outputs(est, X)) <= 1e-12
+
+
 def test_probabilities():
     X = rows("float64")
     for head in ("multiclass softmax", "binary softmax", "multilabel logistic"):

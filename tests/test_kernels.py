@@ -188,7 +188,7 @@ def test_heads(head, shape, dtype):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("loss", ["absolute_error", "huber", "quantile"])
+@pytest.mark.parametrize("loss", ["absolute_error", "huber", "quantile", "log_cosh"])
 def test_losses_at_their_kinks(loss, dtype):
     """r = 0 and |r| = κ, where the slope is a convention."""
     numbers = build_numbers(loss, 3, dtype)

@@ -43,6 +43,8 @@ HIDDEN = {
         z * (1 + np.tanh(np.sqrt(2 / np.pi) * (z + 0.044715 * z**3))) / 2
     ),
     "mish": lambda z: z * np.tanh(np.logaddexp(0, z)),
+    "hardsigmoid": lambda z: np.clip(z + 3, 0, 6) / 6,
+    "hardswish": lambda z: z * np.clip(z + 3, 0, 6) / 6,
 }
 OUTPUTS = {**HIDDEN, "exp": np.exp, "softmax": functools.partial(softmax, axis=1)}
 

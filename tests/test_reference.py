@@ -43,6 +43,7 @@ from fastmlp import _reference as reference
 from fastmlp._kernels import (
     HEADS,
     HIDDEN_ACTIVATIONS,
+    LEAST_TARGETS,
     SLOPES_OF_Z,
     SLOTS,
     count_extras,
@@ -254,8 +255,8 @@ def draw_targets(rng, rows, n_out, loss, output):
         return rng.integers(n_out, size=(rows, 1)).astype(float)
     if loss == "log_loss":
         return rng.integers(2, size=(rows, n_out)).astype(float)
-    if loss == "poisson":
-        return rng.integers(4, size=(rows, n_out)).astype(float)
+    if loss in LEAST_TARGETS:
+        return rng.integers(4, size=(rows, n_out)) + (0.5 if loss == "gamma" else 0.0)
     return rng.uniform(-1, 1, (rows, n_out))
 
 
@@ -519,6 +520,8 @@ ACTIVATION_TRUTHS = {
     "gelu": lambda z: z * scipy.stats.norm.cdf(z),
     "gelu_tanh": gelu_tanh_truth,
     "mish": lambda z: z * np.tanh(np.log(1 + np.e**z)),
+    "hardsigmoid": lambda z: np.minimum(np.maximum(z + 3, 0), 6) / 6,
+    "hardswish": lambda z: z * np.minimum(np.maximum(z + 3, 0), 6) / 6,
     "exp": lambda z: np.e**z,
     "softmax": lambda z: scipy.special.softmax(z, axis=1),
 }
@@ -583,6 +586,8 @@ def differentiate_activation(name, z, order):
         ("gelu", 0, 0, 1000, 1),
         ("gelu_tanh", 0, 0, 1000, 1),
         ("mish", 0, 0, 1000, 1),
+        ("hardsigmoid", 0, 0, 1, 0),
+        ("hardswish", 0, 0, 1000, 1),
     ],
 )
 def test_activations_reach_their_limits_silently(
@@ -694,6 +699,12 @@ def head_truth(loss, output, z, y, numbers):
         return np.where(y >= z, numbers * (y - z), (numbers - 1) * (y - z))
     if loss == "poisson":
         return scipy.special.kl_div(y, np.e**z)
+    if loss == "gamma":
+        return y * np.e**-z - np.log(y * np.e**-z) - 1
+    if loss == "tweedie":
+        return tweedie_truth(np.e**z, y, numbers)
+    if loss == "log_cosh":
+        return np.log(np.cosh(z - y))
     if output == "softmax":
         one_hot = np.eye(z.shape[1])[y[:, 0].astype(int)]
         shares = -one_hot * scipy.special.log_softmax(z, axis=1)
@@ -701,6 +712,19 @@ def head_truth(loss, output, z, y, numbers):
     return -scipy.special.xlogy(y, scipy.special.expit(z)) - scipy.special.xlogy(
         1 - y, scipy.special.expit(-z)
     )
+
+
+def tweedie_truth(mu, y, p):
+    """∫ (m − y)/mᵖ dm from y to μ, by which deviances are defined."""
+    shares = np.empty(np.broadcast_shapes(mu.shape, y.shape), mu.dtype)
+    p = np.broadcast_to(p, shares.shape)
+    for at in np.ndindex(shares.shape):
+        target, power = y[at], p[at]
+        shares[at] = mu[at] ** (2 - power) / (2 - power)
+        if target > 0:
+            shares[at] -= target * mu[at] ** (1 - power) / (1 - power)
+            shares[at] -= target ** (2 - power) * (1 / (2 - power) - 1 / (1 - power))
+    return shares
 
 
 def evaluate_head(loss, output, z, y, scales, numbers=None):
@@ -1061,6 +1085,21 @@ PLAIN = {"l1": 0.0, "l2": 0.0, "shrink": 1.0, "scale": 1.0}
                 1 - 0.2 / 3 + 0.1 * (1 / 0.75) / (math.sqrt(3 / 0.4375) + 1),
             ],
             [[1, 1], [-1, 3]],
+        ),
+        (
+            "nadam",
+            {"decay_1": 0.5, "decay_2": 0.75, "epsilon": 1},
+            [
+                1 - 0.1 * (0.5 / 0.75 + 1 / 0.5) / (2 + 1),
+                1 - 0.8 / 9 + 0.1 * (18 / 7) / (math.sqrt(3 / 0.4375) + 1),
+            ],
+            [[1, 1], [-1, 3]],
+        ),
+        (
+            "lion",
+            {"decay_1": 0.5, "decay_2": 0.75},
+            [0.9, 1.0],
+            [[0.5], [-0.375]],
         ),
     ],
 )

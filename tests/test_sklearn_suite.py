@@ -26,6 +26,7 @@ SUITES = {
 
 REPLACED = """
 import sklearn_on_fastmlp
+sklearn_on_fastmlp.pytest_load_initial_conftests()
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.utils import all_estimators
 estimators = all_estimators()

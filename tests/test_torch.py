@@ -34,6 +34,52 @@ TOLERANCE = 1e-12
 # √(s + ε) and √s + ε are the same number where ε is lost in the sum.
 TINY = 1e-30
 
+
+class Lion(torch.optim.Optimizer):
+    """X. Chen and others, "Symbolic discovery of optimization algorithms", 2023."""
+
+    def __init__(self, params, lr, betas):
+        super().__init__(params, {"lr": lr, "betas": betas, "weight_decay": 0})
+
+    @torch.no_grad()
+    def step(self):
+        for group in self.param_groups:
+            first, second = group["betas"]
+            for p in group["params"]:
+                m = self.state[p].setdefault("m", torch.zeros_like(p))
+                update = m.lerp(p.grad, 1 - first).sign() + group["weight_decay"] * p
+                p.sub_(update, alpha=group["lr"])
+                m.lerp_(p.grad, 1 - second)
+
+
+class Nadam(torch.optim.Optimizer):
+    """T. Dozat, "Incorporating Nesterov momentum into Adam", 2016, with one μ for all
+    steps. PyTorch's keeps a product of them in single precision.
+    """
+
+    def __init__(self, params, lr, betas, eps):
+        numbers = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": 0}
+        super().__init__(params, numbers)
+        self.t = 0
+
+    @torch.no_grad()
+    def step(self):
+        self.t += 1
+        for group in self.param_groups:
+            mu, nu = group["betas"]
+            for p in group["params"]:
+                state = self.state[p]
+                m = state.setdefault("m", torch.zeros_like(p))
+                n = state.setdefault("n", torch.zeros_like(p))
+                p.mul_(1 - group["lr"] * group["weight_decay"])
+                m.mul_(mu).add_(p.grad, alpha=1 - mu)
+                n.mul_(nu).addcmul_(p.grad, p.grad, value=1 - nu)
+                now = (1 - mu) * p.grad / (1 - mu**self.t)
+                ahead = mu * m / (1 - mu ** (self.t + 1))
+                root = (n / (1 - nu**self.t)).sqrt() + group["eps"]
+                p.sub_(group["lr"] * (now + ahead) / root)
+
+
 # By name: our numbers, PyTorch's class and its numbers.
 OPTIMIZERS = {
     "sgd": ({}, torch.optim.SGD, {}),
@@ -59,9 +105,15 @@ OPTIMIZERS = {
         torch.optim.AdamW,
         {"betas": (0.8, 0.95), "eps": 1e-8, "weight_decay": 0},
     ),
+    "nadam": (
+        {"beta_1": 0.8, "beta_2": 0.95, "epsilon": 1e-8},
+        Nadam,
+        {"betas": (0.8, 0.95), "eps": 1e-8},
+    ),
+    "lion": ({"beta_1": 0.8, "beta_2": 0.95}, Lion, {"betas": (0.8, 0.95)}),
 }
 # Those whose first steps are as long as the rate, whatever the gradient's length.
-ADAPTIVE = ["adagrad", "rmsprop", "adam", "adamw"]
+ADAPTIVE = ["adagrad", "rmsprop", "adam", "adamw", "nadam", "lion"]
 
 ACTIVATIONS = {
     "identity": lambda z: z,
@@ -77,10 +129,13 @@ ACTIVATIONS = {
     "gelu": functional.gelu,
     "gelu_tanh": lambda z: functional.gelu(z, approximate="tanh"),
     "mish": functional.mish,
+    # Its own has a sixth in single precision.
+    "hardsigmoid": lambda z: functional.relu6(z + 3) / 6,
+    "hardswish": functional.hardswish,
     "exp": torch.exp,
 }
 
-HUBER_DELTA, QUANTILES = 0.7, [0.1, 0.5, 0.8]
+HUBER_DELTA, QUANTILES, POWERS = 0.7, [0.1, 0.5, 0.8], [1.1, 1.5, 1.9]
 
 
 def squared_error(z, y, activation):
@@ -113,9 +168,29 @@ def poisson(z, y, _):
     return functional.poisson_nll_loss(z, y, full=False, reduction="none") + rest
 
 
+def gamma(z, y, _):
+    return z - torch.log(y) + y * torch.exp(-z) - 1
+
+
+def tweedie(z, y, _):
+    """From the variance function: half the deviance is ∫ (y − m)/mᵖ dm from μ to y."""
+    p = torch.tensor(POWERS, dtype=torch.float64)
+    mu = torch.exp(z)
+    return (y ** (2 - p) - mu ** (2 - p)) / (p - 2) - y * (
+        torch.where(y > 0, y.clamp(min=1e-300) ** (1 - p), 0.0) - mu ** (1 - p)
+    ) / (p - 1)
+
+
+def log_cosh(z, y, _):
+    return torch.log(torch.cosh(z - y))
+
+
 LOSSES = {
     loss.__name__: loss
-    for loss in [squared_error, log_loss, absolute_error, huber, quantile, poisson]
+    for loss in [
+        *(squared_error, log_loss, absolute_error, huber, quantile, poisson),
+        *(gamma, tweedie, log_cosh),
+    ]
 }
 HEADS = [(loss, output) for loss in _kernels.HEADS for output in _kernels.HEADS[loss]]
 
@@ -268,8 +343,9 @@ def draw_data(network, n_rows):
         return X, random.randint(SIZES[-1], size=shape).astype(float)
     if network.loss_name == "log_loss":
         return X, random.randint(2, size=shape).astype(float)
-    if network.loss_name == "poisson":
-        return X, random.poisson(2.0, size=shape).astype(float)
+    if network.loss_name in _kernels.LEAST_TARGETS:
+        _, taken = _kernels.LEAST_TARGETS[network.loss_name]
+        return X, random.poisson(2.0, size=shape) + (0.0 if taken else 0.5)
     return X, random.normal(size=shape)
 
 
@@ -372,6 +448,7 @@ def test_head(loss, output_activation):
         output_activation=output_activation,
         huber_delta=HUBER_DELTA,
         quantile=QUANTILES,
+        tweedie_power=POWERS,
     )
     Race(network).run()
 
@@ -380,7 +457,7 @@ def test_head(loss, output_activation):
 def test_weighted_rows(loss):
     weights = np.random.RandomState(3).uniform(0.0, 2.0, N_ROWS)
     weights[::7] = 0
-    network = build_network(loss=loss, quantile=QUANTILES)
+    network = build_network(loss=loss, quantile=QUANTILES, tweedie_power=POWERS)
     Race(network, sample_weight=weights).run()
 
 

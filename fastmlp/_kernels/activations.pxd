@@ -31,6 +31,8 @@ cdef enum Activation:
     MISH = 11
     EXP = 12
     SOFTMAX = 13
+    HARDSIGMOID = 14
+    HARDSWISH = 15
     UNKNOWN = -1
 
 
@@ -76,6 +78,13 @@ cdef inline real gelu_tanh_curvature(real z) noexcept nogil:
     cdef real t = math.tanh(gelu_argument(c)), u = gelu_argument_slope(c)
     return (<real>1 - t * t) * (
         u + c * c * <real>(0.7978845608028654 * 0.134145) - c * t * u * u)
+
+
+cdef inline real hard_gate(real z) noexcept nogil:
+    """(z + 3)/6 within 0 and 1, NaN kept (Howard et al. 2019)."""
+    cdef real c = z + <real>3
+    c = <real>0 if c < 0 else c
+    return (<real>6 if c > 6 else c) * <real>(1. / 6)
 
 
 cdef inline real mish_gate(real z, real* complement) noexcept nogil:
@@ -136,6 +145,10 @@ cdef inline real value(real z, Py_ssize_t activation, real param) noexcept nogil
         return math.exp(z)
     elif activation == IDENTITY:
         return z
+    elif activation == HARDSIGMOID:
+        return hard_gate(z)
+    elif activation == HARDSWISH:
+        return <real>0 if z < -3 else (z if z > 3 else z * hard_gate(z))
     return <real>NAN
 
 
@@ -169,6 +182,10 @@ cdef inline real slope(real a, real z, Py_ssize_t activation, real param) noexce
         return a
     elif activation == IDENTITY:
         return 1
+    elif activation == HARDSIGMOID:
+        return <real>(1. / 6) if a > 0 and a < 1 else (a - a)
+    elif activation == HARDSWISH:
+        return <real>0 if z < -3 else (<real>1 if z > 3 else z * <real>(1. / 3) + <real>0.5)
     return <real>NAN
 
 
@@ -200,6 +217,10 @@ cdef inline real curvature(real a, real z, Py_ssize_t activation) noexcept nogil
         return a
     elif activation == IDENTITY or activation == RELU or activation == LEAKY_RELU:
         return 0
+    elif activation == HARDSIGMOID:
+        return 0
+    elif activation == HARDSWISH:
+        return <real>0 if z < -3 else (<real>0 if z > 3 else <real>(1. / 3))
     return <real>NAN
 
 
@@ -253,6 +274,10 @@ cdef inline void map_values(
         map_value(a, n, MISH, param)
     elif activation == EXP:
         map_value(a, n, EXP, param)
+    elif activation == HARDSIGMOID:
+        map_value(a, n, HARDSIGMOID, param)
+    elif activation == HARDSWISH:
+        map_value(a, n, HARDSWISH, param)
     elif activation != IDENTITY:
         map_value(a, n, UNKNOWN, param)
 
@@ -294,6 +319,10 @@ cdef inline void map_slopes(
         map_slope(delta, a, z, n, MISH, param)
     elif activation == EXP:
         map_slope(delta, a, z, n, EXP, param)
+    elif activation == HARDSIGMOID:
+        map_slope(delta, a, z, n, HARDSIGMOID, param)
+    elif activation == HARDSWISH:
+        map_slope(delta, a, z, n, HARDSWISH, param)
     elif activation != IDENTITY:
         map_slope(delta, a, z, n, UNKNOWN, param)
 
@@ -334,6 +363,10 @@ cdef inline void map_curvatures(
         map_curvature(rdelta, delta, rz, a, z, n, EXP, param)
     elif activation == IDENTITY or activation == RELU or activation == LEAKY_RELU:
         map_slopes(rdelta, a, z, n, activation, param)
+    elif activation == HARDSIGMOID:
+        map_curvature(rdelta, delta, rz, a, z, n, HARDSIGMOID, param)
+    elif activation == HARDSWISH:
+        map_curvature(rdelta, delta, rz, a, z, n, HARDSWISH, param)
     else:
         map_curvature(rdelta, delta, rz, a, z, n, UNKNOWN, param)
 

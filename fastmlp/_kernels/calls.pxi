@@ -337,6 +337,13 @@ cdef int check_weight(double total_weight) except -1:
     return 0
 
 
+cdef int check_weight_of_rows(double weight, double total_weight) except -1:
+    """Moments are weighted by what rows count for in the objective: parts of 1."""
+    if not -1e-6 < weight / total_weight - 1 < 1e-6:
+        raise ValueError("the rows of a normalised layer's batch must weigh total_weight")
+    return 0
+
+
 cdef int check_optimizer(
     const Rule[::1] rule, const real[:, :] slots, Py_ssize_t n_params, Py_ssize_t n_grads
 ) except -1:
@@ -699,6 +706,8 @@ def compute_batch_gradient(
         raise ValueError("there must be rows, batch_size positive, first_row not negative")
     if job.n_stats > 0:
         check_normalised_batches(rows.shape[0], rows.shape[0], capacity)
+        check_weight_of_rows(
+            sum_weights(pointer(sample_weight), &rows[0], rows.shape[0]), total_weight)
     add_region(&regions, &grads[0], grads.shape[0], sizeof(real), True)
     place_halves(
         &job, 0 if job.X.indptr != NULL else job.layers[0].n_in, arena.shape[0])

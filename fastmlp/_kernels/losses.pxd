@@ -20,6 +20,9 @@ cdef enum Loss:
     HUBER = 3
     QUANTILE = 4
     POISSON = 5
+    GAMMA = 6
+    TWEEDIE = 7
+    LOG_COSH = 8
 
 
 cdef inline void squared_error(
@@ -106,6 +109,54 @@ cdef inline void poisson(
         losses[i] = mean - y[i] * z[i] + (y[i] * math.log(y[i]) - y[i] if y[i] > 0 else <real>0)
 
 
+cdef inline void gamma(
+    real* delta, real* losses, const real* z, const real* y, Py_ssize_t n
+) noexcept nogil:
+    """Half the gamma deviance of μ = eᶻ: z − ln y + y/μ − 1; δ = 1 − y/μ."""
+    cdef Py_ssize_t i
+    cdef real ratio
+    for i in range(n):
+        ratio = y[i] * math.exp(-z[i])
+        delta[i] = <real>1 - ratio
+        losses[i] = (z[i] - math.log(y[i])) + (ratio - <real>1)
+
+
+cdef inline void tweedie(
+    real* delta, real* losses, const real* z, const real* y, const real* powers,
+    Py_ssize_t rows, Py_ssize_t n,
+) noexcept nogil:
+    """Half the Tweedie deviance of μ = eᶻ, 1 < p < 2: μ²⁻ᵖ/(2 − p) − y μ¹⁻ᵖ/(1 − p) +
+    y²⁻ᵖ/((1 − p)(2 − p)); δ = μ²⁻ᵖ − y μ¹⁻ᵖ (Jørgensen 1987)."""
+    cdef Py_ssize_t i, j, at
+    cdef real one, two, upper, lower, constant
+    for i in range(rows):
+        for j in range(n):
+            at = i * n + j
+            one, two = <real>1 - powers[j], <real>2 - powers[j]
+            upper, lower = math.exp(two * z[at]), y[at] * math.exp(one * z[at])
+            constant = math.exp(two * math.log(y[at])) if y[at] > 0 else <real>0
+            delta[at] = upper - lower
+            losses[at] = upper / two - lower / one + constant / (one * two)
+
+
+cdef inline void log_cosh(
+    real* delta, real* losses, const real* z, const real* y, Py_ssize_t n
+) noexcept nogil:
+    """ln cosh r, r = z − y; δ = tanh r. With m = e^−|r| − 1, cosh r − 1 = m²/(2 (1 + m)),
+    which loses nothing where r is small; where it is large, |r| + ln(1 + e^−2|r|) − ln 2."""
+    cdef Py_ssize_t i
+    cdef real r, size, m, less
+    for i in range(n):
+        r = z[i] - y[i]
+        size = math.absolute(r)
+        m = math.expm1_negative(-size)
+        less = m * m / (<real>2 * (<real>1 + m))
+        delta[i] = math.tanh(r)
+        losses[i] = (
+            size + math.log1p(math.exp(<real>-2 * size)) - <real>0.6931471805599453
+            if size > 1 else math.log1p(less))
+
+
 cdef inline void log_loss_softmax_of_block(
     real* delta, real* losses, const real* z, const real* y, Py_ssize_t rows, Py_ssize_t n
 ) noexcept nogil:
@@ -167,6 +218,12 @@ cdef inline void evaluate_head(
         quantile(delta, losses, z, y, numbers, rows, n)
     elif loss == POISSON:
         poisson(delta, losses, z, y, rows * n)
+    elif loss == GAMMA:
+        gamma(delta, losses, z, y, rows * n)
+    elif loss == TWEEDIE:
+        tweedie(delta, losses, z, y, numbers, rows, n)
+    elif loss == LOG_COSH:
+        log_cosh(delta, losses, z, y, rows * n)
     elif loss == LOG_LOSS and activation == activations.SOFTMAX:
         log_loss_softmax(delta, losses, z, y, rows, n)
     elif loss == LOG_LOSS:
@@ -207,6 +264,19 @@ cdef inline void differentiate_head(
     elif loss == POISSON:
         for i in range(rows * n):
             rdelta[i] = math.exp(z[i]) * rz[i]
+    elif loss == GAMMA:
+        for i in range(rows * n):
+            rdelta[i] = y[i] * math.exp(-z[i]) * rz[i]
+    elif loss == TWEEDIE:
+        for i in range(rows * n):
+            p = numbers[i % n]
+            rdelta[i] = rz[i] * (
+                (<real>2 - p) * math.exp((<real>2 - p) * z[i])
+                - (<real>1 - p) * y[i] * math.exp((<real>1 - p) * z[i]))
+    elif loss == LOG_COSH:
+        for i in range(rows * n):
+            p = math.tanh(z[i] - y[i])
+            rdelta[i] = (<real>1 - p * p) * rz[i]
     elif loss == LOG_LOSS and activation == activations.SOFTMAX:
         memcpy(rdelta, z, rows * n * sizeof(real))
         activations.softmax(rdelta, rows, n)

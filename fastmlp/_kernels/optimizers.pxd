@@ -21,6 +21,8 @@ cdef enum Optimizer:
     RMSPROP = 4
     ADAM = 5
     ADAMW = 6
+    NADAM = 7
+    LION = 8
 
 cdef enum:
     # Gradients that are kept on the stack.
@@ -34,6 +36,8 @@ cdef struct Coefficients:
     double decay_1
     double decay_2
     double epsilon
+    double ahead  # of nadam: what its step takes of v, and of g
+    double now
     double l1
     double l2
     double shrink
@@ -88,8 +92,27 @@ cdef inline real adam(
     return math.divide(-rate * v[0], square_root(s[0]) + epsilon)
 
 
+cdef inline real nadam(
+    real* v, real* s, real g, real rate, real beta_1, real gain_1, real beta_2, real gain_2,
+    real epsilon, real ahead, real now,
+) noexcept nogil:
+    """v and s as adam's; by −η' (ahead v + now g)/(√s + ε), v a step ahead (Dozat 2016)"""
+    v[0] = beta_1 * v[0] + gain_1 * g
+    s[0] = beta_2 * s[0] + gain_2 * g * g
+    return math.divide(-rate * (ahead * v[0] + now * g), square_root(s[0]) + epsilon)
+
+
+cdef inline real lion(
+    real* v, real g, real rate, real beta_1, real gain_1, real beta_2, real gain_2
+) noexcept nogil:
+    """By −η sign(β₁v + (1 − β₁)g), NaN kept; then v = β₂v + (1 − β₂)g (Chen et al. 2023)"""
+    cdef real c = beta_1 * v[0] + gain_1 * g
+    v[0] = beta_2 * v[0] + gain_2 * g
+    return -rate if c > 0 else (rate if c < 0 else c)
+
+
 cdef inline bint has_moments(const Rule* rule) noexcept nogil:
-    return rule.optimizer == ADAM or rule.optimizer == ADAMW
+    return rule.optimizer == ADAM or rule.optimizer == ADAMW or rule.optimizer == NADAM
 
 
 cdef inline Coefficients begin_step(const Rule* rule) noexcept nogil:
@@ -97,17 +120,22 @@ cdef inline Coefficients begin_step(const Rule* rule) noexcept nogil:
 
     adam's η' = η √(1 − β₂ᵗ)/(1 − β₁ᵗ) holds both bias corrections and leaves ε as it is,
     as scikit-learn has it; adamw's ε' = ε √(1 − β₂ᵗ) makes of it the textbook's
-    η v̂/(√ŝ + ε) (Loshchilov & Hutter 2019, whose decay is the shrink).
+    η v̂/(√ŝ + ε) (Loshchilov & Hutter 2019, whose decay is the shrink). nadam's v̂ is
+    β₁ v/(1 − β₁ᵗ⁺¹) + (1 − β₁) g/(1 − β₁ᵗ).
     """
     cdef Coefficients step
     cdef double correction = sqrt(1 - pow(rule.decay_2, rule.t)) if has_moments(rule) else 1
     step.optimizer = rule.optimizer
     step.rate = rule.learning_rate
-    if has_moments(rule):
+    step.ahead = rule.decay_1 / (1 - pow(rule.decay_1, rule.t + 1))
+    step.now = (1 - rule.decay_1) / (1 - pow(rule.decay_1, rule.t))
+    if rule.optimizer == NADAM:
+        step.rate = rule.learning_rate * correction
+    elif has_moments(rule):
         step.rate = rule.learning_rate * correction / (1 - pow(rule.decay_1, rule.t))
     step.decay_1 = rule.decay_1
     step.decay_2 = rule.decay_2
-    step.epsilon = rule.epsilon * (correction if rule.optimizer == ADAMW else 1)
+    step.epsilon = rule.epsilon * (1 if rule.optimizer == ADAM else correction)
     step.l1 = 0
     step.l2 = 0
     step.shrink = 1
@@ -151,6 +179,17 @@ cdef inline void move(
             g = grads[i] + l2 * w[i]
             w[i] = shrink * w[i] + adam(
                 v + i, s + i, g, rate, decay_1, gain_1, decay_2, gain_2, epsilon)
+    elif step.optimizer == NADAM:
+        for i in range(n):
+            g = grads[i] + l2 * w[i]
+            w[i] = shrink * w[i] + nadam(
+                v + i, s + i, g, rate, decay_1, gain_1, decay_2, gain_2, epsilon,
+                <real>step.ahead, <real>step.now)
+    elif step.optimizer == LION:
+        for i in range(n):
+            g = grads[i] + l2 * w[i]
+            w[i] = shrink * w[i] + lion(
+                v + i, g, rate, decay_1, gain_1, decay_2, gain_2)
     else:
         for i in range(n):
             w[i] = <real>NAN

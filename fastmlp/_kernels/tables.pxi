@@ -31,13 +31,15 @@ ACTIVATIONS = {
     "mish": activations.MISH,
     "exp": activations.EXP,
     "softmax": activations.SOFTMAX,
+    "hardsigmoid": activations.HARDSIGMOID,
+    "hardswish": activations.HARDSWISH,
 }
 
 # Those that a hidden layer may have: with an elementwise slope, and no explosion.
 HIDDEN_ACTIVATIONS = tuple(name for name in ACTIVATIONS if name not in ("exp", "softmax"))
 
 # Activations whose slope cannot be had from σ(z) alone: their layers keep z as well.
-SLOPES_OF_Z = ("silu", "gelu", "gelu_tanh", "mish")
+SLOPES_OF_Z = ("silu", "gelu", "gelu_tanh", "mish", "hardswish")
 
 # Activations with a number of their own: what it is called, its default, and where it
 # may lie, from … to below.
@@ -50,7 +52,21 @@ LOSSES = {
     "huber": heads.HUBER,
     "quantile": heads.QUANTILE,
     "poisson": heads.POISSON,
+    "gamma": heads.GAMMA,
+    "tweedie": heads.TWEEDIE,
+    "log_cosh": heads.LOG_COSH,
 }
+
+# Losses with a number of each output: what it is called, its default, and between which
+# two it lies.
+LOSS_PARAMS = {
+    "huber": ("huber_delta", 1.0, 0.0, INFINITY),
+    "quantile": ("quantile", 0.5, 0.0, 1.0),
+    "tweedie": ("tweedie_power", 1.5, 1.0, 2.0),
+}
+
+# Losses that do not take every target: the least one, and whether it is taken itself.
+LEAST_TARGETS = {"poisson": (0.0, True), "gamma": (0.0, False), "tweedie": (0.0, True)}
 
 # The output activations that a loss may stand on; the first is its default.
 HEADS = {
@@ -60,6 +76,9 @@ HEADS = {
     "huber": ("identity",),
     "quantile": ("identity",),
     "poisson": ("exp",),
+    "gamma": ("exp",),
+    "tweedie": ("exp",),
+    "log_cosh": ("identity",),
 }
 
 OPTIMIZERS = {
@@ -70,9 +89,12 @@ OPTIMIZERS = {
     "rmsprop": optimizers.RMSPROP,
     "adam": optimizers.ADAM,
     "adamw": optimizers.ADAMW,
+    "nadam": optimizers.NADAM,
+    "lion": optimizers.LION,
 }
 
 # State vectors per parameter.
 SLOTS = {
     "sgd": 0, "momentum": 1, "nesterov": 1, "adagrad": 1, "rmsprop": 1, "adam": 2, "adamw": 2,
+    "nadam": 2, "lion": 1,
 }

@@ -113,6 +113,16 @@ def mish_curvature(a, z):
     return 2 * dt + z * ddt
 
 
+def hard_gate(z):
+    """Clip (z + 3)/6 to [0, 1] (Howard et al., "Searching for MobileNetV3", 2019)."""
+    return np.clip((z + 3) / 6, 0, 1)
+
+
+def hardswish_slope(a, z):
+    """(z(z + 3)/6)' = z/3 + ½ within ±3, the ends included; 0 below, 1 above."""
+    return np.where(z < -3, 0, np.where(z > 3, 1, z / 3 + 0.5))
+
+
 def zero(a, z):
     """σ'' of what is linear piece by piece, in its kinks too."""
     return np.zeros_like(a)
@@ -133,6 +143,8 @@ ACTIVATION_FUNCTIONS = {
     "mish": lambda z: z * mish_gate(z)[0],
     "exp": np.exp,
     "softmax": softmax,
+    "hardsigmoid": hard_gate,
+    "hardswish": lambda z: np.maximum(z, -3) * hard_gate(z),
 }
 
 SLOPE_FUNCTIONS = {
@@ -149,6 +161,8 @@ SLOPE_FUNCTIONS = {
     "gelu_tanh": gelu_tanh_slope,
     "mish": mish_slope,
     "exp": lambda a, z: a,
+    "hardsigmoid": lambda a, z: ((a > 0) & (a < 1)) / 6,
+    "hardswish": hardswish_slope,
 }
 
 CURVATURE_FUNCTIONS = {
@@ -165,6 +179,8 @@ CURVATURE_FUNCTIONS = {
     "gelu_tanh": gelu_tanh_curvature,
     "mish": mish_curvature,
     "exp": lambda a, z: a,
+    "hardsigmoid": zero,
+    "hardswish": lambda a, z: (np.abs(z) <= 3) / 3,
 }
 
 _NAMES = {code: name for name, code in ACTIVATIONS.items()}

@@ -90,6 +90,34 @@ def poisson(z, y, numbers):
     return a - y * z + xlogy(y, y) - y, a - y
 
 
+def gamma(z, y, numbers):
+    """Half the deviance of μ = e^z: ℓ = ln(μ/y) + y/μ − 1, ∂ℓ/∂z = 1 − y/μ."""
+    ratio = y * np.exp(-z)
+    return z - np.log(y) + ratio - 1, 1 - ratio
+
+
+def tweedie(z, y, p):
+    """Half the deviance of μ = e^z, 1 < p < 2 (Jørgensen 1987):
+    ℓ = y²⁻ᵖ/((1 − p)(2 − p)) − y μ¹⁻ᵖ/(1 − p) + μ²⁻ᵖ/(2 − p), ∂ℓ/∂z = μ²⁻ᵖ − y μ¹⁻ᵖ.
+    """
+    upper, lower = np.exp((2 - p) * z), y * np.exp((1 - p) * z)
+    constant = y ** (2 - p) / ((1 - p) * (2 - p))
+    return constant - lower / (1 - p) + upper / (2 - p), upper - lower
+
+
+def tweedie_curvature(v, z, y, p):
+    """∂²ℓ/∂z² = (2 − p) μ²⁻ᵖ − (1 − p) y μ¹⁻ᵖ."""
+    return v * ((2 - p) * np.exp((2 - p) * z) - (1 - p) * y * np.exp((1 - p) * z))
+
+
+def log_cosh(z, y, numbers):
+    """ℓ = ln cosh(z − y), ∂ℓ/∂z = tanh(z − y); near 0 by ½ ln(1 + sinh²)."""
+    r = z - y
+    near = np.log1p(np.sinh(np.clip(r, -1, 1)) ** 2) / 2
+    far = np.logaddexp(r, -r) - np.log(2)
+    return np.where(np.abs(r) < 1, near, far), np.tanh(r)
+
+
 def zero(v, z, y, numbers):
     """∂²ℓ/∂z² of what is linear piece by piece."""
     return np.zeros_like(v)
@@ -105,6 +133,9 @@ HEAD_FUNCTIONS = {
     ("huber", "identity"): huber,
     ("quantile", "identity"): quantile,
     ("poisson", "exp"): poisson,
+    ("gamma", "exp"): gamma,
+    ("tweedie", "exp"): tweedie,
+    ("log_cosh", "identity"): log_cosh,
 }
 
 HEAD_CURVATURE_FUNCTIONS = {
@@ -115,6 +146,9 @@ HEAD_CURVATURE_FUNCTIONS = {
     ("huber", "identity"): lambda v, z, y, kappa: (np.abs(z - y) <= kappa) * v,
     ("quantile", "identity"): zero,
     ("poisson", "exp"): lambda v, z, y, _: np.exp(z) * v,
+    ("gamma", "exp"): lambda v, z, y, _: y * np.exp(-z) * v,
+    ("tweedie", "exp"): tweedie_curvature,
+    ("log_cosh", "identity"): lambda v, z, y, _: (1 - np.tanh(z - y) ** 2) * v,
 }
 
 _NAMES = {

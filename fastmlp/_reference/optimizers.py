@@ -68,6 +68,28 @@ def adamw(theta, g, slots, rule):
     return theta - eta * v_hat / (np.sqrt(s_hat) + rule["epsilon"]), v, s
 
 
+def nadam(theta, g, slots, rule):
+    """Dozat 2016, μ constant: v and s as in adam, one step ahead,
+    v̂ = β₁v/(1 − β₁ᵗ⁺¹) + (1 − β₁)g/(1 − β₁ᵗ); ŝ = s/(1 − β₂ᵗ); θ ← θ − η v̂/(√ŝ + ε).
+    """
+    v, s = average_moments(g, slots, rule)
+    t, beta_1 = rule["t"], rule["decay_1"]
+    v_hat = beta_1 * v / (1 - beta_1 ** (t + 1)) + (1 - beta_1) * g / (1 - beta_1**t)
+    s_hat = s / (1 - rule["decay_2"] ** t)
+    step = v_hat / (np.sqrt(s_hat) + rule["epsilon"])
+    return theta - rule["learning_rate"] * step, v, s
+
+
+def lion(theta, g, slots, rule):
+    """Chen and others 2023: θ ← θ − η sign(β₁v + (1 − β₁)g), by the old v;
+    v ← β₂v + (1 − β₂)g.
+    """
+    (v,) = slots
+    beta_1, beta_2 = rule["decay_1"], rule["decay_2"]
+    direction = np.sign(beta_1 * v + (1 - beta_1) * g)
+    return theta - rule["learning_rate"] * direction, beta_2 * v + (1 - beta_2) * g
+
+
 def average_moments(g, slots, rule):
     """Set v ← β₁v + (1 − β₁)g; s ← β₂s + (1 − β₂)g²."""
     v, s = slots
@@ -83,6 +105,8 @@ OPTIMIZER_FUNCTIONS = {
     "rmsprop": rmsprop,
     "adam": adam,
     "adamw": adamw,
+    "nadam": nadam,
+    "lion": lion,
 }
 
 _BY_CODE = {OPTIMIZERS[name]: step for name, step in OPTIMIZER_FUNCTIONS.items()}

@@ -229,7 +229,10 @@ class Parameters:
         0.999,
         [FRACTION],
         "float",
-        "Decay rate of the mean of their squares, in [0, 1).",
+        """
+        Decay rate of the mean of their squares, in [0, 1); of the gradients' mean that
+        'lion' keeps (0.99 in its paper).
+        """,
     )
     epsilon: float = parameter(
         1e-8,
@@ -258,6 +261,9 @@ class Parameters:
         Activation of the last layer, where the loss leaves a choice; None takes the
         first that is named at loss.
         """,
+    )
+    negative_slope: float = parameter(
+        0.01, [NOT_NEGATIVE], "float", "Slope of 'leaky_relu' below 0."
     )
     l1_ratio: float = parameter(
         0.0,

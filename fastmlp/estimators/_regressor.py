@@ -26,7 +26,8 @@ from fastmlp.estimators._validation import checked_truth
 from fastmlp.estimators._warnings import warn
 from fastmlp.head import Head
 from fastmlp.network import Network
-from fastmlp.rows import check_kind, refusing_overflow
+from fastmlp.recipe import pick
+from fastmlp.rows import as_array, check_kind, refusing_overflow
 from fastmlp.scores import D2, r2
 from fastmlp.sklearn_private import StrOptions, _fit_context
 
@@ -44,8 +45,9 @@ class RegressionLoss(ABC):  # noqa: B024 - ABC stays the last base, as in scikit
         """
         What is minimised: half the 'squared_error', with outputs 'identity',
         'logistic', 'tanh', 'relu', 'softplus' or 'exp'; the 'absolute_error'; 'huber',
-        squared below huber_delta and linear above; 'quantile', the pinball loss; or
-        half the 'poisson' deviance, which predicts exp(z) and needs y ≥ 0.
+        squared below huber_delta and linear above; 'log_cosh', which is so smoothly;
+        'quantile', the pinball loss; or half the deviance of 'poisson', 'gamma' or
+        'tweedie', which predict exp(z) and need y ≥ 0, 'gamma' y > 0.
         """,
     )
 
@@ -99,6 +101,15 @@ class MLPRegressor(RegressorMixin, BaseMLP, RegressionLoss):
         """
         Level of 'quantile', in (0, 1). With a list and one target, predict returns a
         column for each level, and score is the mean of their D² pinball scores.
+        """,
+    )
+    tweedie_power: float | Sequence[float] = parameter(
+        1.5,
+        [interval(1, 2, "neither"), "array-like"],
+        "float or list of float",
+        """
+        Power p of 'tweedie', in (1, 2), by which the variance is μᵖ: one for all
+        outputs, or one per output.
         """,
     )
 
@@ -196,7 +207,9 @@ class MLPRegressor(RegressorMixin, BaseMLP, RegressionLoss):
         trained under the losses that scikit-learn does not have: 1 − loss/loss of the
         best constant, the mean over outputs, or over several levels. That is
         :func:`sklearn.metrics.d2_absolute_error_score`,
-        :func:`sklearn.metrics.d2_pinball_score` and their like for 'huber'.
+        :func:`sklearn.metrics.d2_pinball_score`,
+        :func:`sklearn.metrics.d2_tweedie_score` (of power 2 for 'gamma') and their
+        like for 'huber' and 'log_cosh'.
 
         Parameters
         ----------
@@ -248,8 +261,8 @@ class MLPRegressor(RegressorMixin, BaseMLP, RegressionLoss):
 
     def _d2(self, Y: np.ndarray, sample_weight: np.ndarray | None) -> D2:
         """D² of the trained loss, for encoded targets."""
-        number: Any = self.huber_delta if self.loss == "huber" else self.quantile
-        return D2(self.loss, number, Y, sample_weight)
+        name, default, *_ = _kernels.LOSS_PARAMS.get(self.loss, ("", 0.0))
+        return D2(self.loss, getattr(self, name, default), Y, sample_weight)
 
     def _check_sklearn_predicts(self, network: Network) -> None:
         theirs = {"poisson": "exp"}.get(network.loss_name, "identity")
@@ -277,13 +290,13 @@ class MLPRegressor(RegressorMixin, BaseMLP, RegressionLoss):
         if levels is not None:
             columns = np.repeat(columns, len(levels), axis=1)
         with refusing_overflow("y", dtype):
-            return np.ascontiguousarray(columns, dtype=dtype)
+            return as_array(columns, dtype)
 
     def _count_outputs(self, Y: np.ndarray) -> int:
         return Y.shape[1]
 
     def _head(self) -> Head:
-        return Head(self.loss, self.output_activation, self.huber_delta, self.quantile)
+        return pick(Head, self)
 
     def _own_score(self, data: Data) -> Callable[[np.ndarray], float]:
         if self.loss == "squared_error":

@@ -23,7 +23,7 @@ from sklearn.utils import (
 from sklearn.utils.validation import validate_data
 
 from fastmlp.estimators._data import Data
-from fastmlp.rows import check_kind, check_structure
+from fastmlp.rows import as_array, check_kind, check_structure
 from fastmlp.settings import check_dtype
 from fastmlp.sklearn_private import _check_sample_weight
 
@@ -212,7 +212,7 @@ def checked_sample_weight(
         raise ValueError(f"Negative values in data passed to `{name}`")
     if not weights.any():
         raise ValueError("Sample weights must contain at least one non-zero number.")
-    return weights
+    return as_array(weights, X.dtype)
 
 
 def checked_truth(

@@ -10,6 +10,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from fastmlp import _kernels
+
 # Added to a unit's variance before its root is taken (docs/contracts.md).
 EPSILON = 1e-5
 
@@ -28,12 +30,15 @@ class BatchNorm:
 
 @dataclass(frozen=True)
 class Layer:
-    """σ(a W + b); with batch normalisation σ(normalised(a W)), and b is its shift."""
+    """σ(a W + b); with batch normalisation σ(normalised(a W)), and b is its shift.
+    σ's number, if it has one, is all of ``params``.
+    """
 
     weights: np.ndarray
     biases: np.ndarray
     activation: str
     batch_norm: BatchNorm | None = None
+    params: tuple[float, ...] = ()
 
     @property
     def n_params(self) -> int:
@@ -52,6 +57,7 @@ class Layer:
             (self.weights * factor).astype(dtype),
             (norm.shift - norm.mean * factor).astype(dtype),
             self.activation,
+            params=self.params,
         )
 
 
@@ -164,7 +170,11 @@ def _read_layers(network: Any) -> tuple[Layer, ...]:
     ]
     norms += [None] * (len(network.weights) - len(norms))
     names = [*network.activations, network.output_activation]
-    return tuple(map(Layer, network.weights, network.biases, names, norms))
+    params = [
+        (param,) if name in _kernels.ACTIVATION_PARAMS else ()
+        for name, param in zip(names, network.activation_params, strict=True)
+    ]
+    return tuple(map(Layer, network.weights, network.biases, names, norms, params))
 
 
 def row_of(table: Mapping[str, Row], activation: str, caller: str) -> Row:

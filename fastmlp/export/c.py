@@ -18,13 +18,13 @@ from fastmlp.export._model import FittedModel, Layer, label_type, read, row_of
 from fastmlp.settings import check_dtype
 
 # C is written here for double; _in_type makes float of it. A row is what a function of
-# z does; softmax's has n numbers z and changes them.
+# z does, $param the number of σ; softmax's has n numbers z and changes them.
 ACTIVATIONS: dict[str, str] = {
     "identity": "return z;",
     "logistic": "return 1.0 / (1.0 + exp(-z));",
     "tanh": "return tanh(z);",
     "relu": "return z < 0.0 ? 0.0 : z;",
-    "leaky_relu": "return z < 0.0 ? 0.01 * z : z;",
+    "leaky_relu": "return z < 0.0 ? $param * z : z;",
     "elu": "return z < 0.0 ? expm1(z) : z;",
     "selu": """\
 return z < 0.0 ? 1.7580993408473766 * expm1(z) : 1.0507009873554805 * z;""",
@@ -39,6 +39,8 @@ const double e = exp(-fabs(z));
     const double n = z < 0.0 ? e * (e + 2.0) : 1.0 + 2.0 * e;
     const double d = z < 0.0 ? 2.0 : 2.0 * e * e;
     return z * (n / (n + d));""",
+    "hardsigmoid": "return z < -3.0 ? 0.0 : z > 3.0 ? 1.0 : (z + 3.0) / 6.0;",
+    "hardswish": "return z < -3.0 ? 0.0 : z > 3.0 ? z : z * (z + 3.0) / 6.0;",
     "exp": "return exp(z);",
     "softmax": """\
 double largest = z[0], total = 0.0;
@@ -268,6 +270,7 @@ class _Rounded:
     scales: np.ndarray | None
     biases: np.ndarray
     activation: str
+    params: tuple[float, ...]
 
     @property
     def arrays(self) -> list[np.ndarray]:
@@ -288,7 +291,8 @@ def _round(layer: Layer, real: np.dtype, int8: bool) -> _Rounded:
         rows, scales = _quantize(rows, real)
     else:
         rows = rows.astype(real)
-    return _Rounded(rows, scales, layer.biases.astype(real), layer.activation)
+    biases = layer.biases.astype(real)
+    return _Rounded(rows, scales, biases, layer.activation, layer.params)
 
 
 def _quantize(rows: np.ndarray, real: np.dtype) -> tuple[np.ndarray, np.ndarray]:
@@ -455,11 +459,11 @@ class _Writer:
 
     def source(self) -> str:
         """The numbers and the functions."""
-        used = dict.fromkeys(layer.activation for layer in self.layers)
+        used = dict.fromkeys((layer.activation, layer.params) for layer in self.layers)
         parts = [self._fill('#include <math.h>\n\n#include "$name.h"\n')]
         parts += [self._numbers()]
         parts += [DENSE_INT8 if self.layers[0].scales is not None else DENSE]
-        parts += [_define(activation) for activation in used]
+        parts += [_define(*activation) for activation in used]
         parts[2:] = [_in_type(text, self.real) for text in parts[2:] if text]
         parts += [self._forward(), self._predict()]
         if self._has_classes:
@@ -560,9 +564,11 @@ class _Writer:
         return self._fill("int ${name}_class(const double *x)\n{\n" + body + "}\n")
 
 
-def _define(activation: str) -> str:
+def _define(activation: str, params: tuple[float, ...]) -> str:
     """The function of an activation, of one number or, softmax, of n."""
     body = row_of(ACTIVATIONS, activation, "to_c")
+    for param in params:
+        body = body.replace("$param", np.format_float_positional(param, trim="0"))
     if activation == "identity":
         return ""
     takes = "void activate_softmax(double *z, int n)"

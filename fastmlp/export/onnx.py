@@ -58,13 +58,13 @@ class Nodes:
         self.nodes.append(("Identity", [output], [name], {}))
 
 
-# -- activations: from the name of z to that of σ(z)
+# -- activations: from the name of z, and σ's number if it has one, to the name of σ(z)
 #
 # Runtimes have the operators of activations for float32, most of them not for float64,
 # and their numbers are float32. There formulas are made of operators for both.
 
 
-def _named(op: str, **attributes: Any) -> Callable[[Nodes, str], str]:
+def _named(op: str, **attributes: Any) -> Callable[..., str]:
     return lambda nodes, z: nodes.add(op, z, **attributes)
 
 
@@ -72,11 +72,12 @@ def _identity(nodes: Nodes, z: str) -> str:
     return z
 
 
-def _leaky_relu(nodes: Nodes, z: str) -> str:
-    """max(z, 0.01 z)."""
+def _leaky_relu(nodes: Nodes, z: str, slope: float) -> str:
+    """max(z, 0) + slope min(z, 0)."""
     if nodes.dtype == np.float32:
-        return nodes.add("LeakyRelu", z, alpha=0.01)
-    return nodes.add("Max", z, nodes.add("Mul", z, 0.01))
+        return nodes.add("LeakyRelu", z, alpha=slope)
+    below = nodes.add("Mul", nodes.add("Min", z, 0.0), slope)
+    return nodes.add("Add", nodes.add("Relu", z), below)
 
 
 def _below_zero(nodes: Nodes, z: str) -> str:
@@ -162,7 +163,17 @@ def _gelu_tanh(nodes: Nodes, z: str) -> str:
     return nodes.add("Mul", nodes.add("Mul", z, nodes.add("Add", tanh, 1.0)), 0.5)
 
 
-ACTIVATIONS: dict[str, Callable[[Nodes, str], str]] = {
+def _hardsigmoid(nodes: Nodes, z: str) -> str:
+    """(z + 3)/6, cut to 0 … 1."""
+    cut = nodes.add("Clip", nodes.add("Add", z, 3.0), 0.0, 6.0)
+    return nodes.add("Div", cut, 6.0)
+
+
+def _hardswish(nodes: Nodes, z: str) -> str:
+    return nodes.add("Mul", nodes.add("Max", z, -3.0), _hardsigmoid(nodes, z))
+
+
+ACTIVATIONS: dict[str, Callable[..., str]] = {
     "identity": _identity,
     "logistic": _named("Sigmoid"),
     "tanh": _named("Tanh"),
@@ -175,6 +186,8 @@ ACTIVATIONS: dict[str, Callable[[Nodes, str], str]] = {
     "gelu": _gelu,
     "gelu_tanh": _gelu_tanh,
     "mish": _mish,
+    "hardsigmoid": _hardsigmoid,
+    "hardswish": _hardswish,
     "exp": _named("Exp"),
     "softmax": _named("Softmax", axis=1),
 }
@@ -192,7 +205,7 @@ def _add_network(nodes: Nodes, model: FittedModel, x: str) -> str:
             x = nodes.add("MatMul", x, layer.weights)
             numbers = norm.scale, norm.shift, norm.mean, norm.variance
             x = nodes.add("BatchNormalization", x, *numbers, epsilon=EPSILON)
-        x = row_of(ACTIVATIONS, layer.activation, "to_onnx")(nodes, x)
+        x = row_of(ACTIVATIONS, layer.activation, "to_onnx")(nodes, x, *layer.params)
     return x
 
 

@@ -10,13 +10,14 @@ import numpy as np
 from fastmlp._extras import require
 from fastmlp.export._model import EPSILON, BatchNorm, FittedModel, read, row_of
 
-# A module from torch.nn; None where there is nothing to do.
-ACTIVATIONS: dict[str, Callable[[Any], Any]] = {
+# A module from torch.nn, and σ's number if it has one; None where there is nothing to
+# do.
+ACTIVATIONS: dict[str, Callable[..., Any]] = {
     "identity": lambda nn: None,
     "logistic": lambda nn: nn.Sigmoid(),
     "tanh": lambda nn: nn.Tanh(),
     "relu": lambda nn: nn.ReLU(),
-    "leaky_relu": lambda nn: nn.LeakyReLU(0.01),
+    "leaky_relu": lambda nn, slope: nn.LeakyReLU(slope),
     "elu": lambda nn: nn.ELU(),
     "selu": lambda nn: nn.SELU(),
     # Beyond the threshold, where it is z to any precision, it is z.
@@ -25,7 +26,9 @@ ACTIVATIONS: dict[str, Callable[[Any], Any]] = {
     "gelu": lambda nn: nn.GELU(),
     "gelu_tanh": lambda nn: nn.GELU(approximate="tanh"),
     "mish": lambda nn: nn.Mish(),
-    "exp": lambda nn: _exp(),
+    "hardsigmoid": lambda nn: _own("HardSigmoid"),
+    "hardswish": lambda nn: nn.Hardswish(),
+    "exp": lambda nn: _own("Exp"),
     "softmax": lambda nn: nn.Softmax(dim=1),
 }
 
@@ -80,7 +83,8 @@ def to_torch(est: Any, *, fold_batch_norm: bool = False) -> Any:
 def _modules(torch: Any, model: FittedModel) -> list[Any]:
     modules = []
     for layer in model.layers:
-        activation = row_of(ACTIVATIONS, layer.activation, "to_torch")(torch.nn)
+        make = row_of(ACTIVATIONS, layer.activation, "to_torch")
+        activation = make(torch.nn, *layer.params)
         norm = layer.batch_norm
         biases = layer.biases if norm is None else None
         modules.append(_linear(torch, layer.weights, biases))
@@ -119,7 +123,7 @@ def _load(torch: Any, module: Any, arrays: dict[str, np.ndarray]) -> None:
     module.load_state_dict(state, strict=False)
 
 
-def _exp() -> Any:
-    from fastmlp.export._torch_exp import Exp
+def _own(name: str) -> Any:
+    from fastmlp.export import _torch_modules
 
-    return Exp()
+    return getattr(_torch_modules, name)()
