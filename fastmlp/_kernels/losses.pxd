@@ -114,11 +114,13 @@ cdef inline void gamma(
 ) noexcept nogil:
     """Half the gamma deviance of μ = eᶻ: z − ln y + y/μ − 1; δ = 1 − y/μ."""
     cdef Py_ssize_t i
-    cdef real ratio
+    cdef real t, ratio
     for i in range(n):
-        ratio = y[i] * math.exp(-z[i])
+        # No product, which a compiler may or may not fuse with the difference.
+        t = math.log(y[i]) - z[i]
+        ratio = math.exp(t)
         delta[i] = <real>1 - ratio
-        losses[i] = (z[i] - math.log(y[i])) + (ratio - <real>1)
+        losses[i] = (ratio - <real>1) - t
 
 
 cdef inline void tweedie(
@@ -275,8 +277,8 @@ cdef inline void differentiate_head(
                 - (<real>1 - p) * y[i] * math.exp((<real>1 - p) * z[i]))
     elif loss == LOG_COSH:
         for i in range(rows * n):
-            p = math.tanh(z[i] - y[i])
-            rdelta[i] = (<real>1 - p * p) * rz[i]
+            p = math.exp(<real>-2 * math.absolute(z[i] - y[i]))
+            rdelta[i] = math.divide(<real>4 * p, (<real>1 + p) * (<real>1 + p)) * rz[i]
     elif loss == LOG_LOSS and activation == activations.SOFTMAX:
         memcpy(rdelta, z, rows * n * sizeof(real))
         activations.softmax(rdelta, rows, n)

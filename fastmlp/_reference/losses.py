@@ -148,7 +148,7 @@ HEAD_CURVATURE_FUNCTIONS = {
     ("poisson", "exp"): lambda v, z, y, _: np.exp(z) * v,
     ("gamma", "exp"): lambda v, z, y, _: y * np.exp(-z) * v,
     ("tweedie", "exp"): tweedie_curvature,
-    ("log_cosh", "identity"): lambda v, z, y, _: (1 - np.tanh(z - y) ** 2) * v,
+    ("log_cosh", "identity"): lambda v, z, y, _: v / np.cosh(z - y) ** 2,
 }
 
 _NAMES = {
