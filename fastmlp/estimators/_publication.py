@@ -7,7 +7,6 @@ sees the earlier model or the new one. When it fails, nothing has been touched.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -21,8 +20,8 @@ _DURING_A_FIT = (
     "_skl_callbacks_to_teardown",
 )
 
-_lock = threading.Lock()
-_being_fitted: set[int] = set()
+# The fit under way of each estimator, by its identity.
+_being_fitted: dict[int, object] = {}
 
 
 def reading(estimator: Estimator) -> Estimator:
@@ -87,19 +86,20 @@ def attempt(estimator: Any) -> Iterator[Attempt]:
     RuntimeError
         If the estimator is being fitted already, in another thread or a callback.
     """
-    with _lock:
-        if id(estimator) in _being_fitted:
+    fit, before = object(), estimator.__dict__
+    try:
+        # One operation of a dict: an interrupt might leave a lock shut.
+        if _being_fitted.setdefault(id(estimator), fit) is not fit:
             raise RuntimeError(
                 f"this {type(estimator).__name__} is being fitted already: fit a clone "
                 "of it, or wait until the first fit has ended"
             )
-        _being_fitted.add(id(estimator))
-    before = estimator.__dict__
-    try:
         yield Attempt(estimator)
     except BaseException:
         # An assignment allocates nothing: it cannot fail.
-        estimator.__dict__ = before
+        if _being_fitted.get(id(estimator)) is fit:
+            estimator.__dict__ = before
         raise
     finally:
-        _being_fitted.discard(id(estimator))
+        if _being_fitted.get(id(estimator)) is fit:
+            del _being_fitted[id(estimator)]
