@@ -6,7 +6,6 @@ import math
 import os
 import sys
 import threading
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -183,22 +182,22 @@ class Company:
     """The fits that are under way in this process, one a thread."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._depths: Counter[int] = Counter()
+        # A thread writes its own entry only, so there is nothing to lock.
+        self._depths: dict[int, int] = {}
 
     @contextmanager
     def join(self) -> Iterator[None]:
         """Be one of them meanwhile; what a fit calls is part of it."""
         me = threading.get_ident()
-        with self._lock:
-            self._depths[me] += 1
+        before = self._depths.get(me, 0)
         try:
+            self._depths[me] = before + 1
             yield
         finally:
-            with self._lock:
-                self._depths[me] -= 1
-                if self._depths[me] == 0:
-                    del self._depths[me]
+            if before:
+                self._depths[me] = before
+            else:
+                self._depths.pop(me, None)
 
     def count_others(self) -> int:
         """Fits of other threads than the calling one."""
@@ -206,9 +205,8 @@ class Company:
 
     def forget_others(self) -> None:
         """In a forked child: its parent's other threads are not here."""
-        self._lock = threading.Lock()
         me = threading.get_ident()
-        self._depths = Counter({me: self._depths[me]} if me in self._depths else {})
+        self._depths = {me: self._depths[me]} if me in self._depths else {}
 
 
 company = Company()

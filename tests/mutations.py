@@ -2806,11 +2806,11 @@ TABLE = """
 - sign = 1 if self.recipe.early_stopping else -1
 + sign = 1
 * callback_is_no_reason
-- return reason or (StopReason.CALLBACK if any(asked) else None)
-+ return reason
+- self.stop_reason = self.stop_reason or StopReason.CALLBACK
++ pass
 * callback_is_the_first_reason
-- return reason or (StopReason.CALLBACK if any(asked) else None)
-+ return StopReason.CALLBACK if any(asked) else reason
+- self.stop_reason = self.stop_reason or StopReason.CALLBACK
++ self.stop_reason = StopReason.CALLBACK
 * seconds_not_measured
 - logs["seconds"] = time.perf_counter() - self._started
 + logs["seconds"] = 0.0
@@ -2950,7 +2950,7 @@ TABLE = """
 - new, held_out = trial.twin, None
 + new, held_out = self, None
 * earlier_alpha_kept
-- network = fitted.copy(**recipe.network_settings)
+- network = fitted.copy(**settings)
 + network = fitted.copy()
 * moments_of_other_layers_kept
 - if earlier is not None and earlier.network.layer_sizes != layer_sizes:
@@ -2962,11 +2962,9 @@ TABLE = """
 - network.as_data(data.X, data.Y, data.training_weight)
 + network.as_data(data.X, data.Y, data.sample_weight)
 * callbacks_not_handed_on
-- [*listeners_of(new, view), *tasks]
-+ tasks
+- *listeners_of(new, view),
 * tasks_not_handed_on
-- [*listeners_of(new, view), *tasks]
-+ listeners_of(new, view)
+- *tasks,
 
 === fastmlp/estimators/_publication.py
 
@@ -2987,10 +2985,10 @@ TABLE = """
 - name: value for name, value in mine.items() if name not in removed
 + name: value for name, value in mine.items() if name in before
 * two_fits_at_once
-- if id(estimator) in _being_fitted:
+- if _being_fitted.setdefault(id(estimator), fit) is not fit:
 + if False:
 * fitted_once_and_for_all
-- _being_fitted.discard(id(estimator))
+- del _being_fitted[id(estimator)]
 + pass
 
 === fastmlp/estimators/_fitted.py
