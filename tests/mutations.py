@@ -2455,7 +2455,7 @@ TABLE = """
 - - (threading.get_ident() in self._depths)
 + - 0
 * parents_threads_live_on
-- Counter({me: self._depths[me]} if me in self._depths else {})
+- {me: self._depths[me]} if me in self._depths else {}
 + self._depths
 
 === fastmlp/rows.py

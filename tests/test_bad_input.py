@@ -572,7 +572,8 @@ def values_of(model):
     if "coefs_" not in attributes:
         return attributes
     made = model._state
-    inner = [made.network.params.tobytes(), pickle.dumps(made.random_state)]
+    _, key, *position = made.random_state.get_state()
+    inner = [made.network.params.tobytes(), key.tobytes(), position]
     if made.optimizer is not None:
         inner += [made.optimizer.slots.tobytes(), made.optimizer.rule.tobytes()]
     return attributes, inner, model.predict(iris()[0]).tobytes()
