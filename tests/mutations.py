@@ -2985,11 +2985,8 @@ TABLE = """
 - name: value for name, value in mine.items() if name not in removed
 + name: value for name, value in mine.items() if name in before
 * two_fits_at_once
-- if _being_fitted.setdefault(id(estimator), fit) is not fit:
+- if other is not mine and other() is not None:
 + if False:
-* fitted_once_and_for_all
-- del _being_fitted[id(estimator)]
-+ pass
 
 === fastmlp/estimators/_fitted.py
 

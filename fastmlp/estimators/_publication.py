@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
+from weakref import ref
 
 Estimator = TypeVar("Estimator")
 
@@ -20,8 +21,9 @@ _DURING_A_FIT = (
     "_skl_callbacks_to_teardown",
 )
 
-# The fit under way of each estimator, by its identity.
-_being_fitted: dict[int, object] = {}
+# The fit under way of each estimator, by its identity. A weak reference: what an
+# interrupt has kept from being removed here dies with its fit.
+_being_fitted: dict[int, ref[Attempt]] = {}
 
 
 def reading(estimator: Estimator) -> Estimator:
@@ -86,20 +88,23 @@ def attempt(estimator: Any) -> Iterator[Attempt]:
     RuntimeError
         If the estimator is being fitted already, in another thread or a callback.
     """
-    fit, before = object(), estimator.__dict__
+    fit, before = Attempt(estimator), estimator.__dict__
+    mine = ref(fit)
     try:
         # One operation of a dict: an interrupt might leave a lock shut.
-        if _being_fitted.setdefault(id(estimator), fit) is not fit:
+        other = _being_fitted.setdefault(id(estimator), mine)
+        if other is not mine and other() is not None:
             raise RuntimeError(
                 f"this {type(estimator).__name__} is being fitted already: fit a clone "
                 "of it, or wait until the first fit has ended"
             )
-        yield Attempt(estimator)
+        _being_fitted[id(estimator)] = mine
+        yield fit
     except BaseException:
         # An assignment allocates nothing: it cannot fail.
-        if _being_fitted.get(id(estimator)) is fit:
+        if _being_fitted.get(id(estimator)) is mine:
             estimator.__dict__ = before
         raise
     finally:
-        if _being_fitted.get(id(estimator)) is fit:
+        if _being_fitted.get(id(estimator)) is mine:
             del _being_fitted[id(estimator)]
