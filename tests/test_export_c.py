@@ -50,7 +50,7 @@ class Compiled:
     """The functions that one source has in a library."""
 
     def __init__(self, library, report, est):
-        self.library, self.name, self.est = library, report.source.stem, est
+        self.compiled, self.name, self.est = library, report.source.stem, est
         header = report.header.read_text().split()
         self.n_outputs = int(header[header.index(f"{self.name.upper()}_N_OUTPUTS") + 1])
         self.dtype = np.float64 if "double" in header else np.float32
@@ -60,7 +60,7 @@ class Compiled:
         X = np.ascontiguousarray(X, dtype=self.dtype)
         out = np.full((len(X), self.n_outputs + 1), 7, self.dtype)
         for row, numbers in zip(X, out, strict=True):
-            self.library[f"{self.name}_predict"](
+            self.compiled[f"{self.name}_predict"](
                 *(a.ctypes.data_as(ctypes.c_void_p) for a in (row, numbers))
             )
         assert_array_equal(out[:, -1], 7)
@@ -68,7 +68,7 @@ class Compiled:
 
     def classes(self, X):
         X = np.ascontiguousarray(X, dtype=self.dtype)
-        found = self.library[f"{self.name}_class"]
+        found = self.compiled[f"{self.name}_class"]
         return [found(row.ctypes.data_as(ctypes.c_void_p)) for row in X]
 
     @functools.cached_property
@@ -79,7 +79,7 @@ class Compiled:
             kind = ctypes.c_char_p
         if classes.dtype.kind == "u" and classes.dtype != np.uint64:
             kind = ctypes.c_int64
-        array = (kind * len(classes)).in_dll(self.library, f"{self.name}_labels")
+        array = (kind * len(classes)).in_dll(self.compiled, f"{self.name}_labels")
         return [x.decode() if isinstance(x, bytes) else x for x in array]
 
 
