@@ -8,9 +8,7 @@ a tree that is built already. Nothing else should run on the machine meanwhile.
 
 import argparse
 import json
-import os
 import statistics
-import subprocess
 import sys
 import tempfile
 import warnings
@@ -18,7 +16,7 @@ from pathlib import Path
 from time import perf_counter
 
 import numpy as np
-from same_bits import ROOT, build
+from same_bits import ROOT, build, run
 
 MEDIAN_BAR, WORST_BAR = 1.02, 1.08
 # Rows, columns, classes; parameters; epochs, which take some tenths of a second.
@@ -88,22 +86,12 @@ def times():
     return found
 
 
-def run(tree):
-    """The times of a tree that is built, in a process of its own."""
-    environment = {**os.environ, "PYTHONPATH": str(tree)}
-    command = [sys.executable, str(Path(__file__).resolve()), "--print"]
-    done = subprocess.run(
-        command, cwd=tree, env=environment, stdout=subprocess.PIPE, check=True
-    )
-    return json.loads(done.stdout)
-
-
 def compare(tree, n_rounds):
     """The fastest times of that tree and of this one, by case."""
     fastest = {}
     for _ in range(n_rounds):
         for side, folder in enumerate((tree, ROOT)):
-            for name, seconds in run(folder).items():
+            for name, seconds in run(folder, __file__).items():
                 pair = fastest.setdefault(name, [np.inf, np.inf])
                 pair[side] = min(pair[side], seconds)
     return fastest
