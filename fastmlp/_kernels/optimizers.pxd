@@ -127,10 +127,11 @@ cdef inline Coefficients begin_step(const Rule* rule) noexcept nogil:
     cdef double correction = sqrt(1 - pow(rule.decay_2, rule.t)) if has_moments(rule) else 1
     step.optimizer = rule.optimizer
     step.rate = rule.learning_rate
-    step.ahead = rule.decay_1 / (1 - pow(rule.decay_1, rule.t + 1))
-    step.now = (1 - rule.decay_1) / (1 - pow(rule.decay_1, rule.t))
+    step.ahead = step.now = 0
     if rule.optimizer == NADAM:
         step.rate = rule.learning_rate * correction
+        step.ahead = rule.decay_1 / (1 - pow(rule.decay_1, rule.t + 1))
+        step.now = (1 - rule.decay_1) / (1 - pow(rule.decay_1, rule.t))
     elif has_moments(rule):
         step.rate = rule.learning_rate * correction / (1 - pow(rule.decay_1, rule.t))
     step.decay_1 = rule.decay_1
