@@ -1535,8 +1535,8 @@ TABLE = """
 - if job.layers[l].normalized < 0:
 + if True:
 * weights_not_penalised
-- mine.l2 = strength_of(job, weight, group) *
-+ mine.l2 = 0 *
+- mine.l2 *= group.penalty_factor
++ mine.l2 = 0
 * gammas_not_updated
 - range(1, job.layers[l].n_tensors if owns_others(job, l, units) else 1)
 + range(1, 2 if owns_others(job, l, units) else 1)
@@ -1568,23 +1568,23 @@ TABLE = """
 - clips = step.mode == TRAIN and step.rule.clip_norm < INFINITY
 + clips = False
 * l2_not_divided_by_m
-- mine.l2 = strength_of(job, weight, group) *
-+ mine.l2 = strength_of(job, 1, group) *
+- step_of_all.l2 = strength *
++ step_of_all.l2 = job.objective.alpha *
 * l1_not_divided_by_m
-- mine.l1 = strength_of(job, weight, group) *
-+ mine.l1 = strength_of(job, 1, group) *
+- step_of_all.l1 = strength *
++ step_of_all.l1 = job.objective.alpha *
 * decay_ignored
-- * step.rule.weight_decay * group.decay_factor
-+ * 0
+- decay * group.rate_factor * group.decay_factor
++ 0
 * decay_without_rate
-- (step.rule.learning_rate * group.rate_factor
-+ (group.rate_factor
+- decay = step.rule.learning_rate * step
++ decay = step
 * decay_of_corrected_rate
-- (step.rule.learning_rate * group.rate_factor
-+ (mine.rate
+- decay * group.rate_factor * group.decay_factor
++ mine.rate * step.rule.weight_decay * group.decay_factor
 * decay_of_biases
-- * step.rule.weight_decay * group.decay_factor
-+ * step.rule.weight_decay
+- decay * group.rate_factor * group.decay_factor
++ decay * group.rate_factor
 * objective_gradient_of_last_block_only
 - X, step, begin > 0
 + X, step, False
@@ -2258,13 +2258,13 @@ TABLE = """
 + isinstance(answer, bool)
 * divergence_dated_at_the_end
 - int(np.argmax(astray)) + 1
-+ len(values)
++ len(losses)
 * every_rise_is_divergence
-- limit = 10 * first if
-+ limit = first if
+- limit, last = 10 * first,
++ limit, last = first,
 * peaks_are_divergence
-- if values[-1] == np.nanmax(values) else math.inf
-+ if True else math.inf
+- last > limit and last == np.nanmax(losses):
++ np.nanmax(losses) > limit:
 * tol_of_the_wrong_sign
 - value >= self.best + tol
 + value >= self.best - tol
@@ -2979,11 +2979,11 @@ TABLE = """
 -         raise
 + raise
 * removed_attributes_stay
-- name: value for name, value in mine.items() if name not in removed
-+ name: value for name, value in mine.items()
+- attributes.pop(name, None)
++ pass
 * what_a_callback_has_set_is_lost
-- name: value for name, value in mine.items() if name not in removed
-+ name: value for name, value in mine.items() if name in before
+- attributes = mine.copy()
++ attributes = {n: v for n, v in mine.items() if n in before}
 * two_fits_at_once
 - if other is not mine and other() is not None:
 + if False:

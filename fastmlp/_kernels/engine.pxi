@@ -614,16 +614,19 @@ cdef void begin_step(Step* step, const Job* job, double weight) noexcept nogil:
     """The coefficients of the rule's next step, of a batch of that total weight."""
     cdef Py_ssize_t i
     cdef const Group* group
-    cdef Coefficients step_of_all = optimizers.begin_step(step.rule)
     cdef Coefficients* mine
+    cdef double strength = job.objective.alpha / weight
+    cdef double decay = step.rule.learning_rate * step.rule.weight_decay
+    cdef Coefficients step_of_all = optimizers.begin_step(step.rule)
+    step_of_all.l1 = strength * job.objective.l1_ratio
+    step_of_all.l2 = strength * (1 - job.objective.l1_ratio)
     for i in range(job.n_groups):
         group, mine = &job.groups[i], &step.groups[i]
         mine[0] = step_of_all
         mine.rate *= group.rate_factor
-        mine.l1 = strength_of(job, weight, group) * job.objective.l1_ratio
-        mine.l2 = strength_of(job, weight, group) * (1 - job.objective.l1_ratio)
-        mine.shrink = 1 - (step.rule.learning_rate * group.rate_factor
-                           * step.rule.weight_decay * group.decay_factor)
+        mine.l1 *= group.penalty_factor
+        mine.l2 *= group.penalty_factor
+        mine.shrink = 1 - decay * group.rate_factor * group.decay_factor
 
 
 cdef void run_epoch(real* arena, Job* job, int thread) noexcept nogil:
