@@ -50,10 +50,9 @@ from fastmlp.threads import (
 from fastmlp.workspace import (
     block_rows,
     build_arena,
-    build_layers,
-    build_plan,
     count_entries,
     count_training_entries,
+    plan_of,
 )
 
 
@@ -882,16 +881,15 @@ class Network:
             yield self.evaluator(data, team)
 
     def _build_plan(self, spread: bool = False) -> Any:
-        layers = build_layers(
-            self.layer_sizes,
-            [*self.activations, self.output_activation],
+        return plan_of(
+            tuple(self.layer_sizes),
+            (*self.activations, self.output_activation),
             self.n_target_columns,
-            activation_params=self.activation_params,
-            dropout=self.dropout,
-            batch_norm=self.batch_norm,
-            spread=spread,
+            tuple(self.activation_params),
+            tuple(self.dropout),
+            self.batch_norm,
+            spread,
         )
-        return build_plan(layers)
 
     def _evaluate_layers(
         self,

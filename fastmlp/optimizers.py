@@ -187,9 +187,8 @@ class Optimizer:
     def numbers(self) -> dict[str, float | int]:
         """The constructor's numbers, as they now are; those not read are left out."""
         rule = self.rule[0]
-        decays = dict(zip(DECAYS[self.name], ("decay_1", "decay_2"), strict=True))
         kept = ("learning_rate", "epsilon", "weight_decay", "clip_norm", "seed")
-        fields = {name: name for name in kept} | decays
+        fields = {name: name for name in kept} | self._decay_fields
         return {name: rule[f].item() for name, f in fields.items() if name is not None}
 
     def change(self, name: str, value: float) -> None:
@@ -202,8 +201,12 @@ class Optimizer:
         value : float
             What it is from the next step on.
         """
-        decays = dict(zip(DECAYS[self.name], ("decay_1", "decay_2"), strict=True))
-        self.rule[decays.get(name, name)] = value
+        self.rule[self._decay_fields.get(name, name)] = value
+
+    @property
+    def _decay_fields(self) -> dict[str | None, str]:
+        """Where the rule holds the decays, by their public names."""
+        return dict(zip(DECAYS[self.name], ("decay_1", "decay_2"), strict=True))
 
     def apply(
         self,

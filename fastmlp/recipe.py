@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
+from functools import cache
 from typing import Any, TypeVar
 
 import numpy as np
@@ -217,5 +218,10 @@ def pick(kind: type[Settings], source: Any, **others: Any) -> Settings:
     **others : object
         Values of fields that are not read from the source.
     """
-    names = [row.name for row in fields(kind) if row.name not in others]  # type: ignore[arg-type]
+    names = (name for name in _names_of(kind) if name not in others)  # type: ignore[arg-type]
     return kind(**{name: getattr(source, name) for name in names}, **others)
+
+
+@cache
+def _names_of(kind: Any) -> tuple[str, ...]:
+    return tuple(row.name for row in fields(kind))

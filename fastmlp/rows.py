@@ -190,7 +190,7 @@ def check_structure(X: Any, name: str) -> None:
     sizes = [size // block for size, block in zip(X.shape, blocks, strict=True)]
     n_major, n_minor = sizes[::-1] if X.format == "csc" else sizes
     ends = X.indptr
-    _check_kind(ends, f"{name}.indptr")
+    _check_integers(ends, f"{name}.indptr")
     if ends.shape != (n_major + 1,) or ends[0] != 0 or (ends[1:] < ends[:-1]).any():
         raise ValueError(
             f"{name} is a corrupt sparse matrix: indptr must rise from 0, in "
@@ -206,7 +206,7 @@ def check_structure(X: Any, name: str) -> None:
 
 
 def _check_indices(indices: np.ndarray, n_entries: int, n: int, name: str) -> None:
-    _check_kind(indices, f"{name}.indices")
+    _check_integers(indices, f"{name}.indices")
     if len(indices) < n_entries:
         raise ValueError(
             f"{name} is a corrupt sparse matrix: there are {len(indices)} indices for "
@@ -221,7 +221,7 @@ def _check_indices(indices: np.ndarray, n_entries: int, n: int, name: str) -> No
         )
 
 
-def _check_kind(array: Any, name: str) -> None:
+def _check_integers(array: Any, name: str) -> None:
     if array.ndim != 1 or array.dtype.kind != "i":
         raise ValueError(
             f"{name} of a sparse matrix must be a vector of integers, got "

@@ -313,12 +313,13 @@ def epoch_of_divergence(losses: Sequence[float], first: float) -> int | None:
     first : float
         Loss at the beginning.
     """
-    values = np.asarray(losses, dtype=float)
-    if not len(values):
+    if not losses:
         return None
-    if np.isfinite(values[-1]):
-        limit = 10 * first if values[-1] == np.nanmax(values) else math.inf
-        astray = values > limit
+    limit, last = 10 * first, losses[-1]
+    if not math.isfinite(last):
+        astray = ~np.isfinite(losses)
+    elif last > limit and last == np.nanmax(losses):
+        astray = np.greater(losses, limit)
     else:
-        astray = ~np.isfinite(values)
-    return int(np.argmax(astray)) + 1 if astray.any() else None
+        return None
+    return int(np.argmax(astray)) + 1

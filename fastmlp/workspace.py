@@ -4,6 +4,7 @@ The layout is the contract between Python and the kernels; docs/contracts.md dra
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
@@ -112,6 +113,31 @@ def build_tensors(layers: np.ndarray) -> np.ndarray:
 def build_plan(layers: np.ndarray) -> Any:
     """What the kernels are given of the layers."""
     return _kernels.Plan(layers, build_tensors(layers), GROUPS)
+
+
+@lru_cache(maxsize=64)
+def plan_of(
+    layer_sizes: tuple[int, ...],
+    activations: tuple[str, ...],
+    n_targets: int,
+    activation_params: tuple[float, ...],
+    dropout: tuple[float, ...],
+    batch_norm: bool,
+    spread: bool,
+) -> Any:
+    """The plan of such layers (:func:`build_layers`); plans are read-only, and the next
+    fit, or call of ``partial_fit``, is mostly of the same layers.
+    """
+    layers = build_layers(
+        layer_sizes,
+        activations,
+        n_targets,
+        activation_params=activation_params,
+        dropout=dropout,
+        batch_norm=batch_norm,
+        spread=spread,
+    )
+    return build_plan(layers)
 
 
 def _number_tensors(layers: Sequence[dict], normalized: Sequence[dict]) -> None:

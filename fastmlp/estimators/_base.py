@@ -23,7 +23,7 @@ from fastmlp.estimators._checkpoints import (
     resume,
 )
 from fastmlp.estimators._conversion import Conversion
-from fastmlp.estimators._data import Data
+from fastmlp.estimators._data import Data, of_type
 from fastmlp.estimators._fitted import read_progress, set_fitted_attributes, view_of
 from fastmlp.estimators._held_out import hold_out
 from fastmlp.estimators._listeners import fit_task, listeners_of
@@ -145,7 +145,7 @@ class BaseMLP(
                 state = new._begin(recipe, data, goes_on)
             else:
                 state, goes_on = resume(new, resume_from, data, given)
-            data, given = _of_type(state.network.dtype, data, given)
+            data, given = of_type(state.network.dtype, data, given)
             view = partial(view_of, new, goes_on)
             n_told = 0 if recipe.is_full_batch else recipe.n_epochs
             with fit_task(self, X, y, sample_weight, n_told, view) as tasks:
@@ -389,9 +389,3 @@ class BaseMLP(
 
     def __setstate__(self, stored: dict[str, Any]) -> None:
         super().__setstate__(from_stored(stored))
-
-
-def _of_type(
-    dtype: np.dtype, data: Data, given: Data | None
-) -> tuple[Data, Data | None]:
-    return data.astype(dtype), given and given.astype(dtype)

@@ -13,7 +13,7 @@ from fastmlp.checkpoints import (
     describe,
     read_checkpoint,
 )
-from fastmlp.estimators._data import Data
+from fastmlp.estimators._data import Data, of_type
 from fastmlp.recipe import FIRST_ORDER_SOLVERS, Recipe
 from fastmlp.state import TrainingState
 
@@ -88,8 +88,7 @@ def resume(
     """
     origin, state = read_checkpoint(path)
     if origin.goes_on:  # the network of the earlier fit has a type of its own
-        dtype = state.network.dtype
-        data, given = data.astype(dtype), given and given.astype(dtype)
+        data, given = of_type(state.network.dtype, data, given)
     origin.check(_origin(estimator, data, given))
     for name in CURVES:
         estimator.__dict__.pop(name, None)

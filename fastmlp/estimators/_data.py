@@ -59,3 +59,10 @@ class Data:
             if name != "y" and value is not None
         }
         return replace(self, **arrays)
+
+
+def of_type(
+    dtype: np.dtype, data: Data, given: Data | None
+) -> tuple[Data, Data | None]:
+    """Rows to train on, and those to judge by if there are any, of a network's type."""
+    return data.astype(dtype), given and given.astype(dtype)

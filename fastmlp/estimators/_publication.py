@@ -66,11 +66,10 @@ class Attempt:
             self._before,
             self._estimator.__dict__,
         )
-        removed = before.keys() - fitted.keys()
         # What a callback has set on the estimator meanwhile stays.
-        attributes = {
-            name: value for name, value in mine.items() if name not in removed
-        }
+        attributes = mine.copy()
+        for name in before.keys() - fitted.keys():
+            attributes.pop(name, None)
         for name, value in fitted.items():
             if name not in before or before[name] is not value:
                 attributes[name] = value
