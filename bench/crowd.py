@@ -25,7 +25,7 @@ NAMES = ("digits", "tab", "mnist")
 BUSY_PROCESSES = (0, 1, 2)
 # How many times the time of one thread the default may take.
 BAR = 1.1
-CREWS = (1, 2, 3, 4)
+TEAMS = (1, 2, 3, 4)
 SPIN = "while True: pass"
 
 
@@ -44,7 +44,7 @@ def busy(n: int) -> Iterator[None]:
 def train_epoch(problem: Problem, n_threads: int) -> str:
     """Return a digest of the parameters after an epoch of so many threads.
 
-    A trainer's first step is always its whole crew's: each step has a new one.
+    A trainer's first step is always its whole team's: each step has a new one.
     """
     from fastmlp.rows import ArrayRows
     from fastmlp.threads import thread_team
@@ -66,11 +66,11 @@ def train_epoch(problem: Problem, n_threads: int) -> str:
 
 
 def compare_bits(job: dict) -> dict:
-    """Train an epoch with each crew (in a worker)."""
+    """Train an epoch with each team (in a worker)."""
     os.environ["OMP_NUM_THREADS"] = "1"
     problem = make_problem(SHAPES[job["shape"]], 1)
     problem = replace(problem, learning_rate=LEARNING_RATE)
-    return {"digests": {n: train_epoch(problem, n) for n in CREWS}}
+    return {"digests": {n: train_epoch(problem, n) for n in TEAMS}}
 
 
 def time_steps(job: dict) -> dict:
@@ -96,7 +96,7 @@ def work(job: dict) -> dict:
 
 
 def check_bits(shape: str, n_threads: int) -> str:
-    """Return the digest that all crews have come to.
+    """Return the digest that all teams have come to.
 
     Raises
     ------
@@ -156,7 +156,7 @@ def run(repeats: int, path: Path | None) -> int:
     rows = [row for found in outcomes for row in make_rows(found)]
     print_bars(rows)
     n_threads = len(usable_cpus())
-    print(f"the default is {n_threads} threads; {CREWS} threads have the same bits")
+    print(f"the default is {n_threads} threads; {TEAMS} threads have the same bits")
     about = {"environment": describe_machine(), "versions": outcomes[0]["versions"]}
     write_json(path, about | {"repeats": repeats, "threads": n_threads, "rows": rows})
     return 0

@@ -266,7 +266,7 @@ def thread_team(n_threads: int) -> Iterator[Any]:
         if n_threads == 1:
             yield None
             return
-        team = _kernels.Crew(n_threads)
+        team = _kernels.Team(n_threads)
         others = [partial(team.assist, number) for number in range(1, n_threads)]
         with _beside(others, team.dismiss):
             yield team

@@ -417,12 +417,12 @@ class Case:
         arena[:] = 0
         return arena
 
-    def train(self, module, order, batch_size, capacity, arena=None, crew=None):
+    def train(self, module, order, batch_size, capacity, arena=None, team=None):
         arena = self.arena(capacity) if arena is None else arena
         total = module.train(
             *(self.params, self.stats, self.grads, self.slots, self.rule, arena),
             *(self.X, self.Y, self.weights, order),
-            *(self.plan, self.objective, self.numbers, batch_size, capacity, crew),
+            *(self.plan, self.objective, self.numbers, batch_size, capacity, team),
         )
         return total, arena
 
@@ -589,8 +589,8 @@ def test_outputs_beside_a_loss_are_predictions(n_threads):
     for weights in (None, np.zeros(50, np.float32)):
         outputs[:] = np.nan
         rest = case.Y, weights, *model, case.objective, case.numbers, 20
-        with thread_team(n_threads if _kernels.THREADS else 1) as crew:
-            _kernels.compute_loss(case.arena(20), outputs, case.X, *rest, crew)
+        with thread_team(n_threads if _kernels.THREADS else 1) as team:
+            _kernels.compute_loss(case.arena(20), outputs, case.X, *rest, team)
         np.testing.assert_array_equal(outputs, expected)
 
 
@@ -773,8 +773,8 @@ def assert_same_in_threads(
     results = []
     for n_threads in (1, 2, 3, 4):
         case = Case(sizes, activation, head, optimizer, dtype, rows=rows, **settings)
-        with thread_team(n_threads) as crew:
-            total, arena = case.train(_kernels, order, batch_size, capacity, crew=crew)
+        with thread_team(n_threads) as team:
+            total, arena = case.train(_kernels, order, batch_size, capacity, team=team)
         n_halves = _kernels.count_halves(case.plan, capacity)
         buffers = (case.params, case.stats, case.grads, case.slots, case.rule)
         results.append([total, arena[: len(arena) - n_halves], *buffers])
@@ -1119,7 +1119,7 @@ def test_no_code_is_taken_for_another(code):
 # --- A step in halves
 
 
-def take_halves(case, module, rows, batch_size, capacity, crew=None, norm=None):
+def take_halves(case, module, rows, batch_size, capacity, team=None, norm=None):
     """A step by its two halves; J × rows before it."""
     moments = np.full_like(case.stats, np.nan)
     weight = len(rows) if case.weights is None else float(case.weights[rows].sum())
@@ -1132,13 +1132,13 @@ def take_halves(case, module, rows, batch_size, capacity, crew=None, norm=None):
     value = module.compute_batch_gradient(
         *(case.grads, moments, arena, case.X, case.Y, case.weights, case.params),
         *(case.rule, rows, case.plan, case.objective, case.numbers, weight, 0),
-        *(batch_size, capacity, crew),
+        *(batch_size, capacity, team),
     )
     arena[:] = np.nan
     momentum = 0.1 * (len(rows) / batch_size)
     value += module.apply(
         *(case.params, case.stats, case.grads, case.slots, case.rule, arena, moments),
-        *(momentum, case.plan, case.objective, weight, capacity, norm, crew),
+        *(momentum, case.plan, case.objective, weight, capacity, norm, team),
     )
     return len(rows) * value
 
@@ -1158,11 +1158,11 @@ def test_two_halves_are_a_step(
     arguments = [7, 33, 4, 3], "gelu", ("log_loss", "softmax"), optimizer, dtype
     whole, halves = (Case(*arguments, rows=rows, **settings) for _ in range(2))
     order, total = np.random.RandomState(1).permutation(rows), 0.0
-    with thread_team(n_threads if _kernels.THREADS else 1) as crew:
-        expected, _ = whole.train(_kernels, order, batch_size, capacity, crew=crew)
+    with thread_team(n_threads if _kernels.THREADS else 1) as team:
+        expected, _ = whole.train(_kernels, order, batch_size, capacity, team=team)
         for begin in range(0, rows, batch_size):
             part = order[begin : begin + batch_size]
-            total += take_halves(halves, _kernels, part, batch_size, capacity, crew)
+            total += take_halves(halves, _kernels, part, batch_size, capacity, team)
     assert total == pytest.approx(expected, rel=1e-14)
     for name in ("params", "stats", "grads", "slots", "rule"):
         np.testing.assert_array_equal(getattr(halves, name), getattr(whole, name))

@@ -209,7 +209,7 @@ def test_what_a_fit_calls_is_part_of_it():
         assert pool.submit(company.count_others).result() == 0
 
 
-class FakeCrew:
+class FakeTeam:
     def __init__(self, n_threads):
         self.n_threads = n_threads
 
@@ -225,16 +225,16 @@ class FakeCrew:
         (2, 4, 3, True),
     ],
 )
-def test_when_a_crew_is_crowded(n_others, usable, n_threads, expected, monkeypatch):
+def test_when_a_team_is_crowded(n_others, usable, n_threads, expected, monkeypatch):
     monkeypatch.setattr(threads_module, "find_limits", lambda _: {"": usable})
-    crew = FakeCrew(n_threads)
-    assert in_other_threads(n_others, lambda: is_crowded(crew)) is expected
+    team = FakeTeam(n_threads)
+    assert in_other_threads(n_others, lambda: is_crowded(team)) is expected
 
 
 def test_one_thread_works_in_a_crowd_and_is_not_judged(monkeypatch):
     monkeypatch.setattr(threads_module, "find_limits", lambda _: {"": 2})
-    crew = FakeCrew(2)
-    pace = Pace(crew)
+    team = FakeTeam(2)
+    pace = Pace(team)
 
     def work_alone():
         for _ in range(20):
@@ -243,7 +243,7 @@ def test_one_thread_works_in_a_crowd_and_is_not_judged(monkeypatch):
 
     in_other_threads(1, work_alone)
     for _ in range(3):
-        assert pace.team is crew
+        assert pace.team is team
         pace.record(10, 1.0)
 
 

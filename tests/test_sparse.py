@@ -40,7 +40,7 @@ def digits(dtype="float64"):
     return (X / 16).astype(dtype)[:600], y[:600]
 
 
-def train(module, X, n_columns, dtype, crew=None, batch_size=9, capacity=7):
+def train(module, X, n_columns, dtype, team=None, batch_size=9, capacity=7):
     """Some steps, the last short, with weights and more rows than the arena holds."""
     layers = build_layers([n_columns, 9, 3], "tanh", "softmax")
     params = (
@@ -58,7 +58,7 @@ def train(module, X, n_columns, dtype, crew=None, batch_size=9, capacity=7):
     arena = build_arena(layers, 1, capacity, dtype)
     state = (params, params[:0], grads, slots, rule, arena)
     data = (X, Y, weights, order, build_plan(layers), objective, np.zeros(3, dtype))
-    total = module.train(*state, *data, batch_size, capacity, crew)
+    total = module.train(*state, *data, batch_size, capacity, team)
     return total, params, grads, slots
 
 
@@ -82,8 +82,8 @@ def test_threads_leave_the_bits_alone(rows, dtype):
     X = as_inputs(scipy.sparse.csr_array(draw_sparse(125, 300, dtype)), 300, dtype)
     alone = train(_kernels, X, 300, dtype, None, *rows)
     for n_threads in (2, 3):
-        with thread_team(n_threads) as crew:
-            together = train(_kernels, X, 300, dtype, crew, *rows)
+        with thread_team(n_threads) as team:
+            together = train(_kernels, X, 300, dtype, team, *rows)
         for mine, expected in zip(together, alone, strict=True):
             assert_array_equal(mine, expected)
 

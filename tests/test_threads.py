@@ -1,4 +1,4 @@
-"""How many threads, and when the crew works."""
+"""How many threads, and when the team works."""
 
 import os
 import sys
@@ -106,34 +106,34 @@ def test_a_fit_may_have_all_its_epochs_steps(monkeypatch):
     assert asked == [(5, 3 * 35), (5, 3 * 5), (21, 3)]
 
 
-@pytest.mark.parametrize(("crew_seconds", "alone_seconds"), [(1.0, 2.0), (2.0, 1.0)])
-def test_pace_keeps_to_the_faster(crew_seconds, alone_seconds):
+@pytest.mark.parametrize(("team_seconds", "alone_seconds"), [(1.0, 2.0), (2.0, 1.0)])
+def test_pace_keeps_to_the_faster(team_seconds, alone_seconds):
     """Of two hundred slices all but a few trials go to whoever is faster."""
-    pace = Pace("crew")
-    done = {"crew": 0, None: 0}
+    pace = Pace("team")
+    done = {"team": 0, None: 0}
     for _ in range(200):
         done[pace.team] += 1
-        pace.record(10, crew_seconds if pace.team else alone_seconds)
+        pace.record(10, team_seconds if pace.team else alone_seconds)
     slower = min(done, key=done.get)
-    assert slower == ("crew" if crew_seconds > alone_seconds else None)
+    assert slower == ("team" if team_seconds > alone_seconds else None)
     assert 2 <= done[slower] <= 8
 
 
 def test_pace_changes_its_mind():
-    pace = Pace("crew")
+    pace = Pace("team")
     for _ in range(50):
         pace.record(10, 1.0 if pace.team else 2.0)
-    assert pace.team == "crew"
+    assert pace.team == "team"
     for _ in range(200):
         pace.record(10, 3.0 if pace.team else 2.0)
     assert pace.team is None
     for _ in range(200):
         pace.record(10, 1.0 if pace.team else 2.0)
-    assert pace.team == "crew"
+    assert pace.team == "team"
 
 
 def find_slices_of(choice, pace, n_slices, seconds):
-    """Which of the slices it gets, where the crew and one thread take that long."""
+    """Which of the slices it gets, where the team and one thread take that long."""
     found = []
     for i in range(n_slices):
         if pace.team == choice:
@@ -143,44 +143,44 @@ def find_slices_of(choice, pace, n_slices, seconds):
 
 
 def test_trials_grow_rare():
-    trials = find_slices_of(None, Pace("crew"), 700, {"crew": 1.0, None: 2.0})
+    trials = find_slices_of(None, Pace("team"), 700, {"team": 1.0, None: 2.0})
     gaps = np.diff(trials)
     assert gaps.tolist() == [9, 17, 33, 65, 129, 129, 129, 129]
 
 
-@pytest.mark.parametrize("crew_seconds", [3.0, 2.0])
-def test_a_change_is_tried_again_soon(crew_seconds):
-    """Whatever made the crew slow may be over in a moment. That it is slower than one
+@pytest.mark.parametrize("team_seconds", [3.0, 2.0])
+def test_a_change_is_tried_again_soon(team_seconds):
+    """Whatever made the team slow may be over in a moment. That it is slower than one
     thread was is seen at once, that one thread is faster now, by a trial."""
-    pace = Pace("crew")
-    find_slices_of(None, pace, 700, {"crew": 1.0, None: 2.0})
-    seconds = {"crew": crew_seconds, None: crew_seconds - 1}
-    trials = find_slices_of("crew", pace, 150, seconds)
+    pace = Pace("team")
+    find_slices_of(None, pace, 700, {"team": 1.0, None: 2.0})
+    seconds = {"team": team_seconds, None: team_seconds - 1}
+    trials = find_slices_of("team", pace, 150, seconds)
     assert {9, 17, 33} <= {*np.diff(trials).tolist()}
 
 
 def test_a_trial_is_judged_by_its_own_slices():
-    """Not by those of the trial before: what made the crew slow then may be over."""
-    pace = Pace("crew")
-    find_slices_of(None, pace, 30, {"crew": 3.0, None: 2.0})
-    trial = find_slices_of("crew", pace, 100, {"crew": 1.0, None: 2.0})
+    """Not by those of the trial before: what made the team slow then may be over."""
+    pace = Pace("team")
+    find_slices_of(None, pace, 30, {"team": 3.0, None: 2.0})
+    trial = find_slices_of("team", pace, 100, {"team": 1.0, None: 2.0})
     assert np.diff(trial)[:3].tolist() == [1, 1, 1]
 
 
 def test_short_slices_are_judged_together():
-    """The first slice of a crew that was asleep tells how it wakes up."""
-    pace = Pace("crew")
+    """The first slice of a team that was asleep tells how it wakes up."""
+    pace = Pace("team")
     choices = []
     for i in range(60):
         choices.append(pace.team)
         pace.record(10, 0.0041 if i % 10 == 0 else 0.0001)
-    assert choices[:30] == ["crew"] * 30
+    assert choices[:30] == ["team"] * 30
     assert choices[30] is None
 
 
-@pytest.mark.parametrize("slow", ["crew", None])
+@pytest.mark.parametrize("slow", ["team", None])
 def test_pace_forgives_one_slow_slice(slow):
-    pace = Pace("crew")
+    pace = Pace("team")
     for _ in range(20):
         pace.record(10, 1.0 if pace.team == slow else 2.0)
     assert pace.team == slow
@@ -188,24 +188,24 @@ def test_pace_forgives_one_slow_slice(slow):
     assert pace.team == slow
 
 
-def test_a_crew_that_began_slowly_is_not_given_up():
+def test_a_team_that_began_slowly_is_not_given_up():
     """Others may hold a core while it begins; one fast slice shows what it can."""
-    pace = Pace("crew")
+    pace = Pace("team")
     for seconds in (9.0, 9.0, 1.0):
         pace.record(10, seconds)
     assert pace.team is None
     pace.record(10, 2.0)
-    assert pace.team == "crew"
+    assert pace.team == "team"
 
 
-def test_pace_without_a_crew():
+def test_pace_without_a_team():
     pace = Pace(None)
     pace.record(10, 1.0)
     assert pace.team is None
 
 
 @pytest.mark.skipif(not _kernels.THREADS, reason="this engine runs on one thread")
-def test_crew_goes_home_after_an_error():
+def test_team_is_joined_after_an_error():
     before = threading.active_count()
 
     def fail():
@@ -219,7 +219,7 @@ def test_crew_goes_home_after_an_error():
 
 
 @pytest.mark.skipif(not _kernels.THREADS, reason="this engine runs on one thread")
-def test_crew_goes_home_if_a_thread_cannot_be_started(monkeypatch):
+def test_team_is_joined_if_a_thread_cannot_be_started(monkeypatch):
     before, start = threading.active_count(), threading.Thread.start
 
     def start_one(thread):
@@ -273,14 +273,14 @@ def test_the_processor_is_one_of_those_allowed():
 
 
 @pytest.mark.parametrize("n_threads", [0, -1])
-def test_impossible_crews_are_refused(n_threads):
+def test_impossible_teams_are_refused(n_threads):
     with pytest.raises(ValueError, match="one thread"):
-        _kernels.Crew(n_threads)
+        _kernels.Team(n_threads)
 
 
-def test_one_thread_needs_no_crew():
-    with thread_team(1) as crew:
-        assert crew is None
+def test_one_thread_needs_no_team():
+    with thread_team(1) as team:
+        assert team is None
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -338,8 +338,8 @@ def evaluate_all(network, data, n_threads):
     """J, its gradient, the outputs and, of a network that has it, a product with the
     Hessian.
     """
-    with thread_team(n_threads) as crew:
-        evaluator = network.evaluator(data, crew)
+    with thread_team(n_threads) as team:
+        evaluator = network.evaluator(data, team)
         found = [evaluator.loss(), *evaluator.loss_and_grad()]
         found += evaluator.data_loss_and_outputs()
         if not network.batch_norm:
@@ -372,22 +372,22 @@ def test_a_full_batch_fit_does_not_depend_on_the_threads(solver):
     X = np.random.default_rng(0).standard_normal((400, 6))
     settings = {"hidden_layer_sizes": 20, "activation": "tanh", "random_state": 0}
     with unconverged():
-        alone, crew = (
+        alone, team = (
             MLPRegressor(**settings, solver=solver, max_iter=5, n_threads=n).fit(
                 X, X[:, 0] * X[:, 1]
             )
             for n in (1, 3)
         )
-    assert alone.loss_ == crew.loss_
-    assert all(map(np.array_equal, alone.coefs_, crew.coefs_))
+    assert alone.loss_ == team.loss_
+    assert all(map(np.array_equal, alone.coefs_, team.coefs_))
 
 
 @pytest.mark.skipif(not _kernels.THREADS, reason="this engine runs on one thread")
-def test_the_crew_of_the_steps_validates(monkeypatch):
-    crews = []
+def test_the_team_of_the_steps_validates(monkeypatch):
+    teams = []
 
     def compute_loss(*arguments):
-        crews.append(arguments[-1])
+        teams.append(arguments[-1])
         return original(*arguments)
 
     original = _kernels.compute_loss
@@ -395,13 +395,13 @@ def test_the_crew_of_the_steps_validates(monkeypatch):
     X = np.random.default_rng(0).standard_normal((400, 6))
     settings = {"early_stopping": True, "max_iter": 3, "random_state": 0}
     with unconverged():
-        alone, crew = (
+        alone, team = (
             MLPRegressor(**settings, n_threads=n).fit(X, X[:, 0] * X[:, 1])
             for n in (1, 2)
         )
-    assert [crew is None for crew in crews] == [True] * 3 + [False] * 3
-    assert alone.validation_loss_curve_ == crew.validation_loss_curve_
-    assert alone.validation_scores_ == crew.validation_scores_
+    assert [team is None for team in teams] == [True] * 3 + [False] * 3
+    assert alone.validation_loss_curve_ == team.validation_loss_curve_
+    assert alone.validation_scores_ == team.validation_scores_
 
 
 def test_evaluations_are_work_too(monkeypatch):

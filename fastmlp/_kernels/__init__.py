@@ -63,7 +63,7 @@ RULE: np.dtype = engine.RULE
 OBJECTIVE: np.dtype = engine.OBJECTIVE
 THREADS: bool = engine.THREADS
 Plan: type = engine.Plan
-Crew: type = engine.Crew
+Team: type = engine.Team
 count_extras: Callable[[Any], int] = engine.count_extras
 count_halves: Callable[[Any, int], int] = engine.count_halves
 

@@ -2,7 +2,7 @@
 
 μ and s² are weighted by the rows' scales wᵢ/m, so that a row of weight 2 counts as two.
 Matrices are `width` wide. Sums over rows are made for columns begin … end, which the
-threads of a crew share out; everything else is done row by row.
+threads of a team share out; everything else is done row by row.
 """
 from libc.math cimport sqrt
 

@@ -559,10 +559,10 @@ cdef int place_halves(Job* job, Py_ssize_t n_gathered, Py_ssize_t arena_size) ex
     return 0
 
 
-cdef double do_in_threads(real* arena, Job* job, Crew crew) except? -1:
-    """What the job results in, all threads of the crew, if there is one, having worked."""
-    if crew is not None:
-        crew.share(job, sizeof(real) == sizeof(double))
+cdef double do_in_threads(real* arena, Job* job, Team team) except? -1:
+    """What the job results in, all threads of the team, if there is one, having worked."""
+    if team is not None:
+        team.share(job, sizeof(real) == sizeof(double))
     with nogil:
         do_job(arena, job, 0)
     return job.result
@@ -572,10 +572,10 @@ def compute_loss(
     real[::1] arena, real[:, ::1] out, X, const real[:, ::1] Y,
     const real[::1] sample_weight, const real[::1] params, const real[::1] stats,
     Plan plan, const Objective[::1] objective, const real[::1] numbers,
-    Py_ssize_t capacity, Crew crew=None,
+    Py_ssize_t capacity, Team team=None,
 ):
     """J over all rows of X, and what predict writes into out, unless that is None.
-    A crew shares the work, here and below."""
+    A team shares the work, here and below."""
     cdef Regions regions
     cdef Job job = describe_supervised(
         &regions, params, stats, arena, X, Y, sample_weight, plan, objective, numbers, capacity)
@@ -583,14 +583,14 @@ def compute_loss(
         check_outputs(out, &job)
         job.outputs = <void*>matrix_pointer(out)
         add_region(&regions, job.outputs, out.shape[0] * out.shape[1], sizeof(real), True)
-    return do_in_threads(&arena[0], &job, crew)
+    return do_in_threads(&arena[0], &job, team)
 
 
 def compute_loss_and_gradient(
     real[::1] grads, real[::1] arena, X, const real[:, ::1] Y,
     const real[::1] sample_weight, const real[::1] params, const real[::1] stats,
     Plan plan, const Objective[::1] objective, const real[::1] numbers,
-    Py_ssize_t capacity, Crew crew=None,
+    Py_ssize_t capacity, Team team=None,
 ):
     """J over all rows of X, and ∂J/∂params into grads."""
     cdef Regions regions
@@ -602,14 +602,14 @@ def compute_loss_and_gradient(
     place_halves(&job, 0, arena.shape[0])
     job.grads = &grads[0]
     job.batch_size = job.n_rows
-    return do_in_threads(&arena[0], &job, crew)
+    return do_in_threads(&arena[0], &job, team)
 
 
 def multiply_hessian(
     real[::1] out, real[::1] arena, real[::1] r_arena, X, const real[:, ::1] Y,
     const real[::1] sample_weight, const real[::1] params, const real[::1] direction,
     Plan plan, const Objective[::1] objective, const real[::1] numbers,
-    Py_ssize_t capacity, Crew crew=None,
+    Py_ssize_t capacity, Team team=None,
 ):
     """out = H direction, H the Hessian of J over all rows of X."""
     cdef Py_ssize_t l
@@ -630,7 +630,7 @@ def multiply_hessian(
     job.grads = &out[0]
     job.direction = &direction[0]
     job.r_arena = &r_arena[0]
-    do_in_threads(&arena[0], &job, crew)
+    do_in_threads(&arena[0], &job, team)
 
 
 cdef int add_regions_of_step(
@@ -648,11 +648,11 @@ def train(
     real[::1] params, real[::1] stats, real[::1] grads, real[:, :] slots, Rule[::1] rule,
     real[::1] arena, X, const real[:, ::1] Y, const real[::1] sample_weight,
     const Py_ssize_t[::1] order, Plan plan, const Objective[::1] objective,
-    const real[::1] numbers, Py_ssize_t batch_size, Py_ssize_t capacity, Crew crew=None,
+    const real[::1] numbers, Py_ssize_t batch_size, Py_ssize_t capacity, Team team=None,
     double total=0.0,
 ):
     """One optimizer step for each batch of order; returns total + Σ of J × rows, with no
-    share of a row's loss counted for more than the objective's cap. A crew shares the
+    share of a row's loss counted for more than the objective's cap. A team shares the
     work."""
     cdef Regions regions
     cdef Job job = describe_supervised(
@@ -680,7 +680,7 @@ def train(
     job.n_rows = order.shape[0]
     job.batch_size = batch_size
     job.result = total
-    return do_in_threads(&arena[0], &job, crew)
+    return do_in_threads(&arena[0], &job, team)
 
 
 def compute_batch_gradient(
@@ -688,7 +688,7 @@ def compute_batch_gradient(
     const real[::1] sample_weight, const real[::1] params, const Rule[::1] rule,
     const Py_ssize_t[::1] rows, Plan plan, const Objective[::1] objective,
     const real[::1] numbers, double total_weight, Py_ssize_t first_row,
-    Py_ssize_t batch_size, Py_ssize_t capacity, Crew crew=None,
+    Py_ssize_t batch_size, Py_ssize_t capacity, Team team=None,
 ):
     """The first half of a step: grads = the gradient of (1/total_weight) Σ wᵢ ℓᵢ over
     those rows of X as training sees them; returns the sum. moments become the rows'."""
@@ -716,14 +716,14 @@ def compute_batch_gradient(
     job.grads, job.moments, job.rule, job.order = &grads[0], job.stats, &mine, &rows[0]
     job.n_rows, job.batch_size = rows.shape[0], batch_size
     job.first_row, job.total_weight = first_row, total_weight
-    return do_in_threads(&arena[0], &job, crew)
+    return do_in_threads(&arena[0], &job, team)
 
 
 def apply(
     real[::1] params, real[::1] stats, const real[::1] grads, real[:, :] slots,
     Rule[::1] rule, real[::1] arena, const real[::1] moments, double momentum, Plan plan,
     const Objective[::1] objective, double total_weight, Py_ssize_t capacity, norm=None,
-    Crew crew=None,
+    Team team=None,
 ):
     """The second half: the rule's next step along grads and the penalty's gradient, and
     running moments moved that part of the way to moments. norm is what the gradient is
@@ -747,10 +747,10 @@ def apply(
     job.grads, job.moments, job.rule = <void*>&grads[0], <void*>pointer(moments), &rule[0]
     job.slots, job.slot_stride = slots_pointer(slots), slot_stride(slots)
     job.objective, job.total_weight, job.momentum = objective[0], total_weight, momentum
-    return do_in_threads(&arena[0], &job, crew)
+    return do_in_threads(&arena[0], &job, team)
 
 
-cdef class Crew:
+cdef class Team:
     """Threads that share what is done over many rows.
 
     The caller's thread is number 0. The others call :meth:`assist`, which returns

@@ -3,7 +3,7 @@
 # (a) A step has two phases. Rows: forward, head and δ of every layer, each row for
 #     itself. Parameters: the gradient of every layer over all rows, then the
 #     update. δ therefore always goes through the weights of the forward pass, and
-#     the threads of a crew share each phase: rows in the first, rows of W in the
+#     the threads of a team share each phase: rows in the first, rows of W in the
 #     second, one barrier after either. Where a layer is normalised, the columns of its
 #     product are shared, the gradient is clipped or found in two halves, what one
 #     thread needs of another stands between more barriers.

@@ -74,10 +74,10 @@ def compute_loss(
     objective,
     numbers,
     capacity,
-    crew=None,
+    team=None,
 ):
     """J over all rows of X; 0 if they weigh nothing. Unless None, out (n, n_out) is set
-    to what predict gives. There is no crew here.
+    to what predict gives. There is no team here.
     """
     if out is not None:
         predict(out, arena, X, params, stats, plan, capacity)
@@ -108,7 +108,7 @@ def compute_loss_and_gradient(
     objective,
     numbers,
     capacity,
-    crew=None,
+    team=None,
 ):
     """J over all rows of X, and grads, unless None, = ∂J/∂params; both 0 if the rows
     weigh nothing.
@@ -153,7 +153,7 @@ def compute_batch_gradient(
     first_row,
     batch_size,
     capacity,
-    crew=None,
+    team=None,
 ):
     """Set grads = the gradient of (1/total_weight) Σ wᵢ ℓᵢ over those rows of X, in
     training: by their own moments, which moments is set to, and the masks of the rule's
@@ -193,7 +193,7 @@ def apply(
     total_weight,
     capacity,
     norm=None,
-    crew=None,
+    team=None,
 ):
     """Take the rule's next step along grads and the penalty's gradient, and move the
     running moments that part of the way to moments. norm, unless None, is what the
@@ -232,7 +232,7 @@ def train(
     numbers,
     batch_size,
     capacity,
-    crew=None,
+    team=None,
     total=0.0,
 ):
     """One step for each successive batch_size rows of order; returns total + Σ of

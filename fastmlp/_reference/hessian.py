@@ -33,7 +33,7 @@ def multiply_hessian(
     objective,
     numbers,
     capacity,
-    crew=None,
+    team=None,
 ):
     """Set out = H direction, H = ∂²J/∂params²; 0 if the rows weigh nothing."""
     w = weigh_rows(sample_weight, len(Y))
