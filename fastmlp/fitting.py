@@ -183,7 +183,8 @@ def fit(
     Raises
     ------
     DivergenceError
-        If the parameters have become infinite or NaN.
+        If parameters, running moments, optimizer state or loss have become infinite or
+        NaN.
     KeyboardInterrupt
         Before the first epoch was finished.
     """
@@ -207,9 +208,9 @@ def _run(under_way: Fit, rows: RowSource) -> None:
             raise
         under_way.stop_reason = StopReason.INTERRUPTED
     state.take_best()
-    raise_if_diverged(state.network.params)
     if under_way.stop_reason == StopReason.DIVERGED:
         state.forget_optimizer(recipe)
+    raise_if_diverged(under_way, rows)
     under_way.end()
 
 
@@ -287,7 +288,8 @@ def fit_network(
     Raises
     ------
     DivergenceError
-        If the parameters have become infinite or NaN.
+        If parameters, running moments, optimizer state or loss have become infinite or
+        NaN.
     """
     rows = ArrayRows(network.as_data(X, y, sample_weight))
     state = TrainingState(network, np.random.RandomState(random_state))

@@ -16,7 +16,7 @@ import scipy.optimize
 from fastmlp.descent import MESSAGES, Descent
 from fastmlp.rows import RowSource, all_at_once
 from fastmlp.second_order import run_newton_cg
-from fastmlp.stopping import StopReason, raise_if_diverged
+from fastmlp.stopping import StopReason
 from fastmlp.threads import one_thread_for_blas, thread_team
 
 if TYPE_CHECKING:
@@ -44,8 +44,6 @@ def minimise(fit: Fit, rows: RowSource) -> None:
 
     Raises
     ------
-    DivergenceError
-        If the parameters or J have become infinite or NaN.
     ValueError
         If a layer is normalised and products with the Hessian are needed, or the rows
         are a stream.
@@ -66,7 +64,6 @@ def minimise(fit: Fit, rows: RowSource) -> None:
         finally:
             network.params[:] = descent.point.params
             fit.state.loss = descent.point.loss
-    raise_if_diverged(np.append(network.params, fit.state.loss))
 
 
 # -- the solvers: each moves run.point until there is a reason to stop

@@ -6,6 +6,7 @@ import math
 import os
 import sys
 import threading
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -123,35 +124,47 @@ def _read_share_v1(folder: Path) -> float | None:
 # -- BLAS
 
 
+class _Holder:
+    """Someone who keeps BLAS to one thread; one who was interrupted on leaving dies."""
+
+
 class Blas:
     """The thread pools of NumPy's and SciPy's BLAS, which all threads share."""
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
-        self._n_holders = 0
+        self._holders: weakref.WeakSet[_Holder] = weakref.WeakSet()
         self._limiter: Any = None
         self._n_before: int | None = None
 
     def count_threads(self) -> int | None:
         """How many it may have, our own limit aside; None if it does not say."""
         with self._lock:
-            return self._n_before if self._n_holders else self._count()
+            return self._count() if self._limiter is None else self._n_before
 
     @contextmanager
     def one_thread(self) -> Iterator[None]:
         """Keep it to one thread. The last to leave gives it back what it had."""
-        with self._lock:
-            if self._n_holders == 0:
-                self._n_before = self._count()
-                self._limiter = _find_pools().limit(limits=1, user_api="blas")
-            self._n_holders += 1
+        holder = _Holder()
+        self._enter(holder)
         try:
             yield
         finally:
-            with self._lock:
-                self._n_holders -= 1
-                if self._n_holders == 0:
-                    self._limiter.restore_original_limits()
+            self._leave(holder)
+
+    def _enter(self, holder: _Holder) -> None:
+        with self._lock:
+            self._holders.add(holder)
+            if self._limiter is None:
+                self._n_before = self._count()
+                self._limiter = _find_pools().limit(limits=1, user_api="blas")
+
+    def _leave(self, holder: _Holder) -> None:
+        with self._lock:
+            self._holders.discard(holder)
+            if not self._holders:
+                self._limiter.restore_original_limits()
+                self._limiter = None
 
     def _count(self) -> int | None:
         libraries = _find_pools().select(user_api="blas").lib_controllers

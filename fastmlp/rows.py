@@ -266,6 +266,9 @@ class RowSource(Protocol):
     def chunks(self, order: np.ndarray) -> Iterator[tuple[Data, np.ndarray]]:
         """An epoch's rows: data that are in memory, and the order of their rows."""
 
+    def largest_input(self) -> float:
+        """Magnitude of the largest entry of X."""
+
 
 @dataclass
 class ArrayRows:
@@ -292,6 +295,11 @@ class ArrayRows:
     def chunks(self, order: np.ndarray) -> Iterator[tuple[Data, np.ndarray]]:
         """One chunk: everything."""
         yield self.data, order
+
+    def largest_input(self) -> float:
+        """Magnitude of the largest entry of X."""
+        X = self.data[0][0] if self.is_sparse else self.data[0]
+        return float(max(np.max(X, initial=0), -np.min(X, initial=0)))
 
 
 def all_at_once(rows: RowSource) -> Data:

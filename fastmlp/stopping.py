@@ -14,6 +14,7 @@ import numpy as np
 if TYPE_CHECKING:
     from fastmlp.fitting import Fit
     from fastmlp.recipe import Recipe
+    from fastmlp.rows import RowSource
 
 Logs = dict[str, float]
 
@@ -286,13 +287,47 @@ def is_finite(numbers: np.ndarray) -> bool:
     return bool(np.isfinite(total) or np.isfinite(numbers).all())
 
 
-def raise_if_diverged(numbers: np.ndarray) -> None:
-    """DivergenceError if any of a solver's results is infinite or NaN."""
-    if not is_finite(numbers):
-        raise DivergenceError(
-            "Solver produced non-finite parameter weights. The input data may contain "
-            "large values and need to be preprocessed."
-        )
+def raise_if_diverged(fit: Fit, rows: RowSource) -> None:
+    """DivergenceError if anything that a fit leaves behind is infinite or NaN.
+
+    Parameters
+    ----------
+    fit : Fit
+        At its end.
+    rows : RowSource
+        What was trained on.
+    """
+    state = fit.state
+    results = {
+        "parameter weights": state.network.params,
+        "running moments": state.network.stats,
+        "optimizer state": state.optimizer and state.optimizer.slots,
+        # Of a fit that has gone back to its best epoch, that epoch's was finite.
+        "loss": None if fit.recipe.early_stopping else np.float64(state.loss),
+    }
+    for what, numbers in results.items():
+        if numbers is not None and not is_finite(numbers):
+            raise DivergenceError(
+                f"Solver produced non-finite {what}. The input data may contain large "
+                f"values and need to be preprocessed. {_describe_divergence(fit, rows)}"
+            )
+
+
+def _describe_divergence(fit: Fit, rows: RowSource) -> str:
+    """Where it was, by which figures, and what may help."""
+    losses = np.array(fit.state.history.get("loss", []))
+    finite = losses[np.isfinite(losses)]
+    norms = fit.state.history.get("gradient_norm", [])
+    figures = [
+        f"It ended in epoch {max(1, len(losses))}",
+        f"the last finite loss was {finite[-1]:.6g}" if len(finite) else "",
+        f"the gradient's norm {norms[-1]:.3g}" if norms else "",
+        f"the largest input {rows.largest_input():.3g}",
+    ]
+    return (
+        f"{', '.join(filter(None, figures))}. Inputs and targets of unit variance, a "
+        "smaller learning_rate_init or grad_clip_norm=1 may help."
+    )
 
 
 def asks_to_stop(answer: object) -> bool:

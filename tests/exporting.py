@@ -5,7 +5,7 @@ import functools
 import numpy as np
 
 from fastmlp import MLPClassifier, MLPRegressor, _kernels
-from tests.fits import fit
+from fits import fit
 
 N_ROWS, N_FEATURES = 60, 5
 NAMES = np.array(["ant", "bee", 'cat "é"?'])

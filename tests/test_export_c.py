@@ -20,8 +20,8 @@ from sklearn.preprocessing import (
 import fastmlp
 from fastmlp import MLPClassifier, MLPRegressor, _kernels
 from fastmlp.export import c as target
-from tests.exporting import HEADS, difference, fit, model, outputs, rows, targets
-from tests.fits import iris
+from exporting import HEADS, difference, fit, model, outputs, rows, targets
+from fits import iris
 
 WARNINGS = ["-Wall", "-Wextra", "-Werror", "-pedantic", "-Wconversion", "-Wshadow"]
 WARNINGS += ["-Wdouble-promotion", "-std=c99"]

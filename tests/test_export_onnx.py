@@ -11,8 +11,8 @@ from sklearn.preprocessing import StandardScaler
 import fastmlp
 from fastmlp import MLPClassifier, MLPRegressor, _kernels
 from fastmlp.export import onnx as target
-from tests.exporting import HEADS, difference, fit, model, outputs, rows, targets
-from tests.fits import iris
+from exporting import HEADS, difference, fit, model, outputs, rows, targets
+from fits import iris
 
 onnx = pytest.importorskip("onnx", reason="onnx is not installed")
 runtime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")

@@ -10,7 +10,7 @@ import fastmlp
 from fastmlp import MLPRegressor, _kernels
 from fastmlp.estimators._attributes import network_of
 from fastmlp.export import torch as target
-from tests.exporting import HEADS, difference, model, outputs, rows
+from exporting import HEADS, difference, model, outputs, rows
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 

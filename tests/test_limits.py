@@ -144,6 +144,23 @@ def test_blas_has_its_threads_back_after_the_last_fit():
         assert 1 not in {p["num_threads"] for p in pools if p["user_api"] == "blas"}
 
 
+def test_blas_has_its_threads_back_though_a_fit_was_interrupted_on_leaving(monkeypatch):
+    blas = Blas()
+    with threadpoolctl.threadpool_limits(2):
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(blas, "_leave", interrupt)
+            with blas.one_thread():
+                pass
+        with blas.one_thread():
+            assert blas.count_threads() == 2
+        pools = threadpoolctl.threadpool_info()
+        assert 1 not in {p["num_threads"] for p in pools if p["user_api"] == "blas"}
+
+
+def interrupt(holder):
+    raise KeyboardInterrupt
+
+
 class FakeWorker:
     class state:  # noqa: N801
         nthreads = 3

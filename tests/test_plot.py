@@ -21,7 +21,7 @@ from fastmlp import (
     TrainingDisplay,
 )
 from fastmlp.plot.training import find_best_epoch
-from tests.fits import fit, iris
+from fits import fit, iris
 
 matplotlib = pytest.importorskip("matplotlib", reason="matplotlib is not installed")
 

@@ -154,7 +154,8 @@ def test_other_estimators_may_be_fitted_in_a_callback():
 def test_an_estimator_that_is_gone_leaves_no_trace():
     X, y = iris()
     fit(MLPClassifier(**TINY), X, y)
-    assert not _publication._being_fitted
+    # Of fits that were interrupted on leaving there may be marks, but dead ones.
+    assert not any(fit() for fit in _publication._being_fitted.values())
 
 
 def test_what_a_callback_sets_on_the_estimator_stays():

@@ -1040,6 +1040,12 @@ def test_deltas_go_through_the_moments():
 PLAIN = {"l1": 0.0, "l2": 0.0, "shrink": 1.0, "scale": 1.0}
 
 
+# nadam's μ₁, μ₂ and μ₃ at β₁ = ½, 1 − μ₁μ₂, and its first step.
+MU = [0.5 * (1 - 0.5 * 0.96 ** (0.004 * t)) for t in (1, 2, 3)]
+NADAM_2 = 1 - MU[0] * MU[1]
+NADAM_1 = 1 - 0.1 * (MU[1] / NADAM_2 + 2) / (2 + 1)
+
+
 @pytest.mark.parametrize(
     ("optimizer", "numbers", "params", "slots"),
     [
@@ -1090,8 +1096,11 @@ PLAIN = {"l1": 0.0, "l2": 0.0, "shrink": 1.0, "scale": 1.0}
             "nadam",
             {"decay_1": 0.5, "decay_2": 0.75, "epsilon": 1},
             [
-                1 - 0.1 * (0.5 / 0.75 + 1 / 0.5) / (2 + 1),
-                1 - 0.8 / 9 + 0.1 * (18 / 7) / (math.sqrt(3 / 0.4375) + 1),
+                NADAM_1,
+                NADAM_1
+                + 0.1
+                * (MU[2] / (1 - MU[0] * MU[1] * MU[2]) + 3 * (1 - MU[1]) / NADAM_2)
+                / (math.sqrt(3 / 0.4375) + 1),
             ],
             [[1, 1], [-1, 3]],
         ),

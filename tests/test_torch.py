@@ -52,32 +52,15 @@ class Lion(torch.optim.Optimizer):
                 m.lerp_(p.grad, 1 - second)
 
 
-class Nadam(torch.optim.Optimizer):
-    """T. Dozat, "Incorporating Nesterov momentum into Adam", 2016, with one μ for all
-    steps. PyTorch's keeps a product of them in single precision.
-    """
+class DoubleNAdam(torch.optim.NAdam):
+    """Its product of momenta is of the default type: single precision, if not told."""
 
-    def __init__(self, params, lr, betas, eps):
-        numbers = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": 0}
-        super().__init__(params, numbers)
-        self.t = 0
-
-    @torch.no_grad()
     def step(self):
-        self.t += 1
-        for group in self.param_groups:
-            mu, nu = group["betas"]
-            for p in group["params"]:
-                state = self.state[p]
-                m = state.setdefault("m", torch.zeros_like(p))
-                n = state.setdefault("n", torch.zeros_like(p))
-                p.mul_(1 - group["lr"] * group["weight_decay"])
-                m.mul_(mu).add_(p.grad, alpha=1 - mu)
-                n.mul_(nu).addcmul_(p.grad, p.grad, value=1 - nu)
-                now = (1 - mu) * p.grad / (1 - mu**self.t)
-                ahead = mu * m / (1 - mu ** (self.t + 1))
-                root = (n / (1 - nu**self.t)).sqrt() + group["eps"]
-                p.sub_(group["lr"] * (now + ahead) / root)
+        torch.set_default_dtype(torch.float64)
+        try:
+            super().step()
+        finally:
+            torch.set_default_dtype(torch.float32)
 
 
 # By name: our numbers, PyTorch's class and its numbers.
@@ -107,8 +90,8 @@ OPTIMIZERS = {
     ),
     "nadam": (
         {"beta_1": 0.8, "beta_2": 0.95, "epsilon": 1e-8},
-        Nadam,
-        {"betas": (0.8, 0.95), "eps": 1e-8},
+        DoubleNAdam,
+        {"betas": (0.8, 0.95), "eps": 1e-8, "decoupled_weight_decay": True},
     ),
     "lion": ({"beta_1": 0.8, "beta_2": 0.95}, Lion, {"betas": (0.8, 0.95)}),
 }

@@ -523,12 +523,15 @@ def predict(
 ):
     """Write the network's output for every row of X into out (rows, n_out)."""
     cdef Regions regions
+    cdef stop_t stop
     cdef Job job = describe(&regions, params, stats, arena, X, plan, capacity)
     check_outputs(out, &job)
     add_region(&regions, matrix_pointer(out), out.shape[0] * out.shape[1], sizeof(real), True)
+    prepare_to_stop(&job, &stop)
     if job.n_rows > 0:
         with nogil:
             predict_rows(&out[0, 0], &arena[0], &job)
+    raise_if_stopped(&job)
 
 
 def input_gradient(
@@ -537,6 +540,7 @@ def input_gradient(
 ):
     """out[i] = Σₖ V[i, k] ∂outputₖ/∂xᵢ, out (rows, n_in) and V (rows, n_out)."""
     cdef Regions regions
+    cdef stop_t stop
     cdef Job job = describe(&regions, params, stats, arena, X, plan, capacity)
     if out.shape[0] != job.n_rows or out.shape[1] != job.layers[0].n_in:
         raise ValueError("out has the wrong shape")
@@ -544,9 +548,11 @@ def input_gradient(
         raise ValueError("V has the wrong shape")
     add_region(&regions, matrix_pointer(V), V.shape[0] * V.shape[1], sizeof(real), False)
     add_region(&regions, matrix_pointer(out), out.shape[0] * out.shape[1], sizeof(real), True)
+    prepare_to_stop(&job, &stop)
     if job.n_rows > 0:
         with nogil:
             differentiate_inputs(&out[0, 0], &V[0, 0], &arena[0], &job)
+    raise_if_stopped(&job)
 
 
 cdef int place_halves(Job* job, Py_ssize_t n_gathered, Py_ssize_t arena_size) except -1:
@@ -559,12 +565,28 @@ cdef int place_halves(Job* job, Py_ssize_t n_gathered, Py_ssize_t arena_size) ex
     return 0
 
 
+cdef void prepare_to_stop(Job* job, stop_t* stop) noexcept:
+    stop_behind(stop, NO_PHASE)
+    job.stop = stop
+    job.hears_signals = PyThread_get_thread_ident() == MAIN_THREAD
+
+
+cdef int raise_if_stopped(const Job* job) except -1:
+    """What a signal's handler has raised while the job was done."""
+    if stops_behind(job.stop, NO_PHASE - 1):
+        raised()
+    return 0
+
+
 cdef double do_in_threads(real* arena, Job* job, Team team) except? -1:
     """What the job results in, all threads of the team, if there is one, having worked."""
+    cdef stop_t stop
+    prepare_to_stop(job, &stop)
     if team is not None:
         team.share(job, sizeof(real) == sizeof(double))
     with nogil:
         do_job(arena, job, 0)
+    raise_if_stopped(job)
     return job.result
 
 

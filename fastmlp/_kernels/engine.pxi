@@ -36,91 +36,23 @@ cdef extern from "threads.h":
     int barrier_await(barrier_t* barrier, int seen) nogil
     void barrier_open(barrier_t* barrier) nogil
     void barrier_wait(barrier_t* barrier, int n) nogil
+    ctypedef struct stop_t:
+        pass
+    void stop_behind(stop_t* stop, int phase) nogil
+    bint stops_behind(stop_t* stop, int phase) nogil
+    double seconds_now() nogil
 
 cdef extern from "Python.h":
     Py_ssize_t PY_SSIZE_T_MAX
 
 include "layout.pxi"
+include "interrupts.pxi"
+include "ops/dense.pxi"
+include "ops/batch_norm.pxi"
+include "ops/dropout.pxi"
 
 
 # --- Rows: forward, head, backward.
-
-
-cdef void multiply_weights(
-    real* out, const real* a, const real* w, Py_ssize_t n, Py_ssize_t k, bint transposed,
-    const Job* job, const Span* span,
-) noexcept nogil:
-    """out (rows, n) = a (rows, k) W or a Wᵀ, both from row span.first on; where threads
-    share its columns, they wait for all rows of a and of out."""
-    cdef Py_ssize_t w_row = 1 if transposed else n, w_column = k if transposed else 1
-    cdef bint pieces = products.in_pieces(job.item_size, span.block, n, k)
-    cdef Share mine
-    if not shares_columns(job, span, n, k, pieces):
-        products.multiply(
-            out, n, a, w, span.rows, n, k, k, 1, w_row, w_column, False, pieces)
-        return
-    mine = share_out(n, products.PIECES_BLOCK, span.step.thread, job.n_threads)
-    barrier_wait(job.barrier, job.n_threads)
-    products.multiply(
-        out - span.first * n + mine.begin, n, a - span.first * k, w + mine.begin * w_column,
-        span.block, mine.end - mine.begin, k, k, 1, w_row, w_column, False, pieces)
-    barrier_wait(job.barrier, job.n_threads)
-
-
-cdef inline void multiply_inputs(
-    real* out, real* arena, const Job* job, const Span* span, Py_ssize_t l, const real* w
-) noexcept nogil:
-    """out (rows, n_out) = inputs (rows, n_in) w."""
-    cdef const Layer* layer = &job.layers[l]
-    if l == 0 and span.X.indptr != NULL:
-        sparse.multiply(
-            out, span.X, <const real*>span.X.data, span.first, span.rows, w, layer.n_out)
-    else:
-        multiply_weights(
-            out, inputs_of(arena, span.X, job, l, span.first, is_training(span.step)), w,
-            layer.n_out, layer.n_in, False, job, span)
-
-
-cdef void find_moments(
-    real* arena, const Job* job, const Span* span, Py_ssize_t l
-) noexcept nogil:
-    """The batch's moments of layer l, each thread some columns; or the running ones."""
-    cdef const Layer* layer = &job.layers[l]
-    cdef Py_ssize_t n = layer.n_out
-    cdef real* moments = moments_of(arena, job, l)
-    cdef real* running = <real*>job.stats + layer.running
-    cdef Share mine = share_out(n, LINE, span.step.thread, job.n_threads)
-    cdef Py_ssize_t size = (mine.end - mine.begin) * sizeof(real)
-    cdef double momentum
-    barrier_wait(job.barrier, job.n_threads)
-    if is_training(span.step):
-        batch_norm.compute_moments(
-            moments, moments + n, normalized_of(arena, job, l, 0), scales_of(arena, job, 0),
-            span.block, n, mine.begin, mine.end)
-    if span.step.mode == TRAIN:
-        momentum = batch_norm.momentum(span.block, job.batch_size)
-        batch_norm.update_running(running, moments, <real>momentum, mine.begin, mine.end)
-        batch_norm.update_running(
-            running + n, moments + n, <real>momentum, mine.begin, mine.end)
-    elif span.step.mode == EVALUATE:
-        memcpy(moments + mine.begin, running + mine.begin, size)
-        memcpy(moments + n + mine.begin, running + n + mine.begin, size)
-    barrier_wait(job.barrier, job.n_threads)
-
-
-cdef void normalize_layer(
-    real* z, real* arena, const Job* job, const Span* span, Py_ssize_t l
-) noexcept nogil:
-    """z = γ x̂ + b, x̂ the normalised inputs W."""
-    cdef const Layer* layer = &job.layers[l]
-    cdef const real* params = <const real*>job.params
-    cdef real* moments = moments_of(arena, job, l)
-    cdef real* x = normalized_of(arena, job, l, span.first)
-    multiply_inputs(x, arena, job, span, l, weights_of(params, job, l))
-    find_moments(arena, job, span, l)
-    batch_norm.normalize(x, moments, moments + layer.n_out, span.rows, layer.n_out)
-    batch_norm.scale_and_shift(
-        z, x, gammas_of(params, job, l), biases_of(params, job, l), span.rows, layer.n_out)
 
 
 cdef inline void forward_layer(
@@ -139,17 +71,6 @@ cdef inline void forward_layer(
         normalize_layer(out, arena, job, span, l)
         activations.activate(
             out, span.rows, layer.n_out, activation, <real>layer.activation_param)
-
-
-cdef inline void drop_units(
-    real* a, const Job* job, const Span* span, Py_ssize_t l
-) noexcept nogil:
-    """The step's mask of layer l on a (rows, n_out)."""
-    cdef const Layer* layer = &job.layers[l]
-    random.drop(
-        a, layer.dropout, span.step.rule.seed, span.step.rule.t, l,
-        (job.first_row + span.step.position + span.first) * layer.n_out,
-        span.rows * layer.n_out)
 
 
 cdef void forward_hidden(
@@ -191,35 +112,6 @@ cdef void evaluate(
         outputs_of(arena, job, last, first), targets, scales_of(arena, job, first),
         <const real*>job.numbers, span.rows, job.layers[last].n_out, job.objective.loss,
         job.layers[last].activation)
-
-
-cdef void backward_normalized(
-    real* delta, real* arena, const Job* job, const Span* span, Py_ssize_t l
-) noexcept nogil:
-    """From ∂J/∂z of a normalised layer to ∂J/∂(inputs W); ∂J/∂γ and ∂J/∂b on the way."""
-    cdef const Layer* layer = &job.layers[l]
-    cdef Py_ssize_t n = layer.n_out
-    cdef real* bias_grads = NULL
-    cdef real* gamma_grads = NULL
-    cdef const real* gammas = gammas_of(<const real*>job.params, job, l)
-    cdef const real* variance = moments_of(arena, job, l) + n
-    cdef Share mine = share_out(n, LINE, span.step.thread, job.n_threads)
-    barrier_wait(job.barrier, job.n_threads)
-    if job.grads != NULL:
-        bias_grads = biases_of(<real*>job.grads, job, l)
-        gamma_grads = gammas_of(<real*>job.grads, job, l)
-        batch_norm.sum_gradients(
-            bias_grads, gamma_grads, deltas_of(arena, job, l, 0),
-            normalized_of(arena, job, l, 0), span.block, n, mine.begin, mine.end,
-            span.accumulate)
-    barrier_wait(job.barrier, job.n_threads)
-    if is_training(span.step):
-        batch_norm.multiply_slope_of_batch(
-            delta, bias_grads, gamma_grads,
-            normalized_of(arena, job, l, span.first), scales_of(arena, job, span.first),
-            gammas, variance, span.rows, n)
-    else:
-        batch_norm.multiply_slope_of_running(delta, gammas, variance, span.rows, n)
 
 
 cdef void backward(real* arena, const Job* job, const Span* span) noexcept nogil:
@@ -268,46 +160,6 @@ cdef double sum_losses(real* arena, const Job* job, Py_ssize_t rows, double cap)
 # --- Parameters: gradient and update.
 
 
-cdef inline void multiply_deltas(
-    real* grads, const Job* job, Py_ssize_t l, const real* inputs, const real* delta,
-    Py_ssize_t rows, Py_ssize_t begin, Py_ssize_t end, bint accumulate,
-) noexcept nogil:
-    """Rows begin … end of layer l's W in grads: of Aᵀ δ (+ grads), A and δ of so many rows."""
-    cdef const Layer* layer = &job.layers[l]
-    products.multiply(
-        weights_of(grads, job, l) + begin * layer.n_out, layer.n_out, inputs + begin, delta,
-        end - begin, layer.n_out, rows, 1, layer.n_in, layer.n_out, 1, accumulate,
-        products.in_pieces(job.item_size, layer.n_in, layer.n_out, rows))
-
-
-cdef inline void weight_gradient(
-    real* grads, real* arena, const Job* job, const Span* span, Py_ssize_t l,
-    const real* deltas, Py_ssize_t begin, Py_ssize_t end,
-) noexcept nogil:
-    """∂J/∂W = Aᵀ δ of the span, rows begin … end of layer l's W; deltas are the block's."""
-    cdef const Layer* layer = &job.layers[l]
-    cdef const real* delta = deltas + span.first * layer.n_out
-    if l == 0 and span.X.indptr != NULL:
-        sparse.multiply_transposed(
-            weights_of(grads, job, l) + begin * layer.n_out, span.X,
-            <const real*>span.X.data, span.first, span.rows, delta,
-            layer.n_out, begin, end, span.accumulate)
-    else:
-        multiply_deltas(
-            grads, job, l, inputs_of(arena, span.X, job, l, span.first, is_training(span.step)),
-            delta, span.rows, begin, end, span.accumulate)
-
-
-cdef inline void bias_gradient(
-    real* grads, real* arena, const Job* job, const Span* span, Py_ssize_t l
-) noexcept nogil:
-    """∂J/∂b = Σ δ over rows; a normalised layer's has been found with its δ."""
-    if job.layers[l].normalized < 0:
-        products.sum_columns(
-            biases_of(grads, job, l), deltas_of(arena, job, l, span.first), span.rows,
-            job.layers[l].n_out, span.accumulate)
-
-
 cdef inline void update_piece(
     real* params, const Job* job, Py_ssize_t begin, Py_ssize_t n, const Coefficients* step
 ) noexcept nogil:
@@ -320,7 +172,8 @@ cdef inline void update_piece(
 cdef inline void update_range(
     real* params, const Job* job, Py_ssize_t begin, Py_ssize_t n, const Coefficients* step
 ) noexcept nogil:
-    """One step of n parameters from begin on: what stands before a line by itself."""
+    """One step of n parameters from begin on; those before the first whole cache line
+    apart."""
     cdef Py_ssize_t head = min(n, (LINE - begin % LINE) % LINE)
     if head > 0:
         update_piece(params, job, begin, head, step)
@@ -358,15 +211,18 @@ cdef void find_part(
 ) noexcept nogil:
     """∂J/∂W of some units of layer l over the span, with the last of them ∂J/∂b."""
     cdef const Tensor* tensor = tensor_of(job, l, 0)
+    cdef Py_ssize_t begin = units.begin * unit_rows(tensor)
+    cdef Py_ssize_t end = min(units.end * unit_rows(tensor), tensor.rows)
     cdef bint adds = second and adds_in_place(job)
     cdef Span part = span[0]
     if owns_others(job, l, units):
         bias_gradient(grads_of(arena, job, second), arena, job, span, l)
     part.accumulate = span.accumulate or adds
-    weight_gradient(
-        grads_of(arena, job, second and not adds), arena, job, &part, l,
-        deltas_of(arena, job, l, 0), units.begin * unit_rows(tensor),
-        min(units.end * unit_rows(tensor), tensor.rows))
+    if is_wanted(job, span.step.watch, span.rows * (end - begin) * tensor.columns) or (
+            not waits_to_update(job, span.step)):
+        weight_gradient(
+            grads_of(arena, job, second and not adds), arena, job, &part, l,
+            deltas_of(arena, job, l, 0), begin, end)
 
 
 cdef void find_gradient(real* arena, const Job* job, const Span* span, Py_ssize_t l) noexcept nogil:
@@ -475,6 +331,14 @@ cdef void clip_gradient(const Job* job, Step* step, double norm) noexcept nogil:
         step.groups[i].scale = step.rule.clip_norm / norm
 
 
+cdef inline bint waits_to_update(const Job* job, const Step* step) noexcept nogil:
+    """Whether no parameter is written before the whole gradient is there. A large one has
+    left the caches before it is asked for anyway, and takes so long to find that the user
+    may want to end the step."""
+    return (step.mode != TRAIN or step.rule.clip_norm < INFINITY
+            or job.n_params >= MANY_PARAMS)
+
+
 cdef void complete_layer(
     real* arena, const Job* job, const Span* span, Py_ssize_t l, bint update
 ) noexcept nogil:
@@ -485,17 +349,26 @@ cdef void complete_layer(
         update_layer(<real*>job.params, arena, job, span.step, l)
 
 
+cdef void update_whole(real* arena, const Job* job, Step* step) noexcept nogil:
+    """The step along a gradient that is there, of this thread's parameters."""
+    cdef Py_ssize_t l
+    if step.rule.clip_norm < INFINITY:
+        clip_gradient(job, step, gradient_norm(arena, job, step))
+    for l in range(job.n_layers):
+        update_layer(<real*>job.params, arena, job, step, l)
+
+
 cdef void process_parameters(
     real* arena, const Job* job, const Span* span, Step* step, bint finish
 ) noexcept nogil:
     """Gradient of this thread's parameters over the block; to finish, all of it, and where
     something is learnt the step along it."""
     cdef Py_ssize_t l
-    cdef bint clips = step.mode == TRAIN and step.rule.clip_norm < INFINITY
-    cdef bint updates = step.mode == TRAIN and not clips, waits = False
+    cdef bint waits_with_update = waits_to_update(job, step)
+    cdef bint updates = not waits_with_update, waits = False
     for l in range(job.n_layers):
         find_gradient(arena, job, span, l)
-        if is_in_two_hands(job, l, span.block):
+        if is_split_over_threads(job, l, span.block):
             waits = True
         elif finish:
             complete_layer(arena, job, span, l, updates)
@@ -504,12 +377,16 @@ cdef void process_parameters(
     if waits:
         barrier_wait(job.barrier, job.n_threads)
         for l in range(job.n_layers):
-            if is_in_two_hands(job, l, span.block):
+            if is_split_over_threads(job, l, span.block):
                 complete_layer(arena, job, span, l, updates)
-    if clips:
-        clip_gradient(job, step, gradient_norm(arena, job, step))
-        for l in range(job.n_layers):
-            update_layer(<real*>job.params, arena, job, step, l)
+    if step.mode != TRAIN:
+        return
+    if waits_with_update:
+        barrier_wait(job.barrier, job.n_threads)
+        if ends_here(job, step.watch):
+            return
+        update_whole(arena, job, step)
+    follow_moments(arena, job, span)
 
 
 # --- Steps and epochs.
@@ -593,6 +470,8 @@ cdef double take_step(
         share_block(&span, job, size - step.position)
         process_rows(arena, job, &span, weight)
         barrier_wait(job.barrier, job.n_threads)
+        if ends_here(job, step.watch):
+            return total
         if step.thread == 0:
             total += sum_losses(arena, job, span.block, job.objective.cap)
         process_parameters(arena, job, &span, step, step.position + span.block == size)
@@ -636,10 +515,10 @@ cdef void run_epoch(real* arena, Job* job, int thread) noexcept nogil:
     cdef Py_ssize_t batch, begin, size
     cdef double weight, result = job.result
     cdef Rule rule = job.rule[0]
+    cdef Watch watch = watch_of(thread)
     cdef Step step
-    step.rule = &rule
-    step.mode = TRAIN
-    step.thread = thread
+    step.rule, step.watch = &rule, &watch
+    step.mode, step.thread = TRAIN, thread
     for batch in range((job.n_rows - 1) // job.batch_size + 1):
         begin = batch * job.batch_size
         size = min(job.batch_size, job.n_rows - begin)
@@ -649,6 +528,9 @@ cdef void run_epoch(real* arena, Job* job, int thread) noexcept nogil:
         rule.t += 1
         begin_step(&step, job, weight)
         result += size * take_step(arena, job, &step, job.order + begin, size, weight)
+        if stops_behind(job.stop, watch.phase):
+            rule.t -= 1
+            break
     # The job lives until every thread has read it for the last time.
     barrier_wait(job.barrier, job.n_threads)
     if thread == 0:
@@ -664,11 +546,12 @@ cdef void find_batch_gradient(real* arena, Job* job, int thread) noexcept nogil:
     their part of J's data term into job.result; of the rule's next step."""
     cdef Py_ssize_t l, n
     cdef Rule rule = job.rule[0]
+    cdef Watch watch = watch_of(thread)
     cdef Step step
     cdef double total
     cdef real* moments = <real*>job.moments
     rule.t += 1
-    step.rule, step.mode, step.thread = &rule, ACCUMULATE, thread
+    step.rule, step.watch, step.mode, step.thread = &rule, &watch, ACCUMULATE, thread
     total = take_step(arena, job, &step, job.order, job.n_rows, job.total_weight)
     # The job lives until every thread has read it for the last time.
     barrier_wait(job.barrier, job.n_threads)
@@ -685,9 +568,10 @@ cdef void apply_gradient(real* arena, Job* job, int thread) noexcept nogil:
     """The rule's next step along job.grads; the penalty before it into job.result."""
     cdef Py_ssize_t l
     cdef Rule rule = job.rule[0]
+    cdef Watch watch = watch_of(thread)
     cdef Step step
     rule.t += 1
-    step.rule, step.mode, step.thread = &rule, APPLY, thread
+    step.rule, step.watch, step.mode, step.thread = &rule, &watch, APPLY, thread
     begin_step(&step, job, job.total_weight)
     if rule.clip_norm < INFINITY:
         clip_gradient(
@@ -704,28 +588,14 @@ cdef void apply_gradient(real* arena, Job* job, int thread) noexcept nogil:
         job.result = sum_entries(penalties_of(arena, job, 0), job.n_units)
 
 
-cdef void move_running_moments(
-    real* stats, const real* moments, const Job* job
-) noexcept nogil:
-    """Running averages towards the moments of a batch."""
-    cdef Py_ssize_t l
-    cdef const Layer* layer
-    for l in range(job.n_layers):
-        layer = &job.layers[l]
-        if layer.normalized >= 0:
-            batch_norm.update_running(
-                stats + layer.running, moments + layer.running, <real>job.momentum, 0,
-                2 * layer.n_out)
-
-
 # --- All rows in place: prediction, objective and gradient. Nothing is learnt.
 
 
-cdef inline Step look(int thread) noexcept nogil:
+cdef inline Step evaluation_step(Watch* watch) noexcept nogil:
     """A step in which nothing is learnt."""
     cdef Step step
     memset(&step, 0, sizeof(Step))
-    step.thread = thread
+    step.thread, step.watch = watch.thread, watch
     return step
 
 
@@ -773,7 +643,8 @@ cdef void compute_objective(real* arena, Job* job, int thread) noexcept nogil:
     cdef Py_ssize_t begin = 0
     cdef Rows X
     cdef Span span
-    cdef Step step = look(thread)
+    cdef Watch watch = watch_of(thread)
+    cdef Step step = evaluation_step(&watch)
     cdef real* grads = <real*>job.grads
     cdef double total = 0, weight = sum_weights(<const real*>job.sample_weight, NULL, job.n_rows)
     while begin < job.n_rows and (weight != 0 or job.outputs != NULL):
@@ -784,6 +655,8 @@ cdef void compute_objective(real* arena, Job* job, int thread) noexcept nogil:
         if grads != NULL:
             backward(arena, job, &span)
         barrier_wait(job.barrier, job.n_threads)
+        if ends_here(job, &watch):
+            break
         if thread == 0:
             total += sum_losses(arena, job, span.block, INFINITY)
         if grads != NULL:
@@ -824,8 +697,9 @@ cdef void predict_rows(real* out, real* arena, const Job* job) noexcept nogil:
     cdef const Layer* last = last_layer(job)
     cdef Rows X
     cdef Span span
-    cdef Step step = look(0)
-    while begin < job.n_rows:
+    cdef Watch watch = watch_of(0)
+    cdef Step step = evaluation_step(&watch)
+    while begin < job.n_rows and not ends_here(job, &watch):
         span = span_from(arena, job, &step, &X, begin)
         forward(out + begin * last.n_out, arena, job, &span)
         activations.activate(
@@ -845,8 +719,9 @@ cdef void differentiate_inputs(
     cdef real* delta = deltas_of(arena, job, last, 0)
     cdef Rows X
     cdef Span span
-    cdef Step step = look(0)
-    while begin < job.n_rows:
+    cdef Watch watch = watch_of(0)
+    cdef Step step = evaluation_step(&watch)
+    while begin < job.n_rows and not ends_here(job, &watch):
         span = span_from(arena, job, &step, &X, begin)
         n = span.rows * layer.n_out
         forward(a, arena, job, &span)

@@ -11,7 +11,7 @@ cdef void multiply_inputs_r(
     """R{z} = A V + R{A} W + v_b."""
     cdef const Layer* layer = &job.layers[l]
     multiply_inputs(rz, arena, job, span, l, weights_of(direction, job, l))
-    if l > 0:
+    if l > 0 and is_wanted(job, span.step.watch, span.rows * layer.n_out * layer.n_in):
         products.multiply_nn(
             rz, a_of(r_arena, job, l - 1, span.first),
             weights_of(<const real*>job.params, job, l), span.rows, layer.n_out, layer.n_in,
@@ -61,6 +61,8 @@ cdef void backward_r(
         a, z = a_of(arena, job, l, first), z_of(arena, job, l, first)
         delta, rdelta = deltas_of(arena, job, l, first), deltas_of(r_arena, job, l, first)
         delta_above = deltas_of(arena, job, l + 1, first)
+        if not is_wanted(job, span.step.watch, 3 * n * above.n_out):
+            continue
         products.multiply_nt(
             delta, delta_above, weights_of(params, job, l + 1), span.rows, layer.n_out,
             above.n_out, False)
@@ -90,7 +92,8 @@ cdef void gradient_r(
         units = share_units(job, span.step, l)
         begin = units.begin * unit_rows(tensor)
         end = min(units.end * unit_rows(tensor), tensor.rows)
-        if begin >= end:
+        if begin >= end or not is_wanted(
+                job, span.step.watch, 2 * span.rows * (end - begin) * tensor.columns):
             continue
         weight_gradient(
             out, arena, job, span, l, deltas_of(r_arena, job, l, 0), begin, end)
@@ -142,7 +145,8 @@ cdef void multiply_direction(real* arena, const Job* job, int thread) noexcept n
     cdef Py_ssize_t begin = 0
     cdef Rows X
     cdef Span span
-    cdef Step step = look(thread)
+    cdef Watch watch = watch_of(thread)
+    cdef Step step = evaluation_step(&watch)
     cdef real* out = <real*>job.grads
     cdef real* r_arena = <real*>job.r_arena
     cdef double weight = sum_weights(<const real*>job.sample_weight, NULL, job.n_rows)
@@ -150,6 +154,8 @@ cdef void multiply_direction(real* arena, const Job* job, int thread) noexcept n
         span = span_from(arena, job, &step, &X, begin)
         evaluate_r(arena, r_arena, job, &span, begin, weight)
         barrier_wait(job.barrier, job.n_threads)
+        if ends_here(job, &watch):
+            break
         span.first, span.rows = 0, span.block
         gradient_r(out, arena, r_arena, job, &span)
         barrier_wait(job.barrier, job.n_threads)

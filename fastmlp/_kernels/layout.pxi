@@ -19,6 +19,12 @@ cdef enum:
     MANY_COLUMNS_IN_PIECES = 2
 
 
+    # Parameters from which on the whole gradient is found before any of them is written.
+    MANY_PARAMS = 1 << 20
+    # Entries that a sparse row may have, about.
+    SPARSE_ENTRIES = 64
+
+
 cdef enum:
     MOST_GROUPS = 8
 
@@ -80,11 +86,21 @@ cdef struct Job:
     double result
     int n_threads
     barrier_t* barrier
+    bint hears_signals  # thread 0 is Python's main thread
+    stop_t* stop
+
+
+cdef struct Watch:
+    # What one thread knows of a job that the user may want to end.
+    int phase  # of the job, from one place where threads may leave it to the next
+    Py_ssize_t work  # multiply-adds since the thread last looked
+    int thread
 
 
 cdef struct Step:
     # One step of training, as one thread sees it.
     const Rule* rule
+    Watch* watch
     Mode mode
     Coefficients groups[MOST_GROUPS]
     Py_ssize_t position  # of the block's first row in its batch
@@ -173,7 +189,7 @@ cdef inline bint adds_in_place(const Job* job) noexcept nogil:
     return job.n_threads == 1 and is_one_slice(job)
 
 
-cdef inline bint is_in_two_hands(
+cdef inline bint is_split_over_threads(
     const Job* job, Py_ssize_t l, Py_ssize_t block
 ) noexcept nogil:
     """Whether other threads find the other half of layer l's gradient."""

@@ -115,13 +115,31 @@ cdef inline bint has_moments(const Rule* rule) noexcept nogil:
     return rule.optimizer == ADAM or rule.optimizer == ADAMW or rule.optimizer == NADAM
 
 
+cdef inline double momentum_product(double beta, Py_ssize_t t) noexcept nogil:
+    """Π μᵢ over steps 1 … t, μᵢ = β (1 − ½ 0.96^(0.004 i)); of it 1 − Π, which is all that
+    is asked for, does not change any more after some tens of steps."""
+    cdef Py_ssize_t i
+    cdef double fall = 1, product = 1
+    for i in range(t):
+        fall *= 0.9998367253526753  # 0.96^0.004
+        product *= beta * (1 - 0.5 * fall)
+        if product < 1e-17:
+            break
+    return product
+
+
+cdef inline double momentum_at(double beta, Py_ssize_t t) noexcept nogil:
+    """μₜ."""
+    return beta * (1 - 0.5 * pow(0.96, 0.004 * t))
+
+
 cdef inline Coefficients begin_step(const Rule* rule) noexcept nogil:
     """Step t of parameters without penalty or decay.
 
     adam's η' = η √(1 − β₂ᵗ)/(1 − β₁ᵗ) holds both bias corrections and leaves ε as it is,
     as scikit-learn has it; adamw's ε' = ε √(1 − β₂ᵗ) makes of it the textbook's
     η v̂/(√ŝ + ε) (Loshchilov & Hutter 2019, whose decay is the shrink). nadam's v̂ is
-    β₁ v/(1 − β₁ᵗ⁺¹) + (1 − β₁) g/(1 − β₁ᵗ).
+    μₜ₊₁ v/(1 − Π μᵢ₊₁) + (1 − μₜ) g/(1 − Π μᵢ), with PyTorch's schedule of μ.
     """
     cdef Coefficients step
     cdef double correction = sqrt(1 - pow(rule.decay_2, rule.t)) if has_moments(rule) else 1
@@ -130,8 +148,10 @@ cdef inline Coefficients begin_step(const Rule* rule) noexcept nogil:
     step.ahead = step.now = 0
     if rule.optimizer == NADAM:
         step.rate = rule.learning_rate * correction
-        step.ahead = rule.decay_1 / (1 - pow(rule.decay_1, rule.t + 1))
-        step.now = (1 - rule.decay_1) / (1 - pow(rule.decay_1, rule.t))
+        step.ahead = momentum_at(rule.decay_1, rule.t + 1) / (
+            1 - momentum_product(rule.decay_1, rule.t + 1))
+        step.now = (1 - momentum_at(rule.decay_1, rule.t)) / (
+            1 - momentum_product(rule.decay_1, rule.t))
     elif has_moments(rule):
         step.rate = rule.learning_rate * correction / (1 - pow(rule.decay_1, rule.t))
     step.decay_1 = rule.decay_1

@@ -63,11 +63,39 @@ static inline void barrier_wait(barrier_t *barrier, int n)
         barrier_await(barrier, seen);
 }
 
+/* Behind which barrier all threads end the job: one writes, all read. */
+typedef struct {
+    atomic_int phase;
+} stop_t;
+
+static inline void stop_behind(stop_t *stop, int phase)
+{
+    atomic_store_explicit(&stop->phase, phase, memory_order_release);
+}
+
+static inline int stops_behind(stop_t *stop, int phase)
+{
+    return atomic_load_explicit(&stop->phase, memory_order_acquire) <= phase;
+}
+
 #else
 #define THREADS_WORK 0
 typedef struct { int unused; } barrier_t;
 static inline int barrier_await(barrier_t *barrier, int seen) { (void)barrier; return seen; }
 static inline void barrier_open(barrier_t *barrier) { (void)barrier; }
 static inline void barrier_wait(barrier_t *barrier, int n) { (void)barrier; (void)n; }
+typedef struct { int phase; } stop_t;
+static inline void stop_behind(stop_t *stop, int phase) { stop->phase = phase; }
+static inline int stops_behind(stop_t *stop, int phase) { return stop->phase <= phase; }
 #endif
+
+#include <time.h>
+
+/* The time of day: every platform's C has it. */
+static inline double seconds_now(void)
+{
+    struct timespec now;
+    timespec_get(&now, TIME_UTC);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
 #endif

@@ -69,12 +69,14 @@ def adamw(theta, g, slots, rule):
 
 
 def nadam(theta, g, slots, rule):
-    """Dozat 2016, μ constant: v and s as in adam, one step ahead,
-    v̂ = β₁v/(1 − β₁ᵗ⁺¹) + (1 − β₁)g/(1 − β₁ᵗ); ŝ = s/(1 − β₂ᵗ); θ ← θ − η v̂/(√ŝ + ε).
+    """Dozat 2016, with PyTorch's μₜ = β₁(1 − ½ · 0.96^(0.004 t)): v and s as in adam, one
+    step ahead, v̂ = μₜ₊₁v/(1 − μ₁ … μₜ₊₁) + (1 − μₜ)g/(1 − μ₁ … μₜ); ŝ = s/(1 − β₂ᵗ);
+    θ ← θ − η v̂/(√ŝ + ε).
     """
     v, s = average_moments(g, slots, rule)
-    t, beta_1 = rule["t"], rule["decay_1"]
-    v_hat = beta_1 * v / (1 - beta_1 ** (t + 1)) + (1 - beta_1) * g / (1 - beta_1**t)
+    t = int(rule["t"])
+    mu = rule["decay_1"] * (1 - 0.5 * 0.96 ** (0.004 * np.arange(1, t + 2)))
+    v_hat = mu[t] * v / (1 - mu.prod()) + (1 - mu[t - 1]) * g / (1 - mu[:t].prod())
     s_hat = s / (1 - rule["decay_2"] ** t)
     step = v_hat / (np.sqrt(s_hat) + rule["epsilon"])
     return theta - rule["learning_rate"] * step, v, s

@@ -1,0 +1,159 @@
+"""Memory that runs short in a fit: the old model is left, or the new one is there.
+
+``python tests/short_of_memory.py [--cases N] [--seed SEED]`` lets one allocation of a
+fit fail, or all from there on, at N places spread over two estimators and all ways of a
+fit. It needs a C compiler and glibc. It ends with an error if an estimator is neither
+what it was nor what the fit makes of it, or if anything but a MemoryError is raised.
+"""
+
+import argparse
+import ctypes
+import itertools
+import os
+import pickle
+import random
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from collections import Counter
+from pathlib import Path
+
+SHIM = r"""
+#include <Python.h>
+#include <errno.h>
+#include <stdatomic.h>
+
+extern void *__libc_malloc(size_t), *__libc_calloc(size_t, size_t);
+extern void *__libc_realloc(void *, size_t), *__libc_memalign(size_t, size_t);
+
+/* Allocations until the first that fails; negative: none does. */
+static atomic_long left = -1;
+static atomic_int for_good;
+
+static int fails(void)
+{
+    long before = atomic_load(&left);
+    if (before < 0 || (before > 0 && atomic_fetch_sub(&left, 1) > 1))
+        return 0;
+    if (!atomic_load(&for_good))
+        atomic_store(&left, -1);
+    errno = ENOMEM;
+    return 1;
+}
+
+void *malloc(size_t n) { return fails() ? NULL : __libc_malloc(n); }
+void *calloc(size_t k, size_t n) { return fails() ? NULL : __libc_calloc(k, n); }
+void *realloc(void *p, size_t n) { return fails() ? NULL : __libc_realloc(p, n); }
+void *aligned_alloc(size_t a, size_t n) { return fails() ? NULL : __libc_memalign(a, n); }
+int posix_memalign(void **p, size_t a, size_t n)
+{
+    return fails() || !(*p = __libc_memalign(a, n)) ? ENOMEM : 0;
+}
+
+/* What calling f gives, the n-th allocation of it failing; how many there were. */
+PyObject *call_short_of_memory(PyObject *f, long n, int all, long *n_allocations)
+{
+    PyObject *result;
+    atomic_store(&for_good, all);
+    atomic_store(&left, n);
+    result = PyObject_CallNoArgs(f);
+    *n_allocations = n - atomic_exchange(&left, -1);
+    return result;
+}
+"""
+
+
+def compile_shim(folder):
+    """The library that stands before the C library's allocations."""
+    source, library = Path(folder, "shim.c"), Path(folder, "shim.so")
+    source.write_text(SHIM)
+    include = sysconfig.get_path("include")
+    command = ["cc", "-O1", "-shared", "-fPIC", f"-I{include}", str(source)]
+    subprocess.run([*command, "-o", str(library)], check=True)
+    return library
+
+
+def caller(library):
+    """A function: (f, n, all) → allocations of the call of f, the n-th failing."""
+    shim = ctypes.PyDLL(str(library))
+    shim.call_short_of_memory.restype = ctypes.py_object
+    shim.call_short_of_memory.argtypes = [
+        *(ctypes.py_object, ctypes.c_long, ctypes.c_int),
+        ctypes.POINTER(ctypes.c_long),
+    ]
+
+    def call(f, n, fail_for_good):
+        n_allocations = ctypes.c_long()
+        raised = None
+        try:
+            shim.call_short_of_memory(f, n, fail_for_good, n_allocations)
+        except BaseException as error:  # noqa: BLE001
+            raised = error.with_traceback(None)
+        return n_allocations.value, raised
+
+    return call
+
+
+def try_cases(library, n_cases, seed):
+    """Count what became of the estimators; the faults, in words."""
+    from sklearn.utils.validation import check_is_fitted
+    from test_bad_input import ESTIMATORS, WAYS, iris, values_of, without_warnings
+
+    call, counts, faults = caller(library), Counter(), []
+    combinations = list(itertools.product(ESTIMATORS, WAYS, [False, True]))
+    draw = random.Random(seed)
+    X, y = iris()
+    for name, way, for_good in combinations:
+        make, method, params = WAYS[way]
+        stored = pickle.dumps(make(name, max_iter=2, **params).set_params(random_state=7))
+        old, new = pickle.loads(stored), pickle.loads(stored)
+        with without_warnings():
+            getattr(new, method)(X, y)
+            n_all, _ = call(lambda: getattr(pickle.loads(stored), method)(X, y), 10**9, 0)
+        known = values_of(old), values_of(new)
+        for _ in range(-(-n_cases // len(combinations))):
+            model, n = pickle.loads(stored), draw.randrange(1, n_all)
+            fit = getattr(model, method)
+            with without_warnings():
+                _, raised = call(lambda fit=fit: fit(X, y), n, for_good)
+            try:
+                values = values_of(model)
+            except Exception as error:  # noqa: BLE001
+                values = repr(error)
+            outcome = "a fault"
+            if values in known and isinstance(raised, MemoryError | None):
+                outcome = "old model" if values == known[0] else "new model"
+            else:
+                faults.append(f"{name} {way} {n}, for good {for_good}: {raised!r}")
+            counts[outcome] += 1
+    check_is_fitted(new)
+    return counts, faults
+
+
+def main():
+    """Run itself behind the shim; 1 if there was a fault."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--cases", type=int, default=10_000)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--shim", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.shim:
+        counts, faults = try_cases(arguments.shim, arguments.cases, arguments.seed)
+        print(*faults[:20], dict(counts), sep="\n")
+        return 1 if faults else 0
+    with tempfile.TemporaryDirectory() as folder:
+        shim = compile_shim(folder)
+        environment = {
+            **os.environ,
+            "LD_PRELOAD": str(shim),
+            "PYTHONMALLOC": "malloc",
+            "OPENBLAS_NUM_THREADS": "1",
+        }
+        command = [sys.executable, __file__, "--shim", str(shim)]
+        command += ["--cases", str(arguments.cases), "--seed", str(arguments.seed)]
+        return subprocess.run(command, env=environment, check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())
