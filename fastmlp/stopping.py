@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -298,7 +298,7 @@ def raise_if_diverged(fit: Fit, rows: RowSource) -> None:
         What was trained on.
     """
     state = fit.state
-    results = {
+    results: dict[str, Any] = {
         "parameter weights": state.network.params,
         "running moments": state.network.stats,
         "optimizer state": state.optimizer and state.optimizer.slots,

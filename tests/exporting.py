@@ -3,9 +3,9 @@
 import functools
 
 import numpy as np
+from fits import fit
 
 from fastmlp import MLPClassifier, MLPRegressor, _kernels
-from fits import fit
 
 N_ROWS, N_FEATURES = 60, 5
 NAMES = np.array(["ant", "bee", 'cat "é"?'])

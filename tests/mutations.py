@@ -74,7 +74,7 @@ NOT_COPIED = (".*", "build", "dist", "*.egg-info", "__pycache__", "*.so", "*.pyd
 # One file of mutations for each file that they break, under its name. In it, * name,
 # - old text, + new text. The old text stands once in what is broken; it begins and ends
 # anywhere in a line. Without new text it is taken out. What follows === v3 is built and
-# tried as that engine, where plain would not run it: our own tiles, and with them threads.
+# tried as that engine, where plain would not run it: our own tiles, and the threads.
 MUTANTS = ROOT / "tests" / "mutants"
 
 

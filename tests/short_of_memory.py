@@ -8,6 +8,7 @@ what it was nor what the fit makes of it, or if anything but a MemoryError is ra
 
 import argparse
 import ctypes
+import functools
 import itertools
 import os
 import pickle
@@ -18,6 +19,8 @@ import sysconfig
 import tempfile
 from collections import Counter
 from pathlib import Path
+
+from test_bad_input import ESTIMATORS, WAYS, iris, values_of, without_warnings
 
 SHIM = r"""
 #include <Python.h>
@@ -45,7 +48,10 @@ static int fails(void)
 void *malloc(size_t n) { return fails() ? NULL : __libc_malloc(n); }
 void *calloc(size_t k, size_t n) { return fails() ? NULL : __libc_calloc(k, n); }
 void *realloc(void *p, size_t n) { return fails() ? NULL : __libc_realloc(p, n); }
-void *aligned_alloc(size_t a, size_t n) { return fails() ? NULL : __libc_memalign(a, n); }
+void *aligned_alloc(size_t a, size_t n)
+{
+    return fails() ? NULL : __libc_memalign(a, n);
+}
 int posix_memalign(void **p, size_t a, size_t n)
 {
     return fails() || !(*p = __libc_memalign(a, n)) ? ENOMEM : 0;
@@ -88,7 +94,7 @@ def caller(library):
         raised = None
         try:
             shim.call_short_of_memory(f, n, fail_for_good, n_allocations)
-        except BaseException as error:  # noqa: BLE001
+        except BaseException as error:
             raised = error.with_traceback(None)
         return n_allocations.value, raised
 
@@ -97,38 +103,51 @@ def caller(library):
 
 def try_cases(library, n_cases, seed):
     """Count what became of the estimators; the faults, in words."""
-    from sklearn.utils.validation import check_is_fitted
-    from test_bad_input import ESTIMATORS, WAYS, iris, values_of, without_warnings
-
     call, counts, faults = caller(library), Counter(), []
     combinations = list(itertools.product(ESTIMATORS, WAYS, [False, True]))
     draw = random.Random(seed)
-    X, y = iris()
     for name, way, for_good in combinations:
         make, method, params = WAYS[way]
-        stored = pickle.dumps(make(name, max_iter=2, **params).set_params(random_state=7))
-        old, new = pickle.loads(stored), pickle.loads(stored)
-        with without_warnings():
-            getattr(new, method)(X, y)
-            n_all, _ = call(lambda: getattr(pickle.loads(stored), method)(X, y), 10**9, 0)
-        known = values_of(old), values_of(new)
+        model = make(name, max_iter=2, **params).set_params(random_state=7)
+        case = Case(pickle.dumps(model), method, call)
         for _ in range(-(-n_cases // len(combinations))):
-            model, n = pickle.loads(stored), draw.randrange(1, n_all)
-            fit = getattr(model, method)
-            with without_warnings():
-                _, raised = call(lambda fit=fit: fit(X, y), n, for_good)
-            try:
-                values = values_of(model)
-            except Exception as error:  # noqa: BLE001
-                values = repr(error)
-            outcome = "a fault"
-            if values in known and isinstance(raised, MemoryError | None):
-                outcome = "old model" if values == known[0] else "new model"
-            else:
-                faults.append(f"{name} {way} {n}, for good {for_good}: {raised!r}")
+            n = draw.randrange(1, case.n_allocations)
+            outcome, fault = case.try_one(n, for_good)
             counts[outcome] += 1
-    check_is_fitted(new)
+            if fault:
+                faults.append(f"{name} {way} {n}, for good {for_good}: {fault}")
     return counts, faults
+
+
+class Case:
+    """One way of a fit of one estimator, and what it may leave."""
+
+    def __init__(self, stored, method, call):
+        self.stored, self.method, self.call = stored, method, call
+        new = pickle.loads(stored)
+        with without_warnings():
+            getattr(new, method)(*iris())
+            self.n_allocations, _ = call(self.bound(pickle.loads(stored)), 10**9, False)
+        self.known = values_of(pickle.loads(stored)), values_of(new)
+
+    def bound(self, model):
+        """The call that is tried."""
+        return functools.partial(getattr(model, self.method), *iris())
+
+    def try_one(self, n, for_good):
+        """What became of a model, and what is wrong with it, if anything."""
+        model = pickle.loads(self.stored)
+        with without_warnings():
+            _, raised = self.call(self.bound(model), n, for_good)
+        try:
+            values = values_of(model)
+        except Exception as error:
+            return "broken", repr(error)
+        if values not in self.known:
+            return "a mixture", repr(raised)
+        if raised is not None and not isinstance(raised, MemoryError):
+            return "another error", repr(raised)
+        return "old model" if values == self.known[0] else "new model", None
 
 
 def main():

@@ -8,6 +8,8 @@ import subprocess
 
 import numpy as np
 import pytest
+from exporting import HEADS, difference, fit, model, outputs, rows, targets
+from fits import iris
 from numpy.testing import assert_array_equal
 from sklearn.preprocessing import (
     MaxAbsScaler,
@@ -20,8 +22,6 @@ from sklearn.preprocessing import (
 import fastmlp
 from fastmlp import MLPClassifier, MLPRegressor, _kernels
 from fastmlp.export import c as target
-from exporting import HEADS, difference, fit, model, outputs, rows, targets
-from fits import iris
 
 WARNINGS = ["-Wall", "-Wextra", "-Werror", "-pedantic", "-Wconversion", "-Wshadow"]
 WARNINGS += ["-Wdouble-promotion", "-std=c99"]

@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from exporting import HEADS, difference, fit, model, outputs, rows, targets
+from fits import iris
 from numpy.testing import assert_array_equal
 from sklearn.ensemble import StackingRegressor, VotingClassifier, VotingRegressor
 from sklearn.exceptions import NotFittedError
@@ -11,8 +13,6 @@ from sklearn.preprocessing import StandardScaler
 import fastmlp
 from fastmlp import MLPClassifier, MLPRegressor, _kernels
 from fastmlp.export import onnx as target
-from exporting import HEADS, difference, fit, model, outputs, rows, targets
-from fits import iris
 
 onnx = pytest.importorskip("onnx", reason="onnx is not installed")
 runtime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")

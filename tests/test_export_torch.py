@@ -5,12 +5,12 @@ import sys
 
 import numpy as np
 import pytest
+from exporting import HEADS, difference, model, outputs, rows
 
 import fastmlp
 from fastmlp import MLPRegressor, _kernels
 from fastmlp.estimators._attributes import network_of
 from fastmlp.export import torch as target
-from exporting import HEADS, difference, model, outputs, rows
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 

@@ -147,10 +147,13 @@ def test_blas_has_its_threads_back_after_the_last_fit():
 def test_blas_has_its_threads_back_though_a_fit_was_interrupted_on_leaving(monkeypatch):
     blas = Blas()
     with threadpoolctl.threadpool_limits(2):
-        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        with monkeypatch.context() as patch:
             patch.setattr(blas, "_leave", interrupt)
-            with blas.one_thread():
-                pass
+            held = blas.one_thread()
+            held.__enter__()
+            with pytest.raises(KeyboardInterrupt):
+                held.__exit__(None, None, None)
+            del held
         with blas.one_thread():
             assert blas.count_threads() == 2
         pools = threadpoolctl.threadpool_info()

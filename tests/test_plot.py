@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fits import fit, iris
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import BaseEstimator, clone
 from sklearn.exceptions import NotFittedError
@@ -21,7 +22,6 @@ from fastmlp import (
     TrainingDisplay,
 )
 from fastmlp.plot.training import find_best_epoch
-from fits import fit, iris
 
 matplotlib = pytest.importorskip("matplotlib", reason="matplotlib is not installed")
 
