@@ -70,8 +70,8 @@ def adamw(theta, g, slots, rule):
 
 def nadam(theta, g, slots, rule):
     """Dozat 2016, with PyTorch's μₜ = β₁(1 − ½ · 0.96^(0.004 t)): v and s as in adam,
-    one step ahead, v̂ = μₜ₊₁v/(1 − μ₁ … μₜ₊₁) + (1 − μₜ)g/(1 − μ₁ … μₜ); ŝ = s/(1 − β₂ᵗ);
-    θ ← θ − η v̂/(√ŝ + ε).
+    one step ahead, v̂ = μₜ₊₁v/(1 − μ₁ … μₜ₊₁) + (1 − μₜ)g/(1 − μ₁ … μₜ);
+    ŝ = s/(1 − β₂ᵗ); θ ← θ − η v̂/(√ŝ + ε).
     """
     v, s = average_moments(g, slots, rule)
     t = int(rule["t"])
