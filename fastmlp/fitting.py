@@ -65,6 +65,13 @@ class Fit:
         """Epochs, or iterations, that are over."""
         return self.state.n_epochs
 
+    def count_threads(self) -> int:
+        """How many a first-order solver has."""
+        recipe, order = self.recipe, self.state.first_order[2]
+        batch_size = recipe.batch_rows(order.n_rows)
+        n_steps = recipe.n_epochs * -(-order.n_rows // batch_size)
+        return recipe.count_threads(self.state.network, batch_size, n_steps)
+
     def say(self, line: str) -> None:
         """Tell the listeners a line of progress."""
         for listener in self.listeners:
@@ -159,7 +166,6 @@ def fit(
     recipe: Recipe,
     state: TrainingState,
     rows: RowSource,
-    *,
     held_out: HeldOut | None = None,
     listeners: Sequence[Listener] = (),
 ) -> None:
@@ -202,7 +208,8 @@ def _run(under_way: Fit, rows: RowSource) -> None:
         if recipe.is_full_batch:
             minimise(under_way, rows)
         else:
-            train_epochs(under_way, rows)
+            with thread_team(under_way.count_threads()) as team:
+                train_epochs(under_way, rows, team)
     except KeyboardInterrupt:
         if state.n_epochs == 0:
             raise
@@ -214,32 +221,27 @@ def _run(under_way: Fit, rows: RowSource) -> None:
     under_way.end()
 
 
-def train_epochs(fit: Fit, rows: RowSource) -> None:
+def train_epochs(fit: Fit, rows: RowSource, team: Any) -> None:
     """Epochs of a first-order solver."""
     recipe, state = fit.recipe, fit.state
     optimizer, rate, order = state.first_order
     batch_size = recipe.batch_rows(order.n_rows)
-    n_steps = recipe.n_epochs * -(-order.n_rows // batch_size)
-    n_threads = recipe.count_threads(state.network, batch_size, n_steps)
-    with thread_team(n_threads) as team:
-        trainer = Trainer(
-            state.network, optimizer, rows, batch_size=batch_size, team=team
-        )
-        while fit.stop_reason is None and fit.n_epochs < recipe.n_epochs:
-            fit.begin_epoch()
-            optimizer.learning_rate = rate.begin_epoch()
-            follow_schedules(recipe, state)
-            if recipe.shuffle:
-                order.shuffle(state.random_state)
-            loss = trainer.run_epoch(order.rows(), fit.tell_slice)
-            rate.end_epoch(order.n_rows)
-            state.n_samples_seen += order.n_rows
-            logs = {
-                "loss": loss,
-                "learning_rate": optimizer.learning_rate,
-                "gradient_norm": trainer.gradient_norm,
-            }
-            fit.end_epoch(logs, trainer.team)
+    trainer = Trainer(state.network, optimizer, rows, batch_size=batch_size, team=team)
+    while fit.stop_reason is None and fit.n_epochs < recipe.n_epochs:
+        fit.begin_epoch()
+        optimizer.learning_rate = rate.begin_epoch()
+        follow_schedules(recipe, state)
+        if recipe.shuffle:
+            order.shuffle(state.random_state)
+        loss = trainer.run_epoch(order.rows(), fit.tell_slice)
+        rate.end_epoch(order.n_rows)
+        state.n_samples_seen += order.n_rows
+        logs = {
+            "loss": loss,
+            "learning_rate": optimizer.learning_rate,
+            "gradient_norm": trainer.gradient_norm,
+        }
+        fit.end_epoch(logs, trainer.team)
     fit.stop_reason = fit.stop_reason or StopReason.MAX_ITER
 
 

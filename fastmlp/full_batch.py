@@ -53,17 +53,20 @@ def minimise(fit: Fit, rows: RowSource) -> None:
     # Counted for one evaluation: threads sleep until the next.
     n_threads = fit.recipe.count_threads(network, len(data[1]), 1)
     with one_thread_for_blas(), thread_team(n_threads) as team:
-        descent = Descent(fit, network.evaluator(data, team))
-        try:
-            # Overflow is divergence, which is seen at the end.
-            with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-                fit.stop_reason, fit.state.message = METHODS[fit.recipe.solver](descent)
-        except KeyboardInterrupt:
-            descent.point = descent.best
-            raise
-        finally:
-            network.params[:] = descent.point.params
-            fit.state.loss = descent.point.loss
+        _descend(fit, Descent(fit, network.evaluator(data, team)))
+
+
+def _descend(fit: Fit, descent: Descent) -> None:
+    try:
+        # Overflow is divergence, which is seen at the end.
+        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+            fit.stop_reason, fit.state.message = METHODS[fit.recipe.solver](descent)
+    except KeyboardInterrupt:
+        descent.point = descent.best
+        raise
+    finally:
+        fit.state.network.params[:] = descent.point.params
+        fit.state.loss = descent.point.loss
 
 
 # -- the solvers: each moves run.point until there is a reason to stop

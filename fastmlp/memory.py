@@ -35,7 +35,13 @@ class _Lease:
 
     def __init__(self, block: _Block) -> None:
         self._block = block
-        self.__array_interface__ = block.raw.__array_interface__
+        # Made by hand: where memory is short, NumPy crashes in making its own.
+        self.__array_interface__ = {
+            "version": 3,
+            "typestr": "|u1",
+            "shape": block.raw.shape,
+            "data": (block.raw.ctypes.data, False),
+        }
 
     def __del__(self, keep: deque[_Block] = _free) -> None:
         keep.append(self._block)
@@ -49,9 +55,9 @@ def aligned_empty(shape: int | tuple[int, ...], dtype: np.dtype) -> np.ndarray:
     *n_rows, size = (shape,) if isinstance(shape, int) else shape
     row = -(-size * dtype.itemsize // _ALIGNMENT) * _ALIGNMENT
     raw = _empty(math.prod(n_rows) * row + _ALIGNMENT)
-    address, _ = raw.__array_interface__["data"]
+    offset = -raw.ctypes.data % _ALIGNMENT
     strides = (*(row for _ in n_rows), dtype.itemsize)
-    return np.ndarray((*n_rows, size), dtype, raw, -address % _ALIGNMENT, strides)
+    return np.ndarray((*n_rows, size), dtype, raw, offset, strides)
 
 
 def aligned_copy(array: np.ndarray) -> np.ndarray:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from numbers import Integral
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -40,6 +40,7 @@ from fastmlp.estimators._validation import (
 from fastmlp.estimators._warnings import warn, warn_of_ending
 from fastmlp.export._model import read
 from fastmlp.head import Head
+from fastmlp.listeners import Listener
 from fastmlp.network import Network
 from fastmlp.progress import BAR, predict_rows
 from fastmlp.recipe import (
@@ -54,6 +55,35 @@ from fastmlp.schedules import ScheduleSettings
 from fastmlp.sklearn_private import CallbackSupportMixin, ScikitLearnPrivates
 from fastmlp.state import TrainingState
 from fastmlp.summary import Summary, summarize
+from fastmlp.validation import HeldOut
+
+
+class Start(NamedTuple):
+    """What a fit begins with, beside its state.
+
+    Parameters
+    ----------
+    rows : ArrayRows
+        What is trained on.
+    held_out : HeldOut or None
+        What is judged by.
+    goes_on : bool
+        Whether an earlier fit goes on.
+    n_told : int
+        Epochs at most that scikit-learn's callbacks are told of; 0: they are not.
+    view : callable
+        Makes the estimator that would be, had training ended now.
+    listeners, writers : sequence of Listener
+        What the user has asked for; what writes checkpoints, after all others.
+    """
+
+    rows: ArrayRows
+    held_out: HeldOut | None
+    goes_on: bool
+    n_told: int
+    view: Callable[..., Any]
+    listeners: Sequence[Listener]
+    writers: Sequence[Listener]
 
 
 class BaseMLP(
@@ -130,47 +160,63 @@ class BaseMLP(
     ) -> None:
         """Fit on a twin, and take over what it has become: all of it, or nothing."""
         with attempt(self) as trial:
-            new, held_out = trial.twin, None
-            goes_on = hasattr(self, "coefs_") and (self.warm_start or incremental)
-            goes_on = goes_on and resume_from is None
-            if incremental:
-                check_structure(y, "y")
-                new._learn_classes(y, classes)
-            data = new._validate(X, y, sample_weight, incremental, goes_on)
-            given = validated_rows_to_judge_by(new, data, *validation)
-            recipe = new._recipe(incremental)
-            new._check_combination(recipe, given, incremental)
-            check_checkpoints(new, recipe, incremental, resume_from)
-            if resume_from is None:
-                state = new._begin(recipe, data, goes_on)
-            else:
-                state, goes_on = resume(new, resume_from, data, given)
-            data, given = of_type(state.network.dtype, data, given)
-            view = partial(view_of, new, goes_on)
-            n_told = 0 if recipe.is_full_batch else recipe.n_epochs
-            with fit_task(self, X, y, sample_weight, n_told, view) as tasks:
-                if not recipe.is_full_batch:
-                    held_out = hold_out(new, recipe, state, data, given)
-                    if resume_from is None:
-                        state.begin(recipe, incremental)
-                    else:
-                        state.resume(recipe)
-                fitting.fit(
-                    recipe,
-                    state,
-                    ArrayRows(new._rows(state.network, data)),
-                    held_out=held_out,
-                    listeners=[
-                        *listeners_of(new, view),
-                        *tasks,
-                        *checkpoint_writers(new, goes_on, data, given),
-                    ],
-                )
+            new = trial.twin
+            recipe, state, start = new._prepare(
+                X, y, sample_weight, incremental, validation, classes, resume_from
+            )
+            with fit_task(self, X, y, sample_weight, start) as tasks:
+                listeners = [*start.listeners, *tasks, *start.writers]
+                fitting.fit(recipe, state, start.rows, start.held_out, listeners)
                 state.settle(incremental)
-                set_fitted_attributes(new, state, goes_on)
+                set_fitted_attributes(new, state, start.goes_on)
                 trial.publish()
             # Inside: a warning that is made an error is a fit that fails.
             warn_of_ending(self, recipe, state, incremental)
+
+    def _prepare(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: ArrayLike | None,
+        incremental: bool,
+        validation: tuple[Any, Any, Any],
+        classes: ArrayLike | None,
+        resume_from: Any,
+    ) -> tuple[Recipe, TrainingState, Start]:
+        """Validate everything; what is asked for, and what the fit begins with."""
+        goes_on = hasattr(self, "coefs_") and (self.warm_start or incremental)
+        goes_on = goes_on and resume_from is None
+        if incremental:
+            check_structure(y, "y")
+            self._learn_classes(y, classes)
+        data = self._validate(X, y, sample_weight, incremental, goes_on)
+        given = validated_rows_to_judge_by(self, data, *validation)
+        recipe = self._recipe(incremental)
+        self._check_combination(recipe, given, incremental)
+        check_checkpoints(self, recipe, incremental, resume_from)
+        if resume_from is None:
+            state = self._begin(recipe, data, goes_on)
+        else:
+            state, goes_on = resume(self, resume_from, data, given)
+        data, given = of_type(state.network.dtype, data, given)
+        held_out = None
+        if not recipe.is_full_batch:
+            held_out = hold_out(self, recipe, state, data, given)
+            if resume_from is None:
+                state.begin(recipe, incremental)
+            else:
+                state.resume(recipe)
+        view = partial(view_of, self, goes_on)
+        start = Start(
+            ArrayRows(self._rows(state.network, data)),
+            held_out,
+            goes_on,
+            0 if recipe.is_full_batch else recipe.n_epochs,
+            view,
+            listeners_of(self, view),
+            checkpoint_writers(self, goes_on, data, given),
+        )
+        return recipe, state, start
 
     def _learn_classes(self, y: Any, classes: ArrayLike | None) -> None:
         """Before the first rows of ``partial_fit``."""

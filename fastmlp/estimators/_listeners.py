@@ -149,7 +149,7 @@ def _tear_down(estimator: Any) -> None:
 
 @contextmanager
 def fit_task(
-    estimator: Any, X: Any, y: Any, sample_weight: Any, max_epochs: int, view: MakeView
+    estimator: Any, X: Any, y: Any, sample_weight: Any, start: Any
 ) -> Iterator[list[Listener]]:
     """A fit as a task of scikit-learn's: its listener, if the estimator has callbacks.
 
@@ -157,10 +157,9 @@ def fit_task(
     ----------
     estimator, X, y, sample_weight
         What ``fit`` was called with.
-    max_epochs : int
-        Tasks in it at most; 0 if epochs are not told.
-    view : callable
-        See :class:`Tasks`.
+    start : Start
+        Has ``n_told``, epochs at most, 0 if they are not told, and ``view``, see
+        :class:`Tasks`.
     """
     if not hasattr(estimator, "_skl_callbacks"):
         yield []
@@ -168,9 +167,9 @@ def fit_task(
     metadata = None if sample_weight is None else {"sample_weight": sample_weight}
     facts = {"estimator": estimator, "X": X, "y": y, "metadata": metadata}
     try:
-        task = estimator._init_callback_context(max_subtasks=max_epochs)
+        task = estimator._init_callback_context(max_subtasks=start.n_told)
         task.call_on_fit_task_begin(**facts)
-        yield [Tasks(task, facts, view)] if max_epochs else []
+        yield [Tasks(task, facts, start.view)] if start.n_told else []
         task.call_on_fit_task_end(**facts, reconstruction_attributes={})
     finally:
         _tear_down(estimator)

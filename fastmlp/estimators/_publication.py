@@ -87,23 +87,27 @@ def attempt(estimator: Any) -> Iterator[Attempt]:
     RuntimeError
         If the estimator is being fitted already, in another thread or a callback.
     """
-    fit, before = Attempt(estimator), estimator.__dict__
+    fit, before, key = Attempt(estimator), estimator.__dict__, id(estimator)
     mine = ref(fit)
     try:
-        # One operation of a dict: an interrupt might leave a lock shut.
-        other = _being_fitted.setdefault(id(estimator), mine)
-        if other is not mine and other() is not None:
-            raise RuntimeError(
-                f"this {type(estimator).__name__} is being fitted already: fit a clone "
-                "of it, or wait until the first fit has ended"
-            )
-        _being_fitted[id(estimator)] = mine
+        _register(mine, key, estimator)
         yield fit
     except BaseException:
-        # An assignment allocates nothing: it cannot fail.
-        if _being_fitted.get(id(estimator)) is mine:
+        # Nothing here allocates memory: it cannot fail.
+        if _being_fitted.get(key) is mine:
             estimator.__dict__ = before
         raise
     finally:
-        if _being_fitted.get(id(estimator)) is mine:
-            del _being_fitted[id(estimator)]
+        if _being_fitted.get(key) is mine:
+            del _being_fitted[key]
+
+
+def _register(mine: ref[Attempt], key: int, estimator: Any) -> None:
+    # One operation of a dict: an interrupt might leave a lock shut.
+    other = _being_fitted.setdefault(key, mine)
+    if other is not mine and other() is not None:
+        raise RuntimeError(
+            f"this {type(estimator).__name__} is being fitted already: fit a clone "
+            "of it, or wait until the first fit has ended"
+        )
+    _being_fitted[key] = mine

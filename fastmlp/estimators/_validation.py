@@ -92,6 +92,12 @@ def validated_rows_to_judge_by(
         return None
     if X_val is None or y_val is None:
         raise ValueError("X_val and y_val must be given together")
+    return _validated(estimator, data, X_val, y_val, sample_weight_val)
+
+
+def _validated(
+    estimator: Any, data: Data, X_val: Any, y_val: Any, sample_weight_val: Any
+) -> Data:
     with naming(lambda: _name_of_fault(estimator, X_val, y_val)):
         X, y = checked_data(estimator, X_val, y_val, reset=False)
     if y.shape[1:] != data.y.shape[1:]:
@@ -102,9 +108,12 @@ def validated_rows_to_judge_by(
     with naming("y_val"):
         estimator._check_validation_targets(y)
         Y = estimator._encode(y, X.dtype)
+    return Data(X, y, Y, _checked_weights(sample_weight_val, X))
+
+
+def _checked_weights(sample_weight_val: Any, X: Any) -> np.ndarray | None:
     with naming("sample_weight_val"):
-        weights = checked_sample_weight(sample_weight_val, X, "sample_weight_val")
-    return Data(X, y, Y, weights)
+        return checked_sample_weight(sample_weight_val, X, "sample_weight_val")
 
 
 def checked_inputs(estimator: Any, X: Any) -> Any:
