@@ -169,8 +169,7 @@ def _place_blocks(layers: Sequence[dict], apart: Sequence[bool], column: int) ->
 
 def count_entries(plan: Any) -> tuple[int, int]:
     """Entries of an arena: for each of its rows, and behind them."""
-    last = plan.layers[-1]
-    return int(last["deltas"] + last["n_out"]), _kernels.count_extras(plan)
+    return _kernels.count_block_columns(plan), _kernels.count_extras(plan)
 
 
 def count_training_entries(plan: Any, capacity: int, *, gathers: bool) -> int:

@@ -3,8 +3,9 @@
 ``python tests/short_of_memory.py [--cases N] [--seed SEED]`` lets one allocation of a
 fit fail, or the next hundred thousand, at N places spread over two estimators and all
 ways of a fit. (Not all for good: CPython needs memory to enter the ``except`` of a long
-function, and tries for ever.) It needs a C compiler and glibc. It ends with an error if an estimator is neither
-what it was nor what the fit makes of it, or if anything but a MemoryError is raised.
+function, and tries for ever.) It needs a C compiler and glibc. It ends with an error if
+an estimator is neither what it was nor what the fit makes of it, or if anything but a
+MemoryError is raised.
 """
 
 import argparse
@@ -14,6 +15,7 @@ import itertools
 import os
 import pickle
 import random
+import re
 import subprocess
 import sys
 import sysconfig
@@ -31,7 +33,7 @@ SHIM = r"""
 extern void *__libc_malloc(size_t), *__libc_calloc(size_t, size_t);
 extern void *__libc_realloc(void *, size_t), *__libc_memalign(size_t, size_t);
 
-/* Allocations until the first that fails, negative: none does; and how many fail then. */
+/* Allocations until the first that fails, negative: none does; how many fail then. */
 static atomic_long left = -1, failures;
 
 static int fails(void)
@@ -81,7 +83,7 @@ def compile_shim(folder):
 
 
 def caller(library):
-    """A function: (f, n, many) → allocations of f's call, many from the n-th failing."""
+    """A function: (f, n, many) → allocations of f's call, many failing from n on."""
     shim = ctypes.PyDLL(str(library))
     shim.call_short_of_memory.restype = ctypes.py_object
     shim.call_short_of_memory.argtypes = [
@@ -101,22 +103,19 @@ def caller(library):
     return call
 
 
-def try_cases(library, n_cases, seed):
+def try_cases(library, name, way, n_failures, n_cases, seed):
     """Count what became of the estimators; the faults, in words."""
-    call, counts, faults = caller(library), Counter(), []
-    combinations = list(itertools.product(ESTIMATORS, WAYS, [1, 10**5]))
-    draw = random.Random(seed)
-    for name, way, n_failures in combinations:
-        make, method, params = WAYS[way]
-        model = make(name, max_iter=2, **params).set_params(random_state=7)
-        case = Case(pickle.dumps(model), method, call)
-        for _ in range(-(-n_cases // len(combinations))):
-            n = draw.randrange(1, case.n_allocations)
-            outcome, fault = case.try_one(n, n_failures)
-            counts[outcome] += 1
-            if fault:
-                faults.append(f"{name} {way}, {n_failures} from {n} on: {fault}")
-    return counts, faults
+    call, counts, draw = caller(library), Counter(), random.Random(seed)
+    make, method, params = WAYS[way]
+    model = make(name, max_iter=2, **params).set_params(random_state=7)
+    case = Case(pickle.dumps(model), method, call)
+    for _ in range(n_cases):
+        n = draw.randrange(1, case.n_allocations)
+        outcome, fault = case.try_one(n, n_failures)
+        counts[outcome] += 1
+        if fault:
+            print(f"{name} {way}, {n_failures} from {n} on: {fault}")
+    print(*(f"{outcome}={number}" for outcome, number in counts.items()))
 
 
 class Case:
@@ -150,29 +149,52 @@ class Case:
         return "old model" if values == self.known[0] else "new model", None
 
 
+def run_cases(shim, combination, n_cases, seed):
+    """One combination in a process of its own, behind the shim; what it prints."""
+    environment = {
+        **os.environ,
+        "LD_PRELOAD": str(shim),
+        "PYTHONMALLOC": "malloc",
+        "OPENBLAS_NUM_THREADS": "1",
+    }
+    done = subprocess.run(
+        [sys.executable, "-X", "faulthandler", __file__, "--child"]
+        + [str(part) for part in (shim, *combination, n_cases, seed)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        places = [line for line in done.stderr.splitlines() if "File" in line]
+        return [f"{combination}: ended with {done.returncode}", *places[:3]]
+    return done.stdout.splitlines()
+
+
 def main():
-    """Run itself behind the shim; 1 if there was a fault."""
+    """Try every combination; 1 if there was a fault."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--cases", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--shim", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    if arguments.shim:
-        counts, faults = try_cases(arguments.shim, arguments.cases, arguments.seed)
-        print(*faults[:20], dict(counts), sep="\n")
-        return 1 if faults else 0
+    combinations = list(itertools.product(ESTIMATORS, WAYS, [1, 10**5]))
+    n_each = -(-arguments.cases // len(combinations))
+    counts, is_faulty = Counter(), False
     with tempfile.TemporaryDirectory() as folder:
         shim = compile_shim(folder)
-        environment = {
-            **os.environ,
-            "LD_PRELOAD": str(shim),
-            "PYTHONMALLOC": "malloc",
-            "OPENBLAS_NUM_THREADS": "1",
-        }
-        command = [sys.executable, __file__, "--shim", str(shim)]
-        command += ["--cases", str(arguments.cases), "--seed", str(arguments.seed)]
-        return subprocess.run(command, env=environment, check=False).returncode
+        for combination in combinations:
+            *faults, last = run_cases(shim, combination, n_each, arguments.seed)
+            found = dict(re.findall(r"([a-z ]+)=(\d+)", last))
+            counts.update({name.strip(): int(n) for name, n in found.items()})
+            is_faulty |= bool(faults)
+            print(*faults, f"{combination}: {last}", sep="\n", flush=True)
+    print(dict(counts))
+    return int(is_faulty)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    if sys.argv[1:2] == ["--child"]:
+        library, name, way, *numbers = sys.argv[2:]
+        try_cases(library, name, way, *map(int, numbers))
+    else:
+        sys.exit(main())

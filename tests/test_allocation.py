@@ -247,6 +247,7 @@ def test_row_blocks(counts, function, dtype):
     assert_alike(counts[f"{function} {dtype}"])
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="of glibc only")
 def test_freed_memory_is_kept_for_the_next_call():
     """Of 11 MB that each call allocates next to nothing is touched anew."""

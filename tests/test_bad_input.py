@@ -584,6 +584,7 @@ def values_of(model):
     return attributes, inner, model.predict(iris()[0]).tobytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("name", ESTIMATORS)

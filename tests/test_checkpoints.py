@@ -273,6 +273,7 @@ def test_a_disk_that_fails_ends_the_fit(tmp_path):
     assert facts(model) == before
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="kills by a signal")
 @pytest.mark.parametrize("n_fits", [3, pytest.param(100, marks=pytest.mark.soak)])
 def test_killed_fits_go_on(n_fits):

@@ -58,6 +58,7 @@ def parameters(model):
 # -- model selection and inspection
 
 
+@pytest.mark.slow
 def test_grid_search_in_processes_finds_what_one_process_finds(iris):
     grid = {"alpha": [1e-4, 100.0], "hidden_layer_sizes": [(4,), (8, 5)]}
     estimator = small()

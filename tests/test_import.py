@@ -48,6 +48,7 @@ def test_importing_the_package_imports_no_scikit_learn(use):
     assert done.stdout == "False\n", done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["", ".estimators", ".export", ".plot"])
 def test_nothing_is_imported_that_only_some_functions_need(name):
     libraries = {"matplotlib", "onnx", "skl2onnx", "torch", "IPython", "tqdm"}

@@ -422,12 +422,14 @@ def test_links_are_followed(tmp_path):
     assert load(tmp_path / "model").layer_sizes == [2, 1]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="kills by a signal")
 @pytest.mark.parametrize("n_kills", [30, pytest.param(2000, marks=pytest.mark.soak)])
 def test_a_killed_save_leaves_a_good_file(n_kills):
     assert run_saving("kill", n_kills) == n_kills
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="has no limits of this kind")
 @pytest.mark.parametrize("step", [197, pytest.param(1, marks=pytest.mark.soak)])
 def test_a_full_disk_leaves_the_old_file(step):

@@ -53,6 +53,7 @@ def test_ipythons_extension():
     assert sklearn.neural_network.MLPClassifier is TheirClassifier
 
 
+@pytest.mark.slow
 def test_load_ext_in_ipython():
     pytest.importorskip("IPython")
     code = (
@@ -286,6 +287,7 @@ for kind in (MLPRegressor, MLPRegressor, Hooked):
 """
 
 
+@pytest.mark.slow
 def test_the_same_numbers_and_a_summary(tmp_path):
     (tmp_path / "fit.py").write_text(FIT)
     expected = python("fit.py", cwd=tmp_path)

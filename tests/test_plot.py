@@ -170,6 +170,7 @@ def test_bad_panels(panels, message, plain):
         TrainingDisplay.from_estimator(plain, panels=panels)
 
 
+@pytest.mark.slow
 def test_a_fit_that_is_watched():
     display = TrainingDisplay.live(seconds=0)
     est = fit(small(callbacks=[display.update], max_iter=3), *iris())

@@ -44,6 +44,7 @@ def alternatives():
     return X, [(X, names, (4,)), (50 - X, np.array(["x", "y"])[(y > 0) * 1], (9, 3))]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_publications", PUBLICATIONS)
 @pytest.mark.parametrize("fails", [False, True])
 def test_readers_see_the_old_model_or_the_new_one(fails, n_publications):
@@ -69,6 +70,7 @@ def test_readers_see_the_old_model_or_the_new_one(fails, n_publications):
     assert set(found) == set(whole)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["fit", "partial_fit"])
 def test_readers_of_another_number_of_features(method):
     X, y = iris()

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 HERE = Path(__file__).parent
 THEIRS = Path(importlib.util.find_spec("sklearn").origin).parent
 # Arguments of pytest below scikit-learn's folder, and how many tests there are at

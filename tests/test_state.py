@@ -51,6 +51,7 @@ def go_on_elsewhere(models, X, y, method):
     return pickle.loads(done.stdout)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cls", [MLPClassifier, MLPRegressor])
 def test_partial_fit_goes_on_in_a_new_process(cls):
     """Every optimizer, schedule with warm-up, dropout, batch norm."""
@@ -70,6 +71,7 @@ def test_partial_fit_goes_on_in_a_new_process(cls):
         assert bits(other) == bits(model), model
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cls", [MLPClassifier, MLPRegressor])
 def test_warm_fits_go_on_in_a_new_process(cls):
     X, y = iris()

@@ -1769,6 +1769,7 @@ def test_copies_and_cloudpickle_take_any_parameter(case):
         assert_same_model(fit(twin, X, y), expected, X)
 
 
+@pytest.mark.slow
 def test_processes_are_handed_any_parameter():
     X, y = iris()
     params = dict(list(NOT_PICKLED.values())[::2])

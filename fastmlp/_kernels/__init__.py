@@ -64,6 +64,7 @@ OBJECTIVE: np.dtype = engine.OBJECTIVE
 THREADS: bool = engine.THREADS
 Plan: type = engine.Plan
 Team: type = engine.Team
+count_block_columns: Callable[[Any], int] = engine.count_block_columns
 count_extras: Callable[[Any], int] = engine.count_extras
 count_halves: Callable[[Any, int], int] = engine.count_halves
 

@@ -496,6 +496,11 @@ cdef Job describe_supervised(
     return job
 
 
+def count_block_columns(Plan plan not None):
+    """Entries of the arena for each of its rows."""
+    return count_columns(&plan.job)
+
+
 def count_extras(Plan plan not None):
     """Entries that the arena needs behind its columns."""
     return extras_of(&plan.job)
