@@ -213,6 +213,7 @@ def _run(under_way: Fit, rows: RowSource) -> None:
     except KeyboardInterrupt:
         if state.n_epochs == 0:
             raise
+        state.forget_unfinished_epoch()
         under_way.stop_reason = StopReason.INTERRUPTED
     state.take_best()
     if under_way.stop_reason == StopReason.DIVERGED:

@@ -193,10 +193,17 @@ class TrainingState:
         self.best = Snapshot(aligned_copy(network.params), network.stats.copy())
 
     def record(self, logs: Logs) -> None:
-        """Append an epoch's figures to the history."""
-        for name, value in logs.items():
-            self.history[name].append(value)
+        """Append an epoch's figures to the history: the loss last, which counts it."""
         self.loss = logs["loss"]
+        for name in sorted(logs, key="loss".__eq__):
+            self.history[name].append(logs[name])
+
+    def forget_unfinished_epoch(self) -> None:
+        """Take back what an interrupt has kept from being recorded whole."""
+        for column in self.history.values():
+            del column[self.n_epochs :]
+        if self.order is not None:
+            self.loss = self.history["loss"][-1]
 
     def take_best(self) -> None:
         """Give the network the parameters of the best validation score, if any is kept.
