@@ -18,7 +18,7 @@ def one_blas_thread():
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """Mark as slow all but some rows, evenly spaced, of a test's table of parameters."""
+    """Mark as slow all but some rows, evenly spaced, of a table of parameters."""
     tables = defaultdict(list)
     for item in items:
         tables[item.nodeid.partition("[")[0]].append(item)
