@@ -3,10 +3,17 @@
 ``python -m tests.mutations [--jobs N] [--only NAME]`` copies the tree to a temporary
 folder, breaks one thing there, builds what it touches and runs the fast tests. It ends
 with an error if a mutation survives: then a test is missing.
+
+``--since REV [--sample N]`` tries mechanical mutations of the lines that have changed
+since a revision, in place of those that are kept: N of them, drawn at random. They come
+from universalmutator, which must be installed: its rules are of text, and so it mutates
+Cython and C, which mutmut and cosmic-ray, of Python's syntax trees, do not. Some of
+these mutations change nothing that matters; look at those that survive.
 """
 
 import argparse
 import os
+import random
 import re
 import shutil
 import subprocess
@@ -129,6 +136,58 @@ def read_file(path: Path, folder: Path) -> Iterator[Mutation]:
                 for mark in "-+"
             )
             yield Mutation(name, file, engine, old, new)
+
+
+def generate(revision: str, n_mutations: int) -> list[Mutation]:
+    """Mechanical mutations of lines that have changed since a revision, one a line."""
+    draw = random.Random(0)
+    places = [(f, n) for f, lines in changed_lines(revision).items() for n in lines]
+    draw.shuffle(places)
+    mutations: list[Mutation] = []
+    for file, line in places:
+        if len(mutations) == n_mutations:
+            break
+        texts = mutate_line(ROOT / file, line)
+        if texts:
+            engine = "v3" if file.endswith(".h") else "plain"
+            old = (ROOT / file).read_text()
+            name = f"{Path(file).name}:{line}"
+            mutations.append(Mutation(name, file, engine, old, draw.choice(texts)))
+    return mutations
+
+
+def mutate_line(source: Path, line: int) -> list[str]:
+    """What universalmutator makes of a file by changing that line."""
+    with tempfile.TemporaryDirectory() as folder:
+        lines, mutants = Path(folder, "lines"), Path(folder, "mutants")
+        lines.write_text(f"{line}\n")
+        mutants.mkdir()
+        rules = "c" if source.suffix == ".h" else "python"
+        command = ["mutate", str(source), rules, "--noCheck", "--lines", str(lines)]
+        command += ["--mutantDir", str(mutants)]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        return [path.read_text() for path in sorted(mutants.iterdir())]
+
+
+def changed_lines(revision: str) -> dict[str, list[int]]:
+    """Numbers of changed lines of each file of the package."""
+    diff = subprocess.run(
+        ["git", "diff", "--unified=0", revision, "--", "fastmlp"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    changed: dict[str, list[int]] = {}
+    file = ""
+    for line in diff.splitlines():
+        if line.startswith("+++ "):
+            file = line.removeprefix("+++ b/")
+        elif found := re.match(r"@@ \S+ \+(\d+)(?:,(\d+))? @@", line):
+            begin, n = int(found[1]), int(found[2] or 1)
+            changed.setdefault(file, []).extend(range(begin, begin + n))
+    changed.pop("/dev/null", None)
+    return {file: lines for file, lines in changed.items() if lines}
 
 
 def find_faults(mutations: list[Mutation], root: Path = ROOT) -> list[str]:
@@ -324,13 +383,18 @@ def parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument("--jobs", type=int, default=2, help="mutations at a time")
     parser.add_argument("--only", action="append", metavar="NAME", help="just these")
+    parser.add_argument("--since", metavar="REV", help="mechanical ones of the changes")
+    parser.add_argument("--sample", type=int, default=50, metavar="N", help="so many")
     return parser.parse_args()
 
 
 def main() -> int:
     """Run the list; 1 if anything but caught mutations came out."""
     arguments = parse_arguments()
-    mutations = read_mutations()
+    if arguments.since:
+        mutations = generate(arguments.since, arguments.sample)
+    else:
+        mutations = read_mutations()
     chosen = [m for m in mutations if not arguments.only or m.name in arguments.only]
     faults = find_faults(mutations)
     if faults or not chosen:
@@ -340,7 +404,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="mutations-") as folder:
         failures = run(chosen, arguments.jobs, Path(folder).resolve())
     seconds = time.perf_counter() - began
-    print(f"{len(chosen)} mutations, {len(failures)} failures, {seconds:.0f} s")
+    caught = len(chosen) - len(failures)
+    print(f"{caught} of {len(chosen)} mutations caught, {seconds:.0f} s")
     for result in failures:
         report("", result)
     return 1 if failures else 0

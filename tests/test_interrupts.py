@@ -188,11 +188,16 @@ def test_another_error_of_a_handler_is_raised():
 def test_calls_of_other_threads_go_on():
     """Python runs handlers in the main thread only, and ours listens there only."""
     network, optimizer, rows = large()
-    worker = threading.Thread(target=train, args=(network, optimizer, rows, 3))
-    worker.start()
+    done = threading.Event()
+
+    def work():
+        train(network, optimizer, rows, 3)
+        done.set()
+
+    threading.Thread(target=work).start()
     with interrupted_after(0.05):
-        worker.join()
-    worker.join()
+        done.wait()
+    done.wait()
     assert optimizer.n_steps == 3
 
 
@@ -201,9 +206,12 @@ def test_before_the_first_epoch_the_old_model_stays(solver):
     random = np.random.RandomState(0)
     X = random.standard_normal((4096, 512)).astype(np.float32)
     y = X[:, 0]
-    small = {"max_iter": 2, "random_state": 0, "batch_size": 4096}
-    model = fit(MLPRegressor((1024, 1024), solver=solver, **small), X[:64], y[:64])
-    before, state = model.predict(X[:64]), model.__dict__.copy()
+    small = {"max_iter": 2, "random_state": 0, "batch_size": 64}
+    small["hidden_layer_sizes"] = (1024, 1024)
+    model = fit(MLPRegressor(solver=solver, **small), X[:64], y[:64])
+    before = model.predict(X[:64])
+    model.set_params(batch_size=4096)
+    state = model.__dict__.copy()
     with interrupted_after(0.03):
         fit(model, X, y)
     assert model.__dict__ == state
@@ -231,7 +239,7 @@ def test_ctrl_c_of_a_process(tmp_path):
         "from fastmlp import MLPRegressor\n"
         "X = np.random.RandomState(0).standard_normal((4096, 1024))\n"
         "print('begin', flush=True)\n"
-        "MLPRegressor((2048, 2048), batch_size=4096).fit(X, X[:, 0])\n"
+        "MLPRegressor(hidden_layer_sizes=(2048,) * 2, batch_size=4096).fit(X, X[:, 0])\n"
     )
     root = str(Path(__file__).parents[1])
     child = subprocess.Popen(
