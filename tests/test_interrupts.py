@@ -239,7 +239,8 @@ def test_ctrl_c_of_a_process(tmp_path):
         "from fastmlp import MLPRegressor\n"
         "X = np.random.RandomState(0).standard_normal((4096, 1024))\n"
         "print('begin', flush=True)\n"
-        "MLPRegressor(hidden_layer_sizes=(2048,) * 2, batch_size=4096).fit(X, X[:, 0])\n"
+        "sizes = {'hidden_layer_sizes': (2048, 2048), 'batch_size': 4096}\n"
+        "MLPRegressor(**sizes).fit(X, X[:, 0])\n"
     )
     root = str(Path(__file__).parents[1])
     child = subprocess.Popen(
