@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from fastmlp import _kernels
-from fastmlp.rows import Data
+from fastmlp.rows import Data, take_rows
 from fastmlp.threads import is_crowded
 from fastmlp.workspace import (
     block_rows,
@@ -17,6 +17,9 @@ from fastmlp.workspace import (
     count_entries,
     count_training_entries,
 )
+
+# Numbers of a Jacobian that are there at once: some megabytes.
+ENTRIES_OF_A_JACOBIAN = 1 << 20
 
 
 class Evaluator:
@@ -114,6 +117,39 @@ class Evaluator:
             *self._terms(self._objective),
         )
         return product
+
+    def gauss_newton(self) -> np.ndarray:
+        """GᵀΩG/m + α/m on what is penalised, in double: J's Hessian but for the
+        outputs' own curvature, of squared_error without an L1 penalty.
+        """
+        X, _, sample_weight = self._data
+        params, _, plan = self._model
+        n_rows, n_outputs = len(self._data[1]), int(self._layers["n_out"][-1])
+        weights = np.ones(n_rows) if sample_weight is None else sample_weight
+        m = weights.sum(dtype=float)
+        weights = np.sqrt(weights / m)
+        matrix = np.zeros((params.size, params.size))
+        n_at_once = max(1, ENTRIES_OF_A_JACOBIAN // (n_outputs * params.size))
+        arena = build_arena(count_entries(plan), n_at_once, params.dtype)
+        for begin in range(0, n_rows, n_at_once):
+            rows = slice(begin, min(begin + n_at_once, n_rows))
+            G = np.empty((rows.stop - begin, n_outputs, params.size), params.dtype)
+            _kernels.jacobian(G, arena, take_rows(X, rows), *self._model, n_at_once)
+            G = (weights[rows, None, None] * G).reshape(-1, params.size)
+            matrix += G.T @ G
+        matrix.flat[:: len(matrix) + 1] += self._penalty_curvature(m)
+        return matrix
+
+    def _penalty_curvature(self, m: float) -> np.ndarray:
+        """α/m where parameters are penalised, 0 elsewhere."""
+        _, _, plan = self._model
+        strength = float(self._objective["alpha"][0]) / m
+        curvature = np.zeros(self._params.size)
+        for tensor in plan.tensors:
+            size = tensor["rows"] * tensor["columns"]
+            factor = plan.groups["penalty_factor"][tensor["group"]]
+            curvature[tensor["offset"] :][:size] = strength * factor
+        return curvature
 
     def _compute_loss(
         self, objective: np.ndarray, out: np.ndarray | None = None

@@ -152,7 +152,7 @@ def history_columns(recipe: Recipe, is_validated: bool) -> tuple[str, ...]:
     is_validated : bool
         Whether there are rows that training is judged by.
     """
-    has_rate = recipe.solver not in ("lbfgs", "newton-cg")
+    has_rate = recipe.solver not in ("lbfgs", "newton-cg", "lm")
     return (
         "loss",
         *(("learning_rate",) if has_rate else ()),

@@ -14,6 +14,7 @@ import numpy as np
 import scipy.optimize
 
 from fastmlp.descent import MESSAGES, Descent
+from fastmlp.levenberg_marquardt import run_lm
 from fastmlp.rows import RowSource, all_at_once
 from fastmlp.second_order import run_newton_cg
 from fastmlp.stopping import StopReason
@@ -210,4 +211,5 @@ METHODS: dict[str, Callable[[Descent], Ending]] = {
     "gd": _run_gd,
     "steepest": _run_steepest,
     "newton-cg": run_newton_cg,
+    "lm": run_lm,
 }

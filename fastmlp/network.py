@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 
 from fastmlp import _kernels
 from fastmlp._kernels import OBJECTIVE
+from fastmlp.derivatives import input_hessians, jacobian
 from fastmlp.evaluation import Evaluator
 from fastmlp.initialization import draw_parameters
 from fastmlp.memory import aligned_copy, aligned_empty
@@ -43,6 +44,7 @@ from fastmlp.threads import (
     PRODUCTS_OF_CURVATURE,
     count_team,
     partition_rows,
+    piece_rows,
     predicted_rows,
     run_in_threads,
     thread_team,
@@ -522,6 +524,50 @@ class Network:
             gradients[:, k] = self._pull_back(inputs, unit)
         return gradients
 
+    def jacobian(self, X: ArrayLike) -> np.ndarray:
+        """Derivatives of the outputs with respect to the parameters, exact.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_inputs)
+            Inputs.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_outputs, n_params)
+            By backpropagation, row by row; dropout plays no part.
+
+        Raises
+        ------
+        ValueError
+            If a layer is normalised.
+        """
+        if self.batch_norm:
+            raise ValueError(
+                "the Jacobian of a network with batch_norm is not computed"
+            )
+        return jacobian(self, as_inputs(X, self.layer_sizes[0], self.dtype))
+
+    def input_hessians(self, X: ArrayLike) -> np.ndarray:
+        """Second derivatives of the outputs with respect to the inputs, exact.
+
+        For training on derivatives, and for optimisers that are handed a network.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_inputs)
+            Inputs, dense.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_outputs, n_inputs, n_inputs)
+            Kinks (relu) count as having no curvature.
+        """
+        inputs = as_inputs(X, self.layer_sizes[0], self.dtype)
+        if isinstance(inputs, tuple):
+            raise TypeError("input_hessians takes dense rows")
+        return input_hessians(self, inputs)
+
     def loss(
         self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
     ) -> float:
@@ -911,7 +957,8 @@ class Network:
             some = take_rows(inputs, rows)
             self._evaluate_into(out[rows], plan, entries, some, capacity)
 
-        run_in_threads(evaluate, partition_rows(n_rows, plan.layers, capacity))
+        ranges = partition_rows(n_rows, plan.layers, capacity)
+        run_in_threads(evaluate, ranges, piece_rows(plan.layers, capacity))
         return out
 
     def _evaluate_into(
@@ -938,7 +985,8 @@ class Network:
                 *(self.params, self.stats, self.plan, capacity),
             )
 
-        run_in_threads(pull_back, partition_rows(n_rows, self.layers, capacity))
+        ranges = partition_rows(n_rows, self.layers, capacity)
+        run_in_threads(pull_back, ranges, piece_rows(self.layers, capacity))
         return out
 
     def _allocate(self) -> None:

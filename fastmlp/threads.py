@@ -30,6 +30,8 @@ PRODUCTS_OF_A_STEP = 3
 # every thread of fewer rows. Blocks are of whole vectors of rows.
 PREDICTED_ROWS = 256
 WHOLE_ROWS = 16
+# Multiply-adds of rows that are predicted without a look at the other threads.
+WORK_OF_A_PIECE = 1 << 29
 # And for a product with the Hessian.
 PRODUCTS_OF_CURVATURE = 9
 
@@ -97,10 +99,39 @@ def partition_rows(n_rows: int, layers: np.ndarray, block_rows: int) -> list[sli
     return [slice(begin, min(end, n_rows)) for begin, end in pairwise(ends)]
 
 
-def run_in_threads(work: Callable[[slice], None], ranges: list[slice]) -> None:
-    """Call work with each range, the first in this thread and the others beside it."""
-    with _beside([partial(work, rows) for rows in ranges[1:]]):
-        work(ranges[0])
+def piece_rows(layers: np.ndarray, block_rows: int) -> int:
+    """Rows, in whole blocks, that a thread predicts before it looks whether another has
+    failed: some hundredths of a second's.
+    """
+    work = block_rows * int(layers["n_in"] @ layers["n_out"])
+    return max(1, WORK_OF_A_PIECE // work) * block_rows
+
+
+def run_in_threads(
+    work: Callable[[slice], None], ranges: list[slice], n_rows: int | None = None
+) -> None:
+    """Call work with each range, piece by piece of so many rows, the first range in
+    this thread and the others beside it. After an error here no other piece is begun.
+    """
+    failed = threading.Event()
+
+    def work_through(rows: slice) -> None:
+        for piece in [rows] if n_rows is None else _cut(rows, n_rows):
+            if failed.is_set():
+                return
+            work(piece)
+
+    with _beside([partial(work_through, rows) for rows in ranges[1:]]):
+        try:
+            work_through(ranges[0])
+        except BaseException:
+            failed.set()
+            raise
+
+
+def _cut(rows: slice, n_rows: int) -> list[slice]:
+    begins = range(rows.start, rows.stop, n_rows)
+    return [slice(begin, min(begin + n_rows, rows.stop)) for begin in begins]
 
 
 @contextmanager

@@ -585,10 +585,14 @@ def values_of(model):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("step", [3, pytest.param(1, marks=pytest.mark.soak)])
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("name", ESTIMATORS)
-def test_an_exception_at_any_line_leaves_the_old_or_the_new_model(name, way, error):
+def test_an_exception_at_any_line_leaves_the_old_or_the_new_model(
+    name, way, error, step
+):
+    """At every third line, another for each estimator and way; soak: at all."""
     make, method, params = WAYS[way]
     original = make(name, max_iter=2, **params).set_params(random_state=7)
     new = pickle.loads(pickle.dumps(original))
@@ -596,9 +600,9 @@ def test_an_exception_at_any_line_leaves_the_old_or_the_new_model(name, way, err
         getattr(new, method)(*iris())
     whole = values_of(original), values_of(new)
     assert whole[0] != whole[1]
-    number, went_on = 0, True
+    number, went_on = len(name + way) % step, True
     while went_on:
-        number += 1
+        number += step
         model = pickle.loads(pickle.dumps(original))
         went_on, raised = call_with_error_at(number, error, getattr(model, method))
         if went_on and raised is None:

@@ -990,4 +990,4 @@ def test_errors():
 
 
 def test_solvers_are_named():
-    assert SOLVERS == ("lbfgs", "gd", "steepest", "newton-cg")
+    assert SOLVERS == ("lbfgs", "gd", "steepest", "newton-cg", "lm")

@@ -96,6 +96,7 @@ FUNCTIONS = (
     "update",
     "predict",
     "input_gradient",
+    "jacobian",
     "compute_loss",
     "compute_loss_and_gradient",
     "multiply_hessian",

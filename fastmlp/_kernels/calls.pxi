@@ -560,6 +560,29 @@ def input_gradient(
     raise_if_stopped(&job)
 
 
+def jacobian(
+    real[:, :, ::1] out, real[::1] arena, X, const real[::1] params, const real[::1] stats,
+    Plan plan, Py_ssize_t capacity,
+):
+    """out[i, k] = ∂outputₖ(xᵢ)/∂params, out (rows, n_out, n_params)."""
+    cdef Regions regions
+    cdef stop_t stop
+    cdef Job job = describe(&regions, params, stats, arena, X, plan, capacity)
+    if job.n_stats > 0:
+        raise ValueError("no layer may be normalised")
+    if (out.shape[0] != job.n_rows or out.shape[1] != last_layer(&job).n_out
+            or out.shape[2] != job.n_params):
+        raise ValueError("out has the wrong shape")
+    prepare_to_stop(&job, &stop)
+    if job.n_rows > 0:
+        add_region(
+            &regions, &out[0, 0, 0], out.shape[0] * out.shape[1] * out.shape[2],
+            sizeof(real), True)
+        with nogil:
+            differentiate_parameters(&out[0, 0, 0], &arena[0], &job)
+    raise_if_stopped(&job)
+
+
 cdef int place_halves(Job* job, Py_ssize_t n_gathered, Py_ssize_t arena_size) except -1:
     """Behind what is gathered: the gradient of second halves."""
     cdef Py_ssize_t n_behind = job.inputs + n_gathered * job.capacity

@@ -739,6 +739,39 @@ cdef void differentiate_inputs(
         begin += span.rows
 
 
+cdef void differentiate_parameters(real* out, real* arena, const Job* job) noexcept nogil:
+    """out[i, k] = ∂outputₖ(xᵢ)/∂params for every row; no layer is normalised."""
+    cdef Py_ssize_t begin = 0, i, k, l, n, last = job.n_layers - 1
+    cdef const Layer* layer = &job.layers[last]
+    # σ(z) takes z's place: no output activation needs z for its slope.
+    cdef real* a = outputs_of(arena, job, last, 0)
+    cdef real* delta = deltas_of(arena, job, last, 0)
+    cdef Rows X
+    cdef Span span
+    cdef Watch watch = watch_of(0)
+    cdef Step step = evaluation_step(&watch)
+    while begin < job.n_rows and not ends_here(job, &watch):
+        span = span_from(arena, job, &step, &X, begin)
+        n = span.rows * layer.n_out
+        forward(a, arena, job, &span)
+        activations.activate(
+            a, span.rows, layer.n_out, layer.activation, <real>layer.activation_param)
+        for k in range(layer.n_out):
+            memset(delta, 0, n * sizeof(real))
+            for i in range(span.rows):
+                delta[i * layer.n_out + k] = 1
+            activations.multiply_jacobian(
+                delta, a, a, span.rows, layer.n_out, layer.activation,
+                <real>layer.activation_param)
+            backward(arena, job, &span)
+            for i in range(span.rows):
+                for l in range(job.n_layers):
+                    row_gradient(
+                        out + ((begin + i) * layer.n_out + k) * job.n_params, arena, job,
+                        span.X, l, i)
+        begin += span.rows
+
+
 include "hessian.pxi"
 
 

@@ -29,6 +29,7 @@ from fastmlp._reference.engine import (
     compute_loss,
     compute_loss_and_gradient,
     input_gradient,
+    jacobian,
     predict,
     train,
 )
@@ -78,6 +79,7 @@ __all__ = [
     "evaluate_head",
     "exp",
     "input_gradient",
+    "jacobian",
     "log",
     "log1p",
     "mix32",

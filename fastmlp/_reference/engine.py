@@ -62,6 +62,26 @@ def input_gradient(out, arena, X, V, params, stats, plan, capacity):
         multiply(out[rows], network[0].deltas, network[0].W.T, False)
 
 
+def jacobian(out, arena, X, params, stats, plan, capacity):
+    """Set out (n, n_out, n_params) = ∂outputₖ(xᵢ)/∂params, one row and one output at a
+    time.
+    """
+    out[:] = 0
+    moments = view_running_moments(stats, plan)
+    for i in range(len(out)):
+        inputs = take_rows(X, slice(i, i + 1), plan)
+        for k, unit in enumerate(np.eye(out.shape[1])):
+            network = view_layers(arena, plan, params, moments, 1, capacity)
+            forward(network, inputs)
+            last = network[-1]
+            a = compute_activation(last.z, last.activation, last.activation_param)
+            last.deltas[...] = unit
+            multiply_jacobian(
+                last.deltas, a, last.z, last.activation, last.activation_param
+            )
+            backward(view_parameters(out[i, k], plan), network, inputs)
+
+
 def compute_loss(
     arena,
     out,

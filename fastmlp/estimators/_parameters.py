@@ -115,7 +115,8 @@ class Parameters:
         First order: {names(FIRST_ORDER_SOLVERS)}; 'sgd' has momentum, Nesterov's by
         default. Full batch: 'lbfgs'; 'gd', gradient descent at a fixed rate;
         'steepest', gradient descent with a line search; 'newton-cg', a trust region
-        on exact products with the Hessian.
+        on exact products with the Hessian; 'lm', Levenberg–Marquardt, of squared_error
+        and up to 5000 parameters.
         """,
     )
     alpha: float = parameter(

@@ -80,3 +80,26 @@ cdef inline void bias_gradient(
         products.sum_columns(
             biases_of(grads, job, l), deltas_of(arena, job, l, span.first), span.rows,
             job.layers[l].n_out, span.accumulate)
+
+
+cdef void row_gradient(
+    real* grads, real* arena, const Job* job, const Rows* X, Py_ssize_t l, Py_ssize_t row
+) noexcept nogil:
+    """a δᵀ and δ of one row of the block, layer l's W and b in grads."""
+    cdef Py_ssize_t i, j, p, at
+    cdef Py_ssize_t n_in = job.layers[l].n_in, n_out = job.layers[l].n_out
+    cdef const real* delta = deltas_of(arena, job, l, row)
+    cdef real* w = weights_of(grads, job, l)
+    cdef const real* a
+    memcpy(biases_of(grads, job, l), delta, n_out * sizeof(real))
+    if l == 0 and X.indptr != NULL:
+        at = sparse.row_at(X, row)
+        memset(w, 0, n_in * n_out * sizeof(real))
+        for p in range(X.indptr[at], X.indptr[at + 1]):
+            sparse.add_multiple(
+                w + X.indices[p] * n_out, (<const real*>X.data)[p], delta, n_out)
+        return
+    a = inputs_of(arena, X, job, l, row, False)
+    for i in range(n_in):
+        for j in range(n_out):
+            w[i * n_out + j] = a[i] * delta[j]
