@@ -4,7 +4,7 @@
 folder, breaks one thing there, builds what it touches and runs the fast tests. It ends
 with an error if a mutation survives: then a test is missing.
 
-``--since REV [--sample N]`` tries mechanical mutations of the lines that have changed
+``--since REV [--sample N] [--quick]`` tries mechanical mutations of the lines that have changed
 since a revision, in place of those that are kept: N of them, drawn at random. They come
 from universalmutator, which must be installed: its rules are of text, and so it mutates
 Cython and C, which mutmut and cosmic-ray, of Python's syntax trees, do not. Some of
@@ -72,6 +72,9 @@ SLOW_TESTS = (
     "test_parity.py::test_lbfgs[digits-()]",
     "test_parity.py::test_all_digits_with_one_hidden_layer_of_100",
 )
+
+# Where it is set, only tests are run that are not slow.
+QUICK = "MUTATIONS_QUICK"
 
 BUILD_SECONDS = 600
 TEST_SECONDS = 900
@@ -280,6 +283,8 @@ def run_tests(folder: Path, engine: str, tests: list[str]) -> tuple[str, str]:
     """Outcome, and the first test that failed."""
     command = ["-m", "pytest", "-x", "-q", "--tb=no", "--color=no"]
     command += ["-p", "no:cacheprovider", *(f"tests/{test}" for test in tests)]
+    if QUICK in os.environ:
+        command += ["-m", "not slow and not soak"]
     command += [f"--deselect=tests/{test}" for test in SLOW_TESTS]
     try:
         done = run_python(folder, engine, command, TEST_SECONDS)
@@ -384,6 +389,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--jobs", type=int, default=2, help="mutations at a time")
     parser.add_argument("--only", action="append", metavar="NAME", help="just these")
     parser.add_argument("--since", metavar="REV", help="mechanical ones of the changes")
+    parser.add_argument("--quick", action="store_true", help="no test that is slow")
     parser.add_argument("--sample", type=int, default=50, metavar="N", help="so many")
     return parser.parse_args()
 
@@ -391,6 +397,8 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> int:
     """Run the list; 1 if anything but caught mutations came out."""
     arguments = parse_arguments()
+    if arguments.quick:
+        os.environ[QUICK] = "1"
     if arguments.since:
         mutations = generate(arguments.since, arguments.sample)
     else:

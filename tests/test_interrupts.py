@@ -164,6 +164,7 @@ def test_any_long_call_ends_soon(name):
     assert numbers_of(call()) == expected
 
 
+@pytest.mark.slow
 def test_a_handler_that_returns_changes_nothing():
     network, optimizer, rows = large()
     train(network, optimizer, rows, 3)
@@ -231,6 +232,7 @@ def test_after_an_epoch_what_was_learnt_is_kept():
     assert model.score(X, y) > 0.9
 
 
+@pytest.mark.slow
 def test_ctrl_c_of_a_process(tmp_path):
     """The signal itself, not a timer's handler."""
     script = tmp_path / "fit.py"

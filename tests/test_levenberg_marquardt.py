@@ -187,6 +187,7 @@ def test_a_linear_network_takes_one_step_but_for_the_damping():
     assert state.n_epochs < 12
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", DATA)
 def test_it_finds_the_minimum_of_scipys(name):
     """The same network driven by SciPy's Levenberg–Marquardt; begun beside its end."""
