@@ -4,8 +4,9 @@
 folder, breaks one thing there, builds what it touches and runs the fast tests. It ends
 with an error if a mutation survives: then a test is missing.
 
-``--since REV [--sample N] [--quick]`` tries mechanical mutations of the lines that have changed
-since a revision, in place of those that are kept: N of them, drawn at random. They come
+``--since REV [--sample N]`` tries mechanical mutations of the lines that have changed
+since a revision, in place of those that are kept: N of them, drawn at random;
+``--quick`` runs no test that is marked slow. The mechanical ones come
 from universalmutator, which must be installed: its rules are of text, and so it mutates
 Cython and C, which mutmut and cosmic-ray, of Python's syntax trees, do not. Some of
 these mutations change nothing that matters; look at those that survive.
