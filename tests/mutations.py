@@ -413,8 +413,10 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="mutations-") as folder:
         failures = run(chosen, arguments.jobs, Path(folder).resolve())
     seconds = time.perf_counter() - began
-    caught = len(chosen) - len(failures)
-    print(f"{caught} of {len(chosen)} mutations caught, {seconds:.0f} s")
+    n_broken = sum(result.outcome == "BROKEN" for result in failures)
+    n_caught, n_built = len(chosen) - len(failures), len(chosen) - n_broken
+    print(f"{n_caught} of {n_built} mutations caught, {n_broken} do not build", end="")
+    print(f"; {seconds:.0f} s")
     for result in failures:
         report("", result)
     return 1 if failures else 0
