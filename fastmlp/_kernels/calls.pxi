@@ -179,7 +179,7 @@ cdef class Plan:
         self.job.layers, self.job.n_layers = &my_layers[0], my_layers.shape[0]
         self.job.tensors = &my_tensors[0]
         self.job.groups, self.job.n_groups = &my_groups[0], my_groups.shape[0]
-        self.job.penalised = <const Range*>&my_ranges[0, 0]
+        self.job.penalised = <const GroupRange*>&my_ranges[0, 0]
         self.job.n_penalised = len(ranges)
         self.job.n_params = (self.tensors["rows"] * self.tensors["columns"]).sum()
         self.job.n_units = units_before(&self.job, self.job.n_layers)
@@ -510,7 +510,7 @@ def count_halves(Plan plan not None, Py_ssize_t capacity):
     """Entries that training needs behind all others: the second halves' gradient, laid
     out like params from the first such layer on; none where no layer's is in halves."""
     cdef Job job = plan.job
-    cdef Share span
+    cdef Range span
     job.capacity = capacity
     span = halved_range(&job)
     return span.end - span.begin
@@ -586,7 +586,7 @@ def jacobian(
 cdef int place_halves(Job* job, Py_ssize_t n_gathered, Py_ssize_t arena_size) except -1:
     """Behind what is gathered: the gradient of second halves."""
     cdef Py_ssize_t n_behind = job.inputs + n_gathered * job.capacity
-    cdef Share halves = halved_range(job)
+    cdef Range halves = halved_range(job)
     job.halves = n_behind - halves.begin
     if arena_size < n_behind + halves.end - halves.begin:
         raise ValueError("the arena is too small")
@@ -611,7 +611,7 @@ cdef double do_in_threads(real* arena, Job* job, Team team) except? -1:
     cdef stop_t stop
     prepare_to_stop(job, &stop)
     if team is not None:
-        team.share(job, sizeof(real) == sizeof(double))
+        team.begin(job, sizeof(real) == sizeof(double))
     with nogil:
         do_job(arena, job, 0)
     raise_if_stopped(job)
@@ -824,7 +824,7 @@ cdef class Team:
             raise ValueError("this engine runs on one thread")
         self.n_threads = n_threads
 
-    cdef void share(self, Job* job, bint is_double) noexcept:
+    cdef void begin(self, Job* job, bint is_double) noexcept:
         job.n_threads = self.n_threads
         job.barrier = &self.inside
         self.job = job

@@ -180,9 +180,9 @@ cdef inline void update_range(
     update_piece(params, job, begin + head, n - head, step)
 
 
-cdef inline Share unit_range(const Tensor* tensor, Py_ssize_t unit) noexcept nogil:
+cdef inline Range unit_range(const Tensor* tensor, Py_ssize_t unit) noexcept nogil:
     """Offsets in params of one of a tensor's units."""
-    cdef Share span
+    cdef Range span
     cdef Py_ssize_t size = unit_rows(tensor) * tensor.columns
     span.begin = tensor.offset + unit * size
     span.end = min(span.begin + size, tensor.offset + tensor.rows * tensor.columns)
@@ -196,18 +196,18 @@ cdef inline void add(real* out, const real* terms, Py_ssize_t n) noexcept nogil:
         out[i] += terms[i]
 
 
-cdef inline Share share_units(const Job* job, const Step* step, Py_ssize_t l) noexcept nogil:
-    cdef Share mine = share_out(bundles_of(job, l), 1, step.thread, job.n_threads)
+cdef inline Range partition_units(const Job* job, const Step* step, Py_ssize_t l) noexcept nogil:
+    cdef Range mine = partition(bundles_of(job, l), 1, step.thread, job.n_threads)
     return units_of_bundles(job, l, mine.begin, mine.end)
 
 
-cdef inline bint owns_others(const Job* job, Py_ssize_t l, Share units) noexcept nogil:
+cdef inline bint owns_others(const Job* job, Py_ssize_t l, Range units) noexcept nogil:
     """Whether who has these units works on layer l's other tensors: with the last of them."""
     return units.begin < units.end == units_of(job, l)
 
 
 cdef void find_part(
-    real* arena, const Job* job, const Span* span, Py_ssize_t l, Share units, bint second
+    real* arena, const Job* job, const Span* span, Py_ssize_t l, Range units, bint second
 ) noexcept nogil:
     """∂J/∂W of some units of layer l over the span, with the last of them ∂J/∂b."""
     cdef const Tensor* tensor = tensor_of(job, l, 0)
@@ -230,10 +230,10 @@ cdef void find_gradient(real* arena, const Job* job, const Span* span, Py_ssize_
     part: of the units of the first half and, behind them, those of the second."""
     cdef Py_ssize_t n = bundles_of(job, l), half
     cdef Py_ssize_t n_halves = 2 if is_halved(job, l, span.block) else 1
-    cdef Share mine = share_out(n_halves * n, 1, span.step.thread, job.n_threads), rows, units
+    cdef Range mine = partition(n_halves * n, 1, span.step.thread, job.n_threads), rows, units
     cdef Span part = span[0]
     for half in range(n_halves):
-        rows = share_out(span.block, 1, <int>half, <int>n_halves)
+        rows = partition(span.block, 1, <int>half, <int>n_halves)
         part.first, part.rows = rows.begin, rows.end - rows.begin
         units = units_of_bundles(job, l, mine.begin - half * n, mine.end - half * n)
         if units.begin < units.end:
@@ -243,7 +243,7 @@ cdef void find_gradient(real* arena, const Job* job, const Span* span, Py_ssize_
 cdef void join_halves(real* arena, const Job* job, const Step* step, Py_ssize_t l) noexcept nogil:
     """Add the second half's gradient of layer l to the first's, this thread's units."""
     cdef const Tensor* tensor = tensor_of(job, l, 0)
-    cdef Share units = share_units(job, step, l)
+    cdef Range units = partition_units(job, step, l)
     cdef Py_ssize_t begin, end
     cdef real* grads = grads_of(arena, job, False)
     cdef const real* others = grads_of(arena, job, True)
@@ -261,7 +261,7 @@ cdef void update_layer(
     """One step of this thread's part of layer l; the penalty of its units before it."""
     cdef const Tensor* tensor = tensor_of(job, l, 0)
     cdef const Coefficients* group = &step.groups[tensor.group]
-    cdef Share units = share_units(job, step, l), part
+    cdef Range units = partition_units(job, step, l), part
     cdef Py_ssize_t unit, i, n
     cdef real* penalties = penalties_of(arena, job, l)
     for unit in range(units.begin, units.end):
@@ -287,7 +287,7 @@ cdef void measure_gradient(
     cdef const Coefficients* group = &step.groups[tensor.group]
     cdef const real* grads = <const real*>job.grads
     cdef const real* params = <const real*>job.params
-    cdef Share units = share_units(job, step, l), part
+    cdef Range units = partition_units(job, step, l), part
     cdef Py_ssize_t unit, i
     cdef double total = 0
     for unit in range(units.begin, units.end):
@@ -467,7 +467,7 @@ cdef double take_step(
     while step.position < size:
         X.order = order + step.position
         span.accumulate = step.position > 0
-        share_block(&span, job, size - step.position)
+        partition_block(&span, job, size - step.position)
         process_rows(arena, job, &span, weight)
         barrier_wait(job.barrier, job.n_threads)
         if ends_here(job, step.watch):
@@ -609,7 +609,7 @@ cdef inline Span span_from(
     X.begin = begin
     X.dense = <const real*>job.X.dense + begin * job.layers[0].n_in
     span.X, span.step, span.accumulate = X, step, begin > 0
-    share_block(&span, job, job.n_rows - begin)
+    partition_block(&span, job, job.n_rows - begin)
     return span
 
 
@@ -625,7 +625,7 @@ cdef void evaluate_in_place(
     evaluate(arena, <const real*>job.Y + row * job.n_targets, job, span)
 
 
-cdef void hand_out(
+cdef void copy_outputs(
     real* arena, const Job* job, const Span* span, Py_ssize_t begin
 ) noexcept nogil:
     """The network's output for the span, which has been evaluated, into job.outputs."""
@@ -651,7 +651,7 @@ cdef void compute_objective(real* arena, Job* job, int thread) noexcept nogil:
         span = span_from(arena, job, &step, &X, begin)
         evaluate_in_place(arena, job, &span, begin, weight)
         if job.outputs != NULL:
-            hand_out(arena, job, &span, begin)
+            copy_outputs(arena, job, &span, begin)
         if grads != NULL:
             backward(arena, job, &span)
         barrier_wait(job.barrier, job.n_threads)
@@ -676,7 +676,7 @@ cdef double penalty(
 ) noexcept nogil:
     """The penalty's part of J, and where there are grads its gradient added to them."""
     cdef Py_ssize_t i, n
-    cdef const Range* part
+    cdef const GroupRange* part
     cdef double strength, l1, l2, total = 0
     for i in range(job.n_penalised):
         part = &job.penalised[i]

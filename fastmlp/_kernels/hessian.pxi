@@ -86,10 +86,10 @@ cdef void gradient_r(
     blocks; of the span all rows."""
     cdef Py_ssize_t l, begin, end
     cdef const Tensor* tensor
-    cdef Share units
+    cdef Range units
     for l in range(job.n_layers):
         tensor = tensor_of(job, l, 0)
-        units = share_units(job, span.step, l)
+        units = partition_units(job, span.step, l)
         begin = units.begin * unit_rows(tensor)
         end = min(units.end * unit_rows(tensor), tensor.rows)
         if begin >= end or not is_wanted(
@@ -131,7 +131,7 @@ cdef void add_penalty_curvature(
 ) noexcept nogil:
     """out += l2 direction."""
     cdef Py_ssize_t i
-    cdef const Range* part
+    cdef const GroupRange* part
     for i in range(job.n_penalised):
         part = &job.penalised[i]
         regularizers.add_penalty_gradient(

@@ -36,7 +36,7 @@ cdef enum Mode:
     APPLY  # the step along a gradient that is there
 
 
-cdef struct Range:
+cdef struct GroupRange:
     Py_ssize_t begin
     Py_ssize_t end
     Py_ssize_t group
@@ -59,7 +59,7 @@ cdef struct Job:
     const Layer* layers
     const Tensor* tensors
     const Group* groups
-    const Range* penalised  # tensors of one group, side by side
+    const GroupRange* penalised  # tensors of one group, side by side
     Rule* rule
     Mode mode
     const void* direction  # what the Hessian is multiplied with
@@ -117,24 +117,24 @@ cdef struct Span:
     bint accumulate  # the gradients of earlier blocks are there
 
 
-cdef struct Share:
+cdef struct Range:
     Py_ssize_t begin
     Py_ssize_t end
 
 
-cdef inline Share share_out(Py_ssize_t n, Py_ssize_t unit, int thread, int n_threads) noexcept nogil:
+cdef inline Range partition(Py_ssize_t n, Py_ssize_t unit, int thread, int n_threads) noexcept nogil:
     """Thread's part of 0 … n, as even as whole units allow; what is no unit goes to the
-    last, which has at least half of one. Fewer share where there are few units."""
-    cdef Share share
+    last, which has at least half of one. Some have nothing where there are few units."""
+    cdef Range part
     cdef Py_ssize_t half = unit // 2
-    cdef Py_ssize_t sharers = min(<Py_ssize_t>n_threads, max(<Py_ssize_t>1, n // unit))
-    share.begin = (n * thread // sharers + half) // unit * unit
-    share.end = (n * (thread + 1) // sharers + half) // unit * unit
-    if thread == sharers - 1:
-        share.end = n
-    if thread >= sharers:
-        share.begin = share.end = n
-    return share
+    cdef Py_ssize_t n_parts = min(<Py_ssize_t>n_threads, max(<Py_ssize_t>1, n // unit))
+    part.begin = (n * thread // n_parts + half) // unit * unit
+    part.end = (n * (thread + 1) // n_parts + half) // unit * unit
+    if thread == n_parts - 1:
+        part.end = n
+    if thread >= n_parts:
+        part.begin = part.end = n
+    return part
 
 
 cdef inline bint is_training(const Step* step) noexcept nogil:
@@ -151,11 +151,11 @@ cdef inline Py_ssize_t row_unit(const Job* job, Py_ssize_t block) noexcept nogil
     return products.TILE_ROWS
 
 
-cdef inline void share_block(Span* span, const Job* job, Py_ssize_t rows_left) noexcept nogil:
+cdef inline void partition_block(Span* span, const Job* job, Py_ssize_t rows_left) noexcept nogil:
     """The next block of so many rows, and of it the thread's part."""
-    cdef Share mine
+    cdef Range mine
     span.block = min(job.capacity, rows_left)
-    mine = share_out(span.block, row_unit(job, span.block), span.step.thread, job.n_threads)
+    mine = partition(span.block, row_unit(job, span.block), span.step.thread, job.n_threads)
     span.first, span.rows = mine.begin, mine.end - mine.begin
 
 
@@ -196,7 +196,7 @@ cdef inline bint is_split_over_threads(
     return job.n_threads > 1 and is_halved(job, l, block)
 
 
-cdef inline bint shares_columns(
+cdef inline bint partitions_columns(
     const Job* job, const Span* span, Py_ssize_t n, Py_ssize_t k, bint pieces
 ) noexcept nogil:
     """Whether threads share the n columns of a product with n k weights, not its rows:
@@ -314,11 +314,11 @@ cdef inline Py_ssize_t bundles_of(const Job* job, Py_ssize_t l) noexcept nogil:
     return (units_of(job, l) - 1) // bundle_units(job, l) + 1
 
 
-cdef inline Share units_of_bundles(
+cdef inline Range units_of_bundles(
     const Job* job, Py_ssize_t l, Py_ssize_t begin, Py_ssize_t end
 ) noexcept nogil:
     """The units of those of layer l's bundles that there are."""
-    cdef Share units
+    cdef Range units
     cdef Py_ssize_t size = bundle_units(job, l), n = units_of(job, l)
     units.begin = max(begin, 0) * size
     units.end = min(end * size, n)
@@ -373,11 +373,11 @@ cdef inline Py_ssize_t extras_of(const Job* job) noexcept nogil:
     return n
 
 
-cdef inline Share halved_range(const Job* job) noexcept nogil:
+cdef inline Range halved_range(const Job* job) noexcept nogil:
     """Where in params those begin and end whose gradient may be found in halves."""
     cdef Py_ssize_t l, i
     cdef const Tensor* tensor
-    cdef Share span
+    cdef Range span
     span.begin, span.end = PY_SSIZE_T_MAX, 0
     for l in range(job.n_layers):
         for i in range(2 if is_halved_layer(&job.layers[l], job.capacity) else 0):

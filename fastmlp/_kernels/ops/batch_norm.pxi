@@ -10,7 +10,7 @@ cdef void find_moments(
     cdef Py_ssize_t n = layer.n_out
     cdef real* moments = moments_of(arena, job, l)
     cdef real* running = <real*>job.stats + layer.running
-    cdef Share mine = share_out(n, LINE, span.step.thread, job.n_threads)
+    cdef Range mine = partition(n, LINE, span.step.thread, job.n_threads)
     cdef Py_ssize_t size = (mine.end - mine.begin) * sizeof(real)
     barrier_wait(job.barrier, job.n_threads)
     if is_training(span.step):
@@ -28,7 +28,7 @@ cdef void follow_moments(real* arena, const Job* job, const Span* span) noexcept
     cdef Py_ssize_t l, n
     cdef const real* moments
     cdef real* running
-    cdef Share mine
+    cdef Range mine
     cdef real momentum = <real>batch_norm.momentum(span.block, job.batch_size)
     for l in range(job.n_layers):
         if job.layers[l].normalized < 0:
@@ -36,7 +36,7 @@ cdef void follow_moments(real* arena, const Job* job, const Span* span) noexcept
         n = job.layers[l].n_out
         moments = moments_of(arena, job, l)
         running = <real*>job.stats + job.layers[l].running
-        mine = share_out(n, LINE, span.step.thread, job.n_threads)
+        mine = partition(n, LINE, span.step.thread, job.n_threads)
         batch_norm.update_running(running, moments, momentum, mine.begin, mine.end)
         batch_norm.update_running(running + n, moments + n, momentum, mine.begin, mine.end)
 
@@ -66,7 +66,7 @@ cdef void backward_normalized(
     cdef real* gamma_grads = NULL
     cdef const real* gammas = gammas_of(<const real*>job.params, job, l)
     cdef const real* variance = moments_of(arena, job, l) + n
-    cdef Share mine = share_out(n, LINE, span.step.thread, job.n_threads)
+    cdef Range mine = partition(n, LINE, span.step.thread, job.n_threads)
     barrier_wait(job.barrier, job.n_threads)
     if job.grads != NULL:
         bias_grads = biases_of(<real*>job.grads, job, l)

@@ -11,13 +11,13 @@ cdef void multiply_weights(
     cdef Py_ssize_t w_row = 1 if transposed else n, w_column = k if transposed else 1
     cdef bint pieces = products.in_pieces(job.item_size, span.block, n, k)
     cdef bint wanted = is_wanted(job, span.step.watch, span.rows * n * k)
-    cdef Share mine
-    if not shares_columns(job, span, n, k, pieces):
+    cdef Range mine
+    if not partitions_columns(job, span, n, k, pieces):
         if wanted:
             products.multiply(
                 out, n, a, w, span.rows, n, k, k, 1, w_row, w_column, False, pieces)
         return
-    mine = share_out(n, products.PIECES_BLOCK, span.step.thread, job.n_threads)
+    mine = partition(n, products.PIECES_BLOCK, span.step.thread, job.n_threads)
     barrier_wait(job.barrier, job.n_threads)
     if wanted:
         products.multiply(
