@@ -27,6 +27,7 @@ MULTILABEL = np.stack([y > 0, y > 1], axis=1).astype(int)
 CLASSIFIERS = {
     **{solver: {"solver": solver} for solver in FIRST_ORDER_SOLVERS},
     **{solver: {"solver": solver} for solver in FULL_BATCH_SOLVERS},
+    "lm": {"solver": "lm", "loss": "squared_error"},
     "early stopping": {"early_stopping": True, "scoring": "neg_log_loss"},
     "dropout": {"dropout": [0.2, 0.0], "solver": "adamw"},
     "batch norm": {"batch_norm": True, "activation": ["gelu", "selu"]},
