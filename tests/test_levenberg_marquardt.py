@@ -119,10 +119,10 @@ def test_jacobian_of_normalised_layers_is_refused():
         _kernels.jacobian(out, arena, rows(), *model, 7)
 
 
-@pytest.mark.parametrize("shape", [(6, 3, 77), (7, 2, 77), (7, 3, 76)])
-def test_jacobian_of_another_shape_is_refused(shape):
-    made = network(sizes=(4, 6, 5, 3))
-    assert made.params.size != 77 or shape[2] == 76 or shape[:2] != (7, 3)
+@pytest.mark.parametrize("change", [(-1, 0, 0), (0, -1, 0), (0, 0, -1)])
+def test_jacobian_of_another_shape_is_refused(change):
+    made = network()
+    shape = np.add((7, 3, made.params.size), change)
     arena = build_arena(made.arena_entries, 7, made.dtype)
     model = made.params, made.stats, made.plan
     with pytest.raises(ValueError, match="wrong shape"):
