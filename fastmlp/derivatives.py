@@ -55,6 +55,8 @@ def input_hessians(network: Network, X: np.ndarray) -> np.ndarray:
     X : ndarray of shape (n_samples, n_inputs)
         Rows, dense.
     """
+    if network.has_images:
+        raise ValueError("input_hessians are of networks of dense layers only")
     weights, biases = network.fold_batch_norm()
     numbers = network.activation_params
     layers = list(zip(network.activations, numbers, strict=False))

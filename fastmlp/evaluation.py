@@ -68,7 +68,7 @@ class Evaluator:
         self._model = params, stats, plan
         self._objective, self._numbers = objective, numbers
         self._data = data
-        self._capacity = block_rows(len(data[1]))
+        self._capacity = block_rows(len(data[1]), plan)
         self.team = team
         self._arena = build_arena(
             count_entries(plan),
@@ -171,6 +171,13 @@ class Evaluator:
     @cached_property
     def _spread_plan_and_arenas(self) -> tuple[Any, np.ndarray, np.ndarray]:
         plan = self._spread()
-        entries, dtype = count_entries(plan), self._params.dtype
-        arena, r_arena = (build_arena(entries, self._capacity, dtype) for _ in range(2))
+        arena, r_arena = (
+            build_arena(
+                count_entries(plan),
+                self._capacity,
+                self._params.dtype,
+                count_training_entries(plan, self._capacity, gathers=False),
+            )
+            for _ in range(2)
+        )
         return plan, arena, r_arena

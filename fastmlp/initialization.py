@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from itertools import pairwise
+from collections.abc import Callable, Sequence
 from numbers import Real
 
 import numpy as np
 
+from fastmlp.layers import Geometry
+
 LayerParameters = tuple[np.ndarray, np.ndarray]
-_DrawLayer = Callable[[int, int, str, np.random.RandomState], LayerParameters]
+_DrawLayer = Callable[[Geometry, str, np.random.RandomState], LayerParameters]
 _Deviation = Callable[[int, int], float]
 
 
 def draw_parameters(
-    layer_sizes: list[int],
+    layers: Sequence[Geometry],
     activations: list[str],
     init: str | float,
     random_state: np.random.RandomState,
@@ -38,8 +39,9 @@ def draw_parameters(
 
     Parameters
     ----------
-    layer_sizes : list of int
-        Units of each layer, the inputs first.
+    layers : sequence of Geometry
+        The layers that are trained. n_in and n_out are units; of a convolution the
+        inputs that an output sees, and the outputs that see an input.
     activations : list of str
         Names of the hidden layers' activations, at least one even if there is no
         hidden layer. The last name also goes for the layers left over, the output
@@ -55,7 +57,8 @@ def draw_parameters(
     Returns
     -------
     list of (W, b)
-        Arrays of shape (n_in, n_out) and (n_out,), float64.
+        Arrays of shape (n_in, n_out) and (n_out,), float64; of a convolution
+        (height, width, channels, filters) and (filters,).
 
     Raises
     ------
@@ -76,11 +79,11 @@ def draw_parameters(
     networks", NeurIPS 2017, asks for the same variance for selu.
     """
     draw_layer = _layer_drawer(init)
-    layers = []
-    for layer, (n_in, n_out) in enumerate(pairwise(layer_sizes)):
-        activation = activations[min(layer, len(activations) - 1)]
-        layers.append(draw_layer(n_in, n_out, activation, random_state))
-    return layers
+    drawn = []
+    for number, layer in enumerate(layers):
+        activation = activations[min(number, len(activations) - 1)]
+        drawn.append(draw_layer(layer, activation, random_state))
+    return drawn
 
 
 def _layer_drawer(init: str | float) -> _DrawLayer:
@@ -97,22 +100,23 @@ def _layer_drawer(init: str | float) -> _DrawLayer:
 
 
 def _draw_glorot_uniform(
-    n_in: int, n_out: int, activation: str, random_state: np.random.RandomState
+    layer: Geometry, activation: str, random_state: np.random.RandomState
 ) -> LayerParameters:
     factor = 2.0 if activation == "logistic" else 6.0
-    bound = np.sqrt(factor / (n_in + n_out))
-    weights = random_state.uniform(-bound, bound, (n_in, n_out))
-    return weights, random_state.uniform(-bound, bound, n_out)
+    bound = np.sqrt(factor / sum(layer.fans))
+    weights = random_state.uniform(-bound, bound, layer.weights_shape)
+    return weights, random_state.uniform(-bound, bound, layer.out_shape[2])
 
 
 def _uniform(deviation: _Deviation) -> _DrawLayer:
     """Uniform weights of that standard deviation, zero biases."""
 
     def draw_layer(
-        n_in: int, n_out: int, activation: str, random_state: np.random.RandomState
+        layer: Geometry, activation: str, random_state: np.random.RandomState
     ) -> LayerParameters:
-        limit = np.sqrt(3.0) * deviation(n_in, n_out)
-        return random_state.uniform(-limit, limit, (n_in, n_out)), np.zeros(n_out)
+        limit = np.sqrt(3.0) * deviation(*layer.fans)
+        weights = random_state.uniform(-limit, limit, layer.weights_shape)
+        return weights, np.zeros(layer.out_shape[2])
 
     return draw_layer
 
@@ -121,10 +125,11 @@ def _normal(deviation: _Deviation) -> _DrawLayer:
     """Normal weights of that standard deviation, zero biases."""
 
     def draw_layer(
-        n_in: int, n_out: int, activation: str, random_state: np.random.RandomState
+        layer: Geometry, activation: str, random_state: np.random.RandomState
     ) -> LayerParameters:
-        sigma = deviation(n_in, n_out)
-        return random_state.normal(0.0, sigma, (n_in, n_out)), np.zeros(n_out)
+        sigma = deviation(*layer.fans)
+        weights = random_state.normal(0.0, sigma, layer.weights_shape)
+        return weights, np.zeros(layer.out_shape[2])
 
     return draw_layer
 

@@ -17,6 +17,13 @@ from fastmlp._kernels import OBJECTIVE
 from fastmlp.derivatives import input_hessians, jacobian
 from fastmlp.evaluation import Evaluator
 from fastmlp.initialization import draw_parameters
+from fastmlp.layers import (
+    Architecture,
+    check_architecture,
+    from_facts,
+    geometries,
+    to_facts,
+)
 from fastmlp.memory import aligned_copy, aligned_empty
 from fastmlp.optimizers import BatchGradient, Optimizer
 from fastmlp.rows import (
@@ -32,7 +39,6 @@ from fastmlp.settings import (
     activation_params,
     as_list,
     check_dtype,
-    check_layer_sizes,
     check_layers,
     check_name,
     check_range,
@@ -40,6 +46,7 @@ from fastmlp.settings import (
     one_a_layer,
 )
 from fastmlp.threads import (
+    PREDICTED_ROWS,
     PRODUCTS_OF_A_STEP,
     PRODUCTS_OF_CURVATURE,
     count_team,
@@ -99,11 +106,16 @@ class Network:
 
     Parameters
     ----------
-    layer_sizes : sequence of int
+    layer_sizes : sequence of int, or of kinds of layers
         Units of each layer, inputs first, outputs last. Two entries are a network
-        without a hidden layer.
+        without a hidden layer. For images the first entry is their shape,
+        (height, width, channels), for signals (length, channels), and of the others
+        some are kinds of :mod:`fastmlp.layers`, as in
+        ``[(28, 28, 1), Conv(16, 3), MaxPool(2), 64, 10]``. A row of X is such an image,
+        its channels last, made flat.
     activation : str or sequence of str, default='relu'
-        Activation of the hidden layers, one for all or one a layer: 'identity',
+        Activation of the hidden layers, one for all or one a layer, those that pool
+        not counted: 'identity',
         'logistic', 'tanh', 'relu', 'leaky_relu', 'elu', 'selu', 'softplus', 'silu',
         'gelu', 'gelu_tanh', 'mish', 'hardsigmoid' or 'hardswish'.
     loss : str, default='squared_error'
@@ -146,7 +158,8 @@ class Network:
         normalised layers. Write into it to move the network; it begins on a 64-byte
         boundary.
     weights : tuple of ndarray of shape (n_in, n_out)
-        Views of ``params``, one a layer.
+        Views of ``params``, one a layer; a convolution's have the shape
+        (height, width, channels, filters), along signals (length, channels, filters).
     biases : tuple of ndarray of shape (n_out,)
         Views of ``params``, one a layer; of a normalised layer its shift.
     stats : ndarray
@@ -179,7 +192,7 @@ class Network:
 
     def __init__(
         self,
-        layer_sizes: Sequence[int],
+        layer_sizes: Sequence[Any],
         *,
         activation: str | Sequence[str] = "relu",
         loss: str = "squared_error",
@@ -196,7 +209,7 @@ class Network:
         dtype: np.dtype | type | str = np.float64,
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
-        self.layer_sizes = check_layer_sizes(layer_sizes)
+        self._set_architecture(check_architecture(layer_sizes))
         self.dtype = check_dtype(dtype)
         self._configure(
             activation=activation,
@@ -244,12 +257,26 @@ class Network:
         """
         network = object.__new__(cls)
         sizes = check_layers(weights, biases, ("weights", "biases"))
-        network.layer_sizes = check_layer_sizes(sizes)
+        network._set_architecture(check_architecture(sizes))
         network.dtype = check_dtype(dtype)
         network._configure(**settings)
         network._allocate()
         network.weights, network.biases = weights, biases
         return network
+
+    def _set_architecture(self, architecture: Architecture) -> None:
+        """Inputs and layers; ``layer_sizes`` are the units of each, pooled ones too."""
+        self.architecture = architecture
+        self.geometries = geometries(architecture)
+        self.layer_sizes = [
+            self.geometries[0].n_in,
+            *(layer.n_out for layer in self.geometries),
+        ]
+
+    @property
+    def has_images(self) -> bool:
+        """Whether there is a layer that is not dense."""
+        return any(layer.kind != "dense" for layer in self.geometries)
 
     def _configure(
         self,
@@ -267,7 +294,8 @@ class Network:
         batch_norm: bool = False,
     ) -> None:
         """Check and take over everything but sizes, type and parameters."""
-        n_hidden, n_outputs = len(self.layer_sizes) - 2, self.layer_sizes[-1]
+        n_hidden = sum(layer.is_trained for layer in self.geometries[:-1])
+        n_outputs = self.layer_sizes[-1]
         for name in as_list(activation):
             check_name("activation", name, _kernels.HIDDEN_ACTIVATIONS)
         self.activations = one_a_layer("activation", activation, n_hidden)
@@ -368,7 +396,7 @@ class Network:
     def kind(self) -> tuple:
         """What two networks must share for one to go on with the other's parameters."""
         return (
-            self.layer_sizes,
+            list(self.architecture),
             self.activations,
             self.loss_name,
             self.output_activation,
@@ -464,11 +492,11 @@ class Network:
         weights = [W.copy() for W in self.weights]
         biases = [b.copy() for b in self.biases]
         for number, (gammas, means, variances) in enumerate(self.normalizations()):
-            scaled = np.vstack([weights[number], -means])
+            scaled = np.vstack([weights[number].reshape(-1, len(means)), -means])
             moments = np.stack([np.zeros_like(means), variances])
             _kernels.normalize(scaled, moments)
             scaled *= gammas
-            weights[number] = scaled[:-1].copy()
+            weights[number][...] = scaled[:-1].reshape(weights[number].shape)
             biases[number] += scaled[-1]
         return weights, biases
 
@@ -483,15 +511,17 @@ class Network:
         Returns
         -------
         list of ndarray of shape (n_samples, n_units)
+            Of a layer of images (n_samples, height, width, channels), of signals
+            (n_samples, length, channels).
         """
         outputs: list[np.ndarray] = []
         for number in range(len(self.layers) - 1):
-            below = X if number == 0 else outputs[-1]
+            below = X if number == 0 else outputs[-1].reshape(len(outputs[-1]), -1)
             tables = self.layers[number:][:1], self.plan.tensors, self.plan.groups
             plan, sizes = _kernels.Plan(*tables), self.layer_sizes[number:][:2]
-            outputs.append(
-                self._evaluate_layers(plan, sizes, count_entries(plan), below)
-            )
+            out = self._evaluate_layers(plan, sizes, count_entries(plan), below)
+            shape = self.geometries[number].outputs_shape
+            outputs.append(out.reshape(len(out), *shape))
         return outputs
 
     def input_gradients(
@@ -684,7 +714,7 @@ class Network:
         total = weight if total_weight is None else total_weight
         # Moments are weighted within the rows that are there.
         divisor = weight if self.batch_norm else total
-        capacity = len(rows) if self.batch_norm else block_rows(len(rows))
+        capacity = len(rows) if self.batch_norm else block_rows(len(rows), self.plan)
         gathers = not isinstance(data[0], tuple)
         n_more = count_training_entries(self.plan, capacity, gathers=gathers)
         arena = build_arena(self.arena_entries, capacity, self.dtype, n_more)
@@ -801,7 +831,7 @@ class Network:
     def __getstate__(self) -> dict[str, Any]:
         # Tables and codes are built anew: a later version may number them otherwise.
         return {
-            "layer_sizes": self.layer_sizes,
+            "layer_sizes": to_facts(self.architecture),
             "dtype": self.dtype.name,
             "settings": self.settings,
             "params": self.params,
@@ -809,7 +839,7 @@ class Network:
         }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.layer_sizes = check_layer_sizes(state["layer_sizes"])
+        self._set_architecture(from_facts(state["layer_sizes"]))
         self.dtype = check_dtype(state["dtype"])
         self._configure(**state["settings"])
         self._allocate()
@@ -928,7 +958,7 @@ class Network:
 
     def _build_plan(self, spread: bool = False) -> Any:
         return plan_of(
-            tuple(self.layer_sizes),
+            self.architecture,
             (*self.activations, self.output_activation),
             self.n_target_columns,
             tuple(self.activation_params),
@@ -948,7 +978,7 @@ class Network:
         inputs = as_inputs(X, sizes[0], self.dtype)
         n_rows = count_rows(inputs)
         out = np.empty((n_rows, sizes[-1]), dtype=self.dtype)
-        capacity = predicted_rows(n_rows, self._params.size)
+        capacity = self._predicted_rows(n_rows, plan)
         if n_rows <= capacity:
             self._evaluate_into(out, plan, entries, inputs, capacity)
             return out
@@ -960,6 +990,10 @@ class Network:
         ranges = partition_rows(n_rows, plan.layers, capacity)
         run_in_threads(evaluate, ranges, piece_rows(plan.layers, capacity))
         return out
+
+    def _predicted_rows(self, n_rows: int, plan: Any) -> int:
+        most = block_rows(PREDICTED_ROWS, plan)
+        return predicted_rows(n_rows, self._params.size, most)
 
     def _evaluate_into(
         self,
@@ -976,7 +1010,7 @@ class Network:
     def _pull_back(self, inputs: Inputs, cotangents: np.ndarray) -> np.ndarray:
         n_rows = count_rows(inputs)
         out = np.empty((n_rows, self.layer_sizes[0]), dtype=self.dtype)
-        capacity = predicted_rows(n_rows, self.params.size)
+        capacity = self._predicted_rows(n_rows, self.plan)
 
         def pull_back(rows: slice) -> None:
             arena = build_arena(self.arena_entries, capacity, self.dtype)
@@ -1010,7 +1044,7 @@ class Network:
         """
         offsets = self.plan.tensors["offset"].tolist()
         for layer in self.layers[self.layers["normalized"] >= 0]:
-            gammas, n = offsets[layer["tensors"] + 2], int(layer["n_out"])
+            gammas, n = offsets[layer["tensors"] + 2], int(layer["out_channels"])
             running = int(layer["running"])
             means, variances = self.stats[running:][: 2 * n].reshape(2, n)
             yield self.params[gammas:][:n], means, variances
@@ -1020,9 +1054,13 @@ class Network:
         tensors = self.plan.tensors.tolist()
         # Not of γ, which the parameters of an earlier network may lack.
         weights, biases = [], []
-        for first in self.layers["tensors"].tolist():
-            begin, n_in, n_out, _ = tensors[first]
-            weights.append(params[begin:][: n_in * n_out].reshape(n_in, n_out))
+        numbers = self.layers["tensors"].tolist()
+        for geometry, first in zip(self.geometries, numbers, strict=True):
+            if not geometry.is_trained:
+                continue
+            begin, n_terms, n_out, _ = tensors[first]
+            W = params[begin:][: n_terms * n_out]
+            weights.append(W.reshape(geometry.weights_shape))
             begin, _, n_out, _ = tensors[first + 1]
             biases.append(params[begin:][:n_out])
         self._weights, self._biases = Views(weights), Views(biases)
@@ -1035,7 +1073,8 @@ class Network:
     ) -> None:
         if not isinstance(random_state, np.random.RandomState):
             random_state = np.random.RandomState(random_state)
-        drawn = draw_parameters(self.layer_sizes, list(activations), init, random_state)
+        trained = [layer for layer in self.geometries if layer.is_trained]
+        drawn = draw_parameters(trained, list(activations), init, random_state)
         for layer, (weights, biases) in enumerate(drawn):
             self.weights[layer][...] = weights
             self.biases[layer][...] = biases

@@ -11,19 +11,6 @@ import numpy as np
 from fastmlp import _kernels
 
 
-def check_layer_sizes(layer_sizes: Sequence[int]) -> list[int]:
-    """Two or more positive integers, as a list of int."""
-    sizes = list(layer_sizes)
-    whole = all(
-        isinstance(n, numbers.Integral) and not isinstance(n, bool) for n in sizes
-    )
-    if len(sizes) < 2 or not whole or min(sizes) < 1:
-        raise ValueError(
-            f"layer_sizes must be two or more positive integers, got {layer_sizes!r}"
-        )
-    return [int(n) for n in sizes]
-
-
 def check_layers(
     weights: Sequence[Any], biases: Sequence[Any], names: tuple[str, str]
 ) -> list[int]:

@@ -9,11 +9,11 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
+from fastmlp.layers import from_facts, geometries
 from fastmlp.network import Network
 from fastmlp.state import TrainingState
 
@@ -170,16 +170,17 @@ def _check_network(
     facts: dict[str, Any], arrays: dict[str, np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Parameters and moments, if they are as many as the layers say."""
-    sizes, settings = facts["layer_sizes"], facts["settings"]
+    layers, settings = geometries(from_facts(facts["layer_sizes"])), facts["settings"]
     dtype = facts["dtype"]
-    if type(sizes) is not list or not all(_is_count(n) and n > 0 for n in sizes):
-        raise ValueError("layer_sizes must be positive integers")
     if dtype not in ("float32", "float64"):
         raise ValueError(f"dtype must be float32 or float64, got {dtype!r}")
-    hidden = sum(sizes[1:-1]) if settings["batch_norm"] else 0
-    n_params = sum(n * m for n, m in pairwise(sizes)) + sum(sizes[1:]) + hidden
+    trained = [layer for layer in layers if layer.is_trained]
+    channels = [layer.out_shape[2] for layer in trained]
+    n_normalized = sum(channels[:-1]) if settings["batch_norm"] else 0
+    n_weights = sum(math.prod(layer.weights_shape) for layer in trained)
+    n_params = n_weights + sum(channels) + n_normalized
     params = _vector(facts["params"], arrays, n_params, dtype)
-    stats = _vector(facts["stats"], arrays, 2 * hidden, dtype)
+    stats = _vector(facts["stats"], arrays, 2 * n_normalized, dtype)
     for name in ("alpha", "l1_ratio"):
         if not _is_number(settings[name]) or not math.isfinite(settings[name]):
             raise ValueError(f"{name} must be a finite number")

@@ -16,6 +16,7 @@ import numpy as np
 
 from fastmlp import _kernels
 from fastmlp.limits import blas, company, find_limits, usable_processors
+from fastmlp.workspace import multiply_adds
 
 # Weights times rows of a step for which one more thread is worth waiting for at its
 # barriers: ten to twenty microseconds on one core of a processor of the 2020s.
@@ -74,13 +75,13 @@ def count_team(layers: np.ndarray, n_rows: int, n_products: int) -> int:
     return min(worth, count_threads(layers, n_rows))
 
 
-def predicted_rows(n_rows: int, n_params: int) -> int:
+def predicted_rows(n_rows: int, n_params: int, most: int = PREDICTED_ROWS) -> int:
     """Rows predicted at a time, of so many, by so many parameters: blocks as even as
     whole vectors allow, and where there is work for two threads two at least.
     """
-    n_blocks = -(-n_rows // PREDICTED_ROWS)
+    n_blocks = -(-n_rows // most)
     is_much_work = n_rows * n_params >= 2 * LEAST_WORK_OF_A_NEW_THREAD
-    if n_rows >= PREDICTED_ROWS // 2 and is_much_work:
+    if n_rows >= most // 2 and is_much_work:
         n_blocks = max(2, n_blocks)
     if n_blocks <= 1:
         return max(1, n_rows)
@@ -92,7 +93,7 @@ def partition_rows(n_rows: int, layers: np.ndarray, block_rows: int) -> list[sli
     one thread; a single range where a thread would take longer to begin than to finish.
     """
     n_blocks = -(-n_rows // block_rows)
-    work = n_rows * int(layers["n_in"] @ layers["n_out"])
+    work = n_rows * multiply_adds(layers)
     worth = work // LEAST_WORK_OF_A_NEW_THREAD
     n_threads = max(1, min(count_threads(layers, n_rows), n_blocks, worth))
     ends = [n_blocks * i // n_threads * block_rows for i in range(n_threads + 1)]
@@ -103,7 +104,7 @@ def piece_rows(layers: np.ndarray, block_rows: int) -> int:
     """Rows, in whole blocks, that a thread predicts before it looks whether another has
     failed: some hundredths of a second's.
     """
-    work = block_rows * int(layers["n_in"] @ layers["n_out"])
+    work = block_rows * multiply_adds(layers)
     return max(1, WORK_OF_A_PIECE // work) * block_rows
 
 
@@ -196,7 +197,7 @@ def _restrict(thread: int | None, processors: set[int]) -> None:
 
 
 def _work_of_a_step(layers: np.ndarray, batch_size: int) -> int:
-    return (batch_size + ROWS_OF_AN_UPDATE) * int(layers["n_in"] @ layers["n_out"])
+    return (batch_size + ROWS_OF_AN_UPDATE) * multiply_adds(layers)
 
 
 def _processors() -> set[int]:

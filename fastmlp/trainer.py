@@ -15,7 +15,7 @@ from fastmlp.network import Network
 from fastmlp.optimizers import Optimizer
 from fastmlp.rows import RowSource
 from fastmlp.threads import Pace
-from fastmlp.workspace import BLOCK_ROWS, build_arena, count_training_entries
+from fastmlp.workspace import block_rows, build_arena, count_training_entries
 
 # Work asked of the engine at a time, in seconds: Python sees Ctrl-C in between.
 SLICE_SECONDS = 0.01
@@ -134,7 +134,9 @@ class Trainer:
     def _reserve(self, n_rows: int) -> None:
         """Have an arena for batches of so many rows."""
         # Normalisation looks at the whole batch at once.
-        capacity = n_rows if self.network.batch_norm else min(n_rows, BLOCK_ROWS)
+        capacity = n_rows
+        if not self.network.batch_norm:
+            capacity = block_rows(n_rows, self.network.plan)
         if capacity == self._capacity:
             return
         gathers = not self.rows.is_sparse

@@ -5,17 +5,26 @@ The layout is the contract between Python and the kernels; docs/contracts.md dra
 
 from collections.abc import Sequence
 from functools import lru_cache
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from fastmlp import _kernels
 from fastmlp._kernels import GROUP, LAYER, TENSOR
+from fastmlp.layers import Geometry, geometries
 from fastmlp.memory import aligned_empty
 
 # What a layer has one of where it has it; −1: it has none.
 _INTEGERS = tuple(name for name in LAYER.names or () if LAYER[name].kind == "i")
+
+# Names of a geometry's numbers in the layer table.
+_SIDES = {
+    "shape": ("height", "width", "channels"),
+    "out_shape": ("out_height", "out_width", "out_channels"),
+    "kernel": ("kernel_height", "kernel_width"),
+    "stride": ("stride_height", "stride_width"),
+    "pads": ("pad_top", "pad_left"),
+}
 
 # Weights are penalised and decay, all other parameters neither.
 GROUPS = np.array([(1.0, 1.0, 1.0), (1.0, 0.0, 0.0)], GROUP)
@@ -25,18 +34,47 @@ WEIGHTS, OTHERS = 0, 1
 # starve the matrix products.
 BLOCK_ROWS = 1024
 
+# Numbers of images worked on at a time, and what rows they are a multiple of: as many
+# as threads may share.
+BLOCK_OF_IMAGES = 1 << 20
+WHOLE_IMAGES = 8
+
 # Numbers from which on an arena is aligned: to find the boundary takes a microsecond,
 # and one row's prediction a few.
 _WORTH_ALIGNING = 1000
 
 
-def block_rows(n_rows: int) -> int:
-    """Rows worked on at a time, of so many."""
-    return min(BLOCK_ROWS, max(1, n_rows))
+def block_rows(n_rows: int, plan: Any) -> int:
+    """Rows worked on at a time, of so many.
+
+    Parameters
+    ----------
+    n_rows : int
+        All of them.
+    plan : Plan
+        Of the network: rows of images are long.
+    """
+    most = BLOCK_ROWS
+    if has_images(plan.layers):
+        fit = BLOCK_OF_IMAGES // _kernels.count_block_columns(plan)
+        most = max(WHOLE_IMAGES, min(most, fit // WHOLE_IMAGES * WHOLE_IMAGES))
+    return min(most, max(1, n_rows))
+
+
+def has_images(layers: np.ndarray) -> bool:
+    """Whether there is a layer that is not dense."""
+    return bool((layers["kind"] != _kernels.KINDS["dense"]).any())
+
+
+def multiply_adds(layers: np.ndarray) -> int:
+    """Products of an input and a weight that a row takes."""
+    trained = layers[layers["n_tensors"] > 0]
+    terms = trained["kernel_height"] * trained["kernel_width"] * trained["channels"]
+    return int(terms @ trained["n_out"])
 
 
 def build_layers(
-    layer_sizes: Sequence[int],
+    architecture: Sequence[Any],
     activations: Sequence[str],
     n_targets: int,
     *,
@@ -49,44 +87,62 @@ def build_layers(
 
     Parameters
     ----------
-    layer_sizes : sequence of int
-        Units of each layer, the inputs first.
+    architecture : sequence of int, tuple or kinds
+        Inputs, then each layer (:func:`fastmlp.layers.check_architecture`).
     activations : sequence of str
-        Activation of each layer but the inputs.
+        Activation of each layer that is trained.
     n_targets : int
         Columns of the target matrix.
     activation_params : sequence of float, default=()
         Number of each layer's activation; empty for the defaults.
     dropout : sequence of float, default=()
-        Share of each hidden layer's units that is dropped; empty for none.
+        Share of units that is dropped, of each trained layer but the last; empty for
+        none.
     batch_norm : bool, default=False
         Whether the hidden layers are normalised.
     spread : bool, default=False
         Whether every hidden layer keeps z and σ(z) apart, as Hessian products need.
     """
-    rates = [*(dropout or [0.0] * (len(layer_sizes) - 2)), 0.0]
     numbers = activation_params or [default_param(name) for name in activations]
-    layers = [
-        dict.fromkeys(_INTEGERS, -1)
-        | {
-            "n_in": n_in,
-            "n_out": n_out,
-            "activation": _kernels.ACTIVATIONS[name],
-            "activation_param": number,
-            "dropout": rate,
-        }
-        for (n_in, n_out), name, number, rate in zip(
-            pairwise(layer_sizes), activations, numbers, rates, strict=True
-        )
-    ]
-    _number_tensors(layers, layers[:-1] if batch_norm else [])
-    apart = [name in _kernels.SLOPES_OF_Z or spread for name in activations]
+    rates = [*(dropout or [0.0] * (len(activations) - 1)), 0.0]
+    settings = zip(activations, numbers, rates, strict=True)
+    layers: list[dict] = []
+    apart: list[bool] = []
+    for geometry in geometries(tuple(architecture)):
+        name, number, rate = next(settings) if geometry.is_trained else _OF_POOLING
+        layers.append(_describe(geometry, name, number, rate))
+        apart.append(name in _kernels.SLOPES_OF_Z or spread)
     apart[-1] = False
+    _number_tensors(layers, layers[:-1] if batch_norm else [])
     _place_blocks(layers, apart, 2 * n_targets + 1)
     table = np.zeros(len(layers), LAYER)
     for name in table.dtype.names or ():
         table[name] = [layer[name] for layer in layers]
     return table
+
+
+# Activation, its number and dropout.
+_OF_POOLING = ("identity", 0.0, 0.0)
+
+
+def _describe(
+    geometry: Geometry, activation: str, number: float, dropout: float
+) -> dict[str, Any]:
+    """A layer's record, but for what it has in memory."""
+    sides = {
+        name: side
+        for group, names in _SIDES.items()
+        for name, side in zip(names, getattr(geometry, group), strict=True)
+    }
+    return dict.fromkeys(_INTEGERS, -1) | {
+        "kind": _kernels.KINDS[geometry.kind],
+        "n_in": geometry.n_in,
+        "n_out": geometry.n_out,
+        "activation": _kernels.ACTIVATIONS[activation],
+        "activation_param": number,
+        "dropout": dropout,
+        **sides,
+    }
 
 
 def default_param(activation: str) -> float:
@@ -98,13 +154,16 @@ def build_tensors(layers: np.ndarray) -> np.ndarray:
     """Where the parameters lie: all weights, then all biases, then the γ of normalised
     layers.
     """
-    n_in, n_out, first = (layers[name] for name in ("n_in", "n_out", "tensors"))
-    normalized = layers["normalized"] >= 0
+    layers = layers[layers["n_tensors"] > 0]
+    first, normalized = layers["tensors"], layers["normalized"] >= 0
     order = np.concatenate([first, first + 1, first[normalized] + 2])
     tensors = np.zeros(len(order), TENSOR)
     tensors["rows"], tensors["group"] = 1, OTHERS
-    tensors["rows"][first], tensors["group"][first] = n_in, WEIGHTS
-    tensors["columns"] = np.repeat(n_out, layers["n_tensors"])
+    tensors["rows"][first] = (
+        layers["kernel_height"] * layers["kernel_width"] * layers["channels"]
+    )
+    tensors["group"][first] = WEIGHTS
+    tensors["columns"] = np.repeat(layers["out_channels"], layers["n_tensors"])
     sizes = (tensors["rows"] * tensors["columns"])[order]
     tensors["offset"][order] = np.cumsum(sizes) - sizes
     return tensors
@@ -117,7 +176,7 @@ def build_plan(layers: np.ndarray) -> Any:
 
 @lru_cache(maxsize=64)
 def plan_of(
-    layer_sizes: tuple[int, ...],
+    architecture: tuple[Any, ...],
     activations: tuple[str, ...],
     n_targets: int,
     activation_params: tuple[float, ...],
@@ -129,7 +188,7 @@ def plan_of(
     fit, or call of ``partial_fit``, is mostly of the same layers.
     """
     layers = build_layers(
-        layer_sizes,
+        architecture,
         activations,
         n_targets,
         activation_params=activation_params,
@@ -141,13 +200,18 @@ def plan_of(
 
 
 def _number_tensors(layers: Sequence[dict], normalized: Sequence[dict]) -> None:
-    """A layer's W, b and γ one after the other; running moments where there is γ."""
+    """A layer's W, b and γ one after the other; running moments where there is γ. What
+    pools has none.
+    """
     number = running = 0
     for layer in layers:
+        if layer["kind"] not in (_kernels.KINDS["dense"], _kernels.KINDS["conv"]):
+            layer["tensors"] = layer["n_tensors"] = 0
+            continue
         layer["tensors"], layer["n_tensors"] = number, 2
         if any(layer is other for other in normalized):
             layer["n_tensors"], layer["running"] = 3, running
-            running += 2 * layer["n_out"]
+            running += 2 * layer["out_channels"]
         number += layer["n_tensors"]
 
 
@@ -174,10 +238,10 @@ def count_entries(plan: Any) -> tuple[int, int]:
 
 def count_training_entries(plan: Any, capacity: int, *, gathers: bool) -> int:
     """Entries that training needs behind all others: inputs, if it gathers dense rows,
-    and the gradient of second halves of blocks.
+    and partial gradients.
     """
     n_gathered = int(plan.layers["n_in"][0]) * capacity if gathers else 0
-    return n_gathered + _kernels.count_halves(plan, capacity)
+    return n_gathered + _kernels.count_partials(plan, capacity)
 
 
 def build_arena(

@@ -15,7 +15,7 @@ from fastmlp._kernels import (
     SLOTS,
     Plan,
     count_extras,
-    count_halves,
+    count_partials,
 )
 
 # The contract's records, spelt out; test_kernels.py compares the kernels' own.
@@ -188,7 +188,7 @@ def build_arena(layers, n_targets, capacity, dtype=float):
     the gradient of halves."""
     n_columns = arena_columns(layers, n_targets) + int(layers["n_in"][0])
     plan = build_plan(layers)
-    n_behind = count_extras(plan) + count_halves(plan, capacity)
+    n_behind = count_extras(plan) + count_partials(plan, capacity)
     return np.full(n_columns * capacity + n_behind, np.nan, dtype)
 
 

@@ -775,7 +775,7 @@ def assert_same_in_threads(
         case = Case(sizes, activation, head, optimizer, dtype, rows=rows, **settings)
         with thread_team(n_threads) as team:
             total, arena = case.train(_kernels, order, batch_size, capacity, team=team)
-        n_halves = _kernels.count_halves(case.plan, capacity)
+        n_halves = _kernels.count_partials(case.plan, capacity)
         buffers = (case.params, case.stats, case.grads, case.slots, case.rule)
         results.append([total, arena[: len(arena) - n_halves], *buffers])
     for other in results[1:]:

@@ -46,6 +46,7 @@ def _choose() -> str:
 isa = _choose()
 engine = importlib.import_module(f"fastmlp._kernels.engine_{isa}")
 
+KINDS: dict[str, int] = engine.KINDS
 ACTIVATIONS: dict[str, int] = engine.ACTIVATIONS
 HIDDEN_ACTIVATIONS: tuple[str, ...] = engine.HIDDEN_ACTIVATIONS
 LOSSES: dict[str, int] = engine.LOSSES
@@ -66,7 +67,7 @@ Plan: type = engine.Plan
 Team: type = engine.Team
 count_block_columns: Callable[[Any], int] = engine.count_block_columns
 count_extras: Callable[[Any], int] = engine.count_extras
-count_halves: Callable[[Any, int], int] = engine.count_halves
+count_partials: Callable[[Any, int], int] = engine.count_partials
 
 FUNCTIONS = (
     "exp",

@@ -2,7 +2,8 @@
 
 μ and s² are weighted by the rows' scales wᵢ/m, so that a row of weight 2 counts as two.
 Matrices are `width` wide. Sums over rows are made for columns begin … end, which the
-threads of a team share out; everything else is done row by row.
+threads of a team share out; everything else is done row by row. Of images every position
+is a row, with an equal part of the image's scale.
 """
 from libc.math cimport sqrt
 
@@ -29,21 +30,23 @@ cdef inline void find_slopes(
 
 cdef inline void compute_moments(
     real* mean, real* variance, const real* x, const real* scales, Py_ssize_t rows,
-    Py_ssize_t width, Py_ssize_t begin, Py_ssize_t end,
+    Py_ssize_t positions, Py_ssize_t width, Py_ssize_t begin, Py_ssize_t end,
 ) noexcept nogil:
-    """μ = Σ scalesᵢ xᵢ, s² = Σ scalesᵢ (xᵢ − μ)²."""
+    """μ = Σ scalesᵢ xᵢ, s² = Σ scalesᵢ (xᵢ − μ)²; x (rows × positions, width)."""
     cdef Py_ssize_t i, j
-    cdef real difference
+    cdef real difference, scale
     for j in range(begin, end):
         mean[j] = 0
         variance[j] = 0
-    for i in range(rows):
+    for i in range(rows * positions):
+        scale = scales[i // positions] / <real>positions
         for j in range(begin, end):
-            mean[j] += scales[i] * x[i * width + j]
-    for i in range(rows):
+            mean[j] += scale * x[i * width + j]
+    for i in range(rows * positions):
+        scale = scales[i // positions] / <real>positions
         for j in range(begin, end):
             difference = x[i * width + j] - mean[j]
-            variance[j] += scales[i] * difference * difference
+            variance[j] += scale * difference * difference
 
 
 cdef inline double momentum(Py_ssize_t rows, Py_ssize_t batch_size) noexcept nogil:
@@ -124,17 +127,19 @@ cdef inline void multiply_slope_of_running(
 cdef inline void multiply_slope_of_batch(
     real* delta, const real* bias_grads, const real* gamma_grads, const real* x,
     const real* scales, const real* gammas, const real* variance, Py_ssize_t rows,
-    Py_ssize_t width,
+    Py_ssize_t positions, Py_ssize_t width,
 ) noexcept nogil:
     """γ/√(s² + ε) (δ − scalesᵢ (Σδ + x̂ Σ δx̂)): the batch's moments do."""
     cdef real slopes[COLUMNS]
+    cdef real scale
     cdef Py_ssize_t i, j, n, at, first = 0
     while first < width:
         n = min(<Py_ssize_t>COLUMNS, width - first)
         find_slopes(slopes, gammas + first, variance + first, n)
-        for i in range(rows):
+        for i in range(rows * positions):
             at = i * width + first
+            scale = scales[i // positions] / <real>positions
             for j in range(n):
-                delta[at + j] = slopes[j] * (delta[at + j] - scales[i] * (
+                delta[at + j] = slopes[j] * (delta[at + j] - scale * (
                     bias_grads[first + j] + x[at + j] * gamma_grads[first + j]))
         first += n

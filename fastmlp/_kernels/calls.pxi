@@ -75,14 +75,70 @@ cdef list penalised_ranges(const Tensor[::1] tensors, const Group[::1] groups, o
 cdef str tensors_fault(const Layer* layer, const Tensor[::1] tensors):
     """What is wrong with a layer's tensors: None if they are there and of its sizes."""
     cdef Py_ssize_t i
+    cdef Py_ssize_t n_terms = layer.kernel_height * layer.kernel_width * layer.channels
+    if layer.kind in (MAX_POOL, AVERAGE_POOL):
+        return None if layer.tensors == layer.n_tensors == 0 else "has no tensors"
     if layer.n_tensors != (3 if layer.normalized >= 0 else 2):
         return "has W and b, and where it is normalised γ"
     if outside(layer.tensors, layer.n_tensors, tensors.shape[0]):
         return "no such tensors"
     for i in range(layer.n_tensors):
-        if (tensors[layer.tensors + i].rows != (layer.n_in if i == 0 else 1)
-                or tensors[layer.tensors + i].columns != layer.n_out):
+        if (tensors[layer.tensors + i].rows != (n_terms if i == 0 else 1)
+                or tensors[layer.tensors + i].columns != layer.out_channels):
             return f"tensor {layer.tensors + i} has another shape"
+    return None
+
+
+cdef bint are_images(
+    Py_ssize_t n, Py_ssize_t height, Py_ssize_t width, Py_ssize_t channels
+) noexcept:
+    """Whether n numbers, which fit a C int, are such images."""
+    return (0 < height <= n and 0 < width <= n and 0 < channels <= n
+            and height * width <= n and height * width * channels == n)
+
+
+cdef str windows_fault(
+    Py_ssize_t size, Py_ssize_t kernel, Py_ssize_t stride, Py_ssize_t pad,
+    Py_ssize_t out_size, bint pads,
+):
+    """What is wrong with a kernel's positions along one side of an image."""
+    if not (0 < kernel <= INT_MAX and 0 < stride <= INT_MAX):
+        return "kernel and stride must be positive"
+    if not 0 <= pad < (kernel if pads else 1):
+        return "impossible border"
+    if (out_size - 1) * stride + kernel > size + (pad + kernel - 1 if pads else 0):
+        return "its windows reach over the border"
+    return None
+
+
+cdef str geometry_fault(const Layer* layer):
+    """What is wrong with a layer's images, and where its kernel stands in them."""
+    cdef double most
+    if layer.kind not in (DENSE, CONV, MAX_POOL, AVERAGE_POOL):
+        return "no such kind"
+    if not are_images(layer.n_in, layer.height, layer.width, layer.channels):
+        return "its inputs are not such images"
+    if not are_images(layer.n_out, layer.out_height, layer.out_width, layer.out_channels):
+        return "its outputs are not such images"
+    fault = windows_fault(
+        layer.height, layer.kernel_height, layer.stride_height, layer.pad_top,
+        layer.out_height, layer.kind == CONV) or windows_fault(
+        layer.width, layer.kernel_width, layer.stride_width, layer.pad_left,
+        layer.out_width, layer.kind == CONV)
+    if fault is not None:
+        return fault
+    # What is computed of these sizes fits: an image with its border, δ, the kernel.
+    most = max(layer.channels, layer.out_channels)
+    most *= <double>(layer.height + layer.kernel_height) * (layer.width + layer.kernel_width)
+    if most > INT_MAX:
+        return "impossible size"
+    if layer.kind == DENSE and max(
+            layer.height, layer.width, layer.kernel_height, layer.kernel_width) > 1:
+        return "a dense layer's inputs are the channels of one pixel"
+    if layer.kind in (MAX_POOL, AVERAGE_POOL) and (
+            layer.channels != layer.out_channels or layer.normalized >= 0
+            or layer.activation != activations.IDENTITY):
+        return "pools each channel, and does nothing else"
     return None
 
 
@@ -112,7 +168,11 @@ cdef str layer_fault(
         return "activation_param must be finite"
     if not 0 <= layer.dropout < 1:
         return "dropout must be in [0, 1)"
-    if layer.normalized >= 0 and outside(layer.running, 2 * layer.n_out, PY_SSIZE_T_MAX // 16):
+    fault = geometry_fault(layer)
+    if fault is not None:
+        return fault
+    if layer.normalized >= 0 and outside(
+            layer.running, 2 * layer.out_channels, PY_SSIZE_T_MAX // 16):
         return "running moments outside stats"
     return tensors_fault(layer, tensors) or blocks_fault(layer, n_columns)
 
@@ -134,6 +194,15 @@ cdef int check_blocks(const Layer[::1] layers) except -1:
             raise ValueError(f"layer {block[2]}: a block laps over another")
         end = block[1]
     return 0
+
+
+cdef Py_ssize_t scratch_of_layer(const Layer* layer) noexcept:
+    """Entries, in whole cache lines, of an image with its border, or of the turned kernel
+    and δ with its border."""
+    cdef Py_ssize_t n_weights = (
+        layer.kernel_height * layer.kernel_width * layer.channels * layer.out_channels)
+    cdef Py_ssize_t n = max(padded_size(layer), n_weights + spread_size(layer))
+    return (n + LINE - 1) // LINE * LINE
 
 
 cdef class Plan:
@@ -199,7 +268,9 @@ cdef class Plan:
             n_in = layers[l].n_out
             if layers[l].normalized >= 0:
                 self.job.n_stats = max(
-                    self.job.n_stats, layers[l].running + 2 * layers[l].n_out)
+                    self.job.n_stats, layers[l].running + 2 * layers[l].out_channels)
+            if layers[l].kind == CONV:
+                self.job.scratch_size = max(self.job.scratch_size, scratch_of_layer(&layers[l]))
         check_blocks(layers)
         return 0
 
@@ -265,6 +336,8 @@ cdef int check_head(
     check_head_codes(objective[0].loss, last.activation)
     if n_numbers != last.n_out:
         raise ValueError("numbers must have one entry an output")
+    if last.kind != DENSE:
+        raise ValueError("the last layer must be dense")
     if last.normalized >= 0 or last.dropout > 0:
         raise ValueError("the last layer takes neither normalisation nor dropout")
     if not last.z == last.a == last.outputs:
@@ -439,6 +512,7 @@ cdef Job describe_model(
     if arena.shape[0] // capacity < count_columns(&job):
         raise ValueError("the arena is too small")
     job.inputs = count_columns(&job) * capacity + extras_of(&job)
+    job.scratch = job.inputs - PARTS * job.scratch_size
     if arena.shape[0] < job.inputs:
         raise ValueError("the arena is too small")
     job.params = <void*>&params[0]
@@ -463,6 +537,8 @@ cdef Job describe(
     cdef const Py_ssize_t[::1] indptr
     if isinstance(X, tuple):
         data, indices, indptr = X
+        if job.layers[0].kind != DENSE:
+            raise ValueError("a layer of images takes no compressed sparse rows")
         job.X = sparse_rows(data, indices, indptr, job.layers[0].n_in)
         job.n_rows = indptr.shape[0] - 1
         add_region(regions, job.X.data, data.shape[0], sizeof(real), False)
@@ -506,14 +582,15 @@ def count_extras(Plan plan not None):
     return extras_of(&plan.job)
 
 
-def count_halves(Plan plan not None, Py_ssize_t capacity):
-    """Entries that training needs behind all others: the second halves' gradient, laid
-    out like params from the first such layer on; none where no layer's is in halves."""
+def count_partials(Plan plan not None, Py_ssize_t capacity):
+    """Entries that training needs behind all others: the parts of convolutions' gradients,
+    and the second halves' gradient of others, laid out like params from the first such
+    layer on; none where no layer's is in halves."""
     cdef Job job = plan.job
     cdef Range span
     job.capacity = capacity
     span = halved_range(&job)
-    return span.end - span.begin
+    return parts_size(&job, job.n_layers) + span.end - span.begin
 
 
 cdef int check_outputs(const real[:, ::1] out, const Job* job) except -1:
@@ -583,10 +660,12 @@ def jacobian(
     raise_if_stopped(&job)
 
 
-cdef int place_halves(Job* job, Py_ssize_t n_gathered, Py_ssize_t arena_size) except -1:
-    """Behind what is gathered: the gradient of second halves."""
-    cdef Py_ssize_t n_behind = job.inputs + n_gathered * job.capacity
+cdef int place_partials(Job* job, Py_ssize_t n_gathered, Py_ssize_t arena_size) except -1:
+    """Behind what is gathered: parts of gradients, then the gradient of second halves."""
+    cdef Py_ssize_t n_behind
     cdef Range halves = halved_range(job)
+    job.parts = job.inputs + n_gathered * job.capacity
+    n_behind = job.parts + parts_size(job, job.n_layers)
     job.halves = n_behind - halves.begin
     if arena_size < n_behind + halves.end - halves.begin:
         raise ValueError("the arena is too small")
@@ -649,7 +728,7 @@ def compute_loss_and_gradient(
     if grads.shape[0] != params.shape[0]:
         raise ValueError("grads and params have different sizes")
     add_region(&regions, &grads[0], grads.shape[0], sizeof(real), True)
-    place_halves(&job, 0, arena.shape[0])
+    place_partials(&job, 0, arena.shape[0])
     job.grads = &grads[0]
     job.batch_size = job.n_rows
     return do_in_threads(&arena[0], &job, team)
@@ -674,6 +753,7 @@ def multiply_hessian(
     for l in range(job.n_layers - 1):
         if job.layers[l].z == job.layers[l].a:
             raise ValueError("every hidden layer must keep z and a apart")
+    place_partials(&job, 0, arena.shape[0])
     add_region(&regions, &direction[0], direction.shape[0], sizeof(real), False)
     add_region(&regions, &r_arena[0], r_arena.shape[0], sizeof(real), True)
     add_region(&regions, &out[0], out.shape[0], sizeof(real), True)
@@ -717,7 +797,7 @@ def train(
     for l in range(job.n_layers):
         if job.layers[l].normalized >= 0:
             check_normalised_batches(order.shape[0], batch_size, capacity)
-    place_halves(
+    place_partials(
         &job, 0 if job.X.indptr != NULL else job.layers[0].n_in, arena.shape[0])
     if order.shape[0] == 0:
         return total
@@ -759,7 +839,7 @@ def compute_batch_gradient(
         check_weight_of_rows(
             sum_weights(pointer(sample_weight), &rows[0], rows.shape[0]), total_weight)
     add_region(&regions, &grads[0], grads.shape[0], sizeof(real), True)
-    place_halves(
+    place_partials(
         &job, 0 if job.X.indptr != NULL else job.layers[0].n_in, arena.shape[0])
     mine = rule[0]
     job.mode = ACCUMULATE

@@ -25,7 +25,10 @@ from fastmlp._kernels cimport (
 )
 from fastmlp._kernels cimport losses as heads
 from fastmlp._kernels.optimizers cimport Coefficients
-from fastmlp._kernels.records cimport Group, Layer, Objective, Rows, Rule, Tensor, real
+from fastmlp._kernels.products cimport walk_t
+from fastmlp._kernels.records cimport (
+    AVERAGE_POOL, CONV, DENSE, MAX_POOL, Group, Layer, Objective, Rows, Rule, Tensor, real,
+)
 
 include "tables.pxi"
 
@@ -48,6 +51,9 @@ cdef extern from "Python.h":
 include "layout.pxi"
 include "interrupts.pxi"
 include "ops/dense.pxi"
+include "ops/conv.pxi"
+include "ops/pool.pxi"
+include "ops/kinds.pxi"
 include "ops/batch_norm.pxi"
 include "ops/dropout.pxi"
 
@@ -62,11 +68,13 @@ cdef inline void forward_layer(
     """out (rows, n_out) = σ(inputs W + b), normalised where the layer is."""
     cdef const Layer* layer = &job.layers[l]
     cdef const real* params = <const real*>job.params
-    if layer.normalized < 0:
-        multiply_inputs(out, arena, job, span, l, weights_of(params, job, l))
+    if layer.n_tensors == 0:
+        apply_weights(out, arena, job, span, l, params)
+    elif layer.normalized < 0:
+        apply_weights(out, arena, job, span, l, weights_of(params, job, l))
         activations.add_bias_and_activate(
-            out, biases_of(params, job, l), span.rows, layer.n_out, activation,
-            <real>layer.activation_param)
+            out, biases_of(params, job, l), span.rows * positions_of(layer),
+            layer.out_channels, activation, <real>layer.activation_param)
     else:
         normalize_layer(out, arena, job, span, l)
         activations.activate(
@@ -115,17 +123,17 @@ cdef void evaluate(
 
 
 cdef void backward(real* arena, const Job* job, const Span* span) noexcept nogil:
-    """δ of every hidden layer from δ of the last: δˡ = (δˡ⁺¹ Wˡ⁺¹ᵀ) ⊙ σ'(zˡ)."""
+    """δ of every hidden layer from δ of the last: δˡ = (δˡ⁺¹ Wˡ⁺¹ᵀ) ⊙ σ'(zˡ); and of
+    convolutions the gradient, while the thread has its rows at hand."""
     cdef Py_ssize_t l, first = span.first
     cdef const Layer* layer
     cdef real* delta
     for l in range(job.n_layers - 2, -1, -1):
         layer = &job.layers[l]
         delta = deltas_of(arena, job, l, first)
-        multiply_weights(
-            delta, deltas_of(arena, job, l + 1, first),
-            weights_of(<const real*>job.params, job, l + 1), layer.n_out,
-            job.layers[l + 1].n_out, True, job, span)
+        pull_back(
+            delta, deltas_of(arena, job, l + 1, first), arena, job, span, l + 1,
+            weights_of(<const real*>job.params, job, l + 1))
         if layer.dropout > 0 and is_training(span.step):
             drop_units(delta, job, span, l)
         activations.multiply_slope(
@@ -133,6 +141,8 @@ cdef void backward(real* arena, const Job* job, const Span* span) noexcept nogil
             span.rows * layer.n_out, layer.activation, <real>layer.activation_param)
         if layer.normalized >= 0:
             backward_normalized(delta, arena, job, span, l)
+    if job.grads != NULL:
+        find_parts(arena, job, span)
 
 
 cdef double weighted_sum(
@@ -226,9 +236,9 @@ cdef void find_part(
 
 
 cdef void find_gradient(real* arena, const Job* job, const Span* span, Py_ssize_t l) noexcept nogil:
-    """∂J/∂W and ∂J/∂b of layer l over the block or over either half of it, this thread's
-    part: of the units of the first half and, behind them, those of the second."""
-    cdef Py_ssize_t n = bundles_of(job, l), half
+    """∂J/∂W and ∂J/∂b of a dense layer l over the block or over either half of it, this
+    thread's part: of the units of the first half and, behind them, those of the second."""
+    cdef Py_ssize_t n = bundles_of(job, l) if job.layers[l].kind == DENSE else 0, half
     cdef Py_ssize_t n_halves = 2 if is_halved(job, l, span.block) else 1
     cdef Range mine = partition(n_halves * n, 1, span.step.thread, job.n_threads), rows, units
     cdef Span part = span[0]
@@ -290,6 +300,8 @@ cdef void measure_gradient(
     cdef Range units = partition_units(job, step, l), part
     cdef Py_ssize_t unit, i
     cdef double total = 0
+    if job.layers[l].n_tensors == 0:
+        norms[0] = 0
     for unit in range(units.begin, units.end):
         part = unit_range(tensor, unit)
         norms[unit] = <real>regularizers.sum_squared_gradient(
@@ -342,8 +354,10 @@ cdef inline bint waits_to_update(const Job* job, const Step* step) noexcept nogi
 cdef void complete_layer(
     real* arena, const Job* job, const Span* span, Py_ssize_t l, bint update
 ) noexcept nogil:
-    """The gradient of layer l from its halves, and the step along it."""
-    if is_halved(job, l, span.block):
+    """The gradient of layer l from its halves or parts, and the step along it."""
+    if job.layers[l].kind == CONV:
+        join_parts(<real*>job.grads, arena, job, span.step, l)
+    elif is_halved(job, l, span.block):
         join_halves(arena, job, span.step, l)
     if update:
         update_layer(<real*>job.params, arena, job, span.step, l)
@@ -560,7 +574,7 @@ cdef void find_batch_gradient(real* arena, Job* job, int thread) noexcept nogil:
     job.result = total
     for l in range(job.n_layers):
         if job.layers[l].normalized >= 0:
-            n = 2 * job.layers[l].n_out
+            n = 2 * job.layers[l].out_channels
             memcpy(moments + job.layers[l].running, moments_of(arena, job, l), n * sizeof(real))
 
 
@@ -732,10 +746,9 @@ cdef void differentiate_inputs(
             delta, a, a, span.rows, layer.n_out, layer.activation,
             <real>layer.activation_param)
         backward(arena, job, &span)
-        products.multiply_nt(
-            out + begin * job.layers[0].n_in, deltas_of(arena, job, 0, 0),
-            weights_of(<const real*>job.params, job, 0), span.rows, job.layers[0].n_in,
-            job.layers[0].n_out, False)
+        pull_back(
+            out + begin * job.layers[0].n_in, deltas_of(arena, job, 0, 0), arena, job, &span,
+            0, weights_of(<const real*>job.params, job, 0))
         begin += span.rows
 
 
@@ -768,7 +781,7 @@ cdef void differentiate_parameters(real* out, real* arena, const Job* job) noexc
                 for l in range(job.n_layers):
                     row_gradient(
                         out + ((begin + i) * layer.n_out + k) * job.n_params, arena, job,
-                        span.X, l, i)
+                        &span, l, i)
         begin += span.rows
 
 

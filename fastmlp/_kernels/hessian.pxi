@@ -10,15 +10,37 @@ cdef void multiply_inputs_r(
 ) noexcept nogil:
     """R{z} = A V + R{A} W + v_b."""
     cdef const Layer* layer = &job.layers[l]
-    multiply_inputs(rz, arena, job, span, l, weights_of(direction, job, l))
-    if l > 0 and is_wanted(job, span.step.watch, span.rows * layer.n_out * layer.n_in):
+    if layer.kind != DENSE:
+        apply_to_images_r(rz, arena, r_arena, job, span, direction, l)
+    else:
+        multiply_inputs(rz, arena, job, span, l, weights_of(direction, job, l))
+    if layer.kind == DENSE and l > 0 and is_wanted(
+            job, span.step.watch, span.rows * layer.n_out * layer.n_in):
         products.multiply_nn(
             rz, a_of(r_arena, job, l - 1, span.first),
             weights_of(<const real*>job.params, job, l), span.rows, layer.n_out, layer.n_in,
             True)
-    activations.add_bias_and_activate(
-        rz, biases_of(direction, job, l), span.rows, layer.n_out, activations.IDENTITY,
-        <real>0)
+    if layer.n_tensors > 0:
+        activations.add_bias_and_activate(
+            rz, biases_of(direction, job, l), span.rows * positions_of(layer),
+            layer.out_channels, activations.IDENTITY, <real>0)
+
+
+cdef void apply_to_images_r(
+    real* rz, real* arena, real* r_arena, const Job* job, const Span* span,
+    const real* direction, Py_ssize_t l,
+) noexcept nogil:
+    """V ⋆ A + K ⋆ R{A} of a convolution, else the pooled R{A}; R{X} is 0."""
+    cdef const real* x = inputs_of(arena, span.X, job, l, span.first, False)
+    cdef bint is_conv = job.layers[l].kind == CONV
+    if is_conv:
+        convolve(rz, x, weights_of(direction, job, l), job, span, l, False)
+    elif l == 0:
+        memset(rz, 0, span.rows * job.layers[0].n_out * sizeof(real))
+    if l > 0:
+        apply_to_images(
+            rz, a_of(r_arena, job, l - 1, span.first), x,
+            weights_of(<const real*>job.params, job, l), job, span, l, is_conv)
 
 
 cdef void forward_r(
@@ -61,17 +83,26 @@ cdef void backward_r(
         a, z = a_of(arena, job, l, first), z_of(arena, job, l, first)
         delta, rdelta = deltas_of(arena, job, l, first), deltas_of(r_arena, job, l, first)
         delta_above = deltas_of(arena, job, l + 1, first)
-        if not is_wanted(job, span.step.watch, 3 * n * above.n_out):
-            continue
-        products.multiply_nt(
-            delta, delta_above, weights_of(params, job, l + 1), span.rows, layer.n_out,
-            above.n_out, False)
-        products.multiply_nt(
-            rdelta, deltas_of(r_arena, job, l + 1, first), weights_of(params, job, l + 1),
-            span.rows, layer.n_out, above.n_out, False)
-        products.multiply_nt(
-            rdelta, delta_above, weights_of(direction, job, l + 1), span.rows, layer.n_out,
-            above.n_out, True)
+        if above.kind != DENSE:
+            pull_back(
+                delta, delta_above, arena, job, span, l + 1, weights_of(params, job, l + 1))
+            pull_back(
+                rdelta, deltas_of(r_arena, job, l + 1, first), arena, job, span, l + 1,
+                weights_of(params, job, l + 1))
+        elif is_wanted(job, span.step.watch, 3 * n * above.n_out):
+            products.multiply_nt(
+                delta, delta_above, weights_of(params, job, l + 1), span.rows, layer.n_out,
+                above.n_out, False)
+            products.multiply_nt(
+                rdelta, deltas_of(r_arena, job, l + 1, first),
+                weights_of(params, job, l + 1), span.rows, layer.n_out, above.n_out, False)
+            products.multiply_nt(
+                rdelta, delta_above, weights_of(direction, job, l + 1), span.rows,
+                layer.n_out, above.n_out, True)
+        if above.kind == CONV:
+            convolve_back(
+                rdelta, delta_above, weights_of(direction, job, l + 1), job, span, l + 1,
+                True)
         activations.differentiate_slope(
             rdelta, delta, z_of(r_arena, job, l, first), a, z, n, layer.activation,
             <real>layer.activation_param)
@@ -79,15 +110,38 @@ cdef void backward_r(
             delta, a, z, n, layer.activation, <real>layer.activation_param)
 
 
+cdef void find_parts_r(
+    real* arena, real* r_arena, const Job* job, const Span* span
+) noexcept nogil:
+    """A ⋆ R{δ} + R{A} ⋆ δ and Σ R{δ} of convolutions, over the parts of the span."""
+    cdef Py_ssize_t l, first = span.first
+    for l in range(job.n_layers):
+        if job.layers[l].kind != CONV:
+            continue
+        clear_parts(arena, job, span, l)
+        add_to_parts(
+            arena, job, span, l, inputs_of(arena, span.X, job, l, first, False),
+            deltas_of(r_arena, job, l, first), span.accumulate)
+        if l > 0:
+            add_to_parts(
+                arena, job, span, l, a_of(r_arena, job, l - 1, first),
+                deltas_of(arena, job, l, first), True)
+        add_biases_to_parts(arena, job, span, l, deltas_of(r_arena, job, l, first))
+
+
 cdef void gradient_r(
-    real* out, real* arena, real* r_arena, const Job* job, const Span* span
+    real* out, real* arena, real* r_arena, const Job* job, const Span* span, bint finish
 ) noexcept nogil:
     """R{∂J/∂W} = Aᵀ R{δ} + R{A}ᵀ δ, R{∂J/∂b} = Σ R{δ} of this thread's units, added up over
-    blocks; of the span all rows."""
+    blocks; of the span all rows. To finish, the sum of convolutions' parts."""
     cdef Py_ssize_t l, begin, end
     cdef const Tensor* tensor
     cdef Range units
     for l in range(job.n_layers):
+        if job.layers[l].kind != DENSE:
+            if finish and job.layers[l].kind == CONV:
+                join_parts(out, arena, job, span.step, l)
+            continue
         tensor = tensor_of(job, l, 0)
         units = partition_units(job, span.step, l)
         begin = units.begin * unit_rows(tensor)
@@ -124,6 +178,7 @@ cdef void evaluate_r(
         <const real*>job.numbers, span.rows, job.layers[last].n_out, job.objective.loss,
         job.layers[last].activation)
     backward_r(arena, r_arena, job, span, direction)
+    find_parts_r(arena, r_arena, job, span)
 
 
 cdef void add_penalty_curvature(
@@ -157,7 +212,8 @@ cdef void multiply_direction(real* arena, const Job* job, int thread) noexcept n
         if ends_here(job, &watch):
             break
         span.first, span.rows = 0, span.block
-        gradient_r(out, arena, r_arena, job, &span)
+        gradient_r(
+            out, arena, r_arena, job, &span, begin + span.block == job.n_rows)
         barrier_wait(job.barrier, job.n_threads)
         begin += span.block
     # The job lives until every thread has read it for the last time.

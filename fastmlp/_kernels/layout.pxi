@@ -27,6 +27,9 @@ cdef enum:
 
 cdef enum:
     MOST_GROUPS = 8
+    # Parts of a block's rows that a convolution's gradient is found in, and threads that
+    # work on rows where there is one: each has some of the parts, and a scratch.
+    PARTS = 8
 
 
 cdef enum Mode:
@@ -83,6 +86,9 @@ cdef struct Job:
     Py_ssize_t n_units  # of update, in all layers
     Py_ssize_t inputs  # where the gathered inputs begin
     Py_ssize_t halves  # where the gradient of second halves would begin, were it whole
+    Py_ssize_t parts  # where the parts of convolutions' gradients begin
+    Py_ssize_t scratch  # where the threads' scratches begin
+    Py_ssize_t scratch_size  # entries of one
     double result
     int n_threads
     barrier_t* barrier
@@ -141,9 +147,35 @@ cdef inline bint is_training(const Step* step) noexcept nogil:
     return step.mode != EVALUATE
 
 
-cdef inline Py_ssize_t row_unit(const Job* job, Py_ssize_t block) noexcept nogil:
-    """Rows that threads are given whole multiples of: what products work on at a time."""
+cdef inline Py_ssize_t positions_of(const Layer* layer) noexcept nogil:
+    """Pixels of a layer's outputs."""
+    return layer.out_height * layer.out_width
+
+
+cdef inline Py_ssize_t work_of_row(const Layer* layer) noexcept nogil:
+    """Multiply-adds of one row."""
+    return (positions_of(layer) * layer.kernel_height * layer.kernel_width
+            * layer.channels * layer.out_channels)
+
+
+cdef inline bint has_convolutions(const Job* job) noexcept nogil:
     cdef Py_ssize_t l
+    for l in range(job.n_layers):
+        if job.layers[l].kind == CONV:
+            return True
+    return False
+
+
+cdef inline Py_ssize_t rows_of_part(const Job* job) noexcept nogil:
+    return (job.capacity - 1) // PARTS + 1
+
+
+cdef inline Py_ssize_t row_unit(const Job* job, Py_ssize_t block) noexcept nogil:
+    """Rows that threads are given whole multiples of: what products work on at a time, or
+    the parts that convolutions' gradients are found in."""
+    cdef Py_ssize_t l
+    if has_convolutions(job):
+        return rows_of_part(job)
     for l in range(job.n_layers):
         if products.in_pieces(
                 job.item_size, block, job.layers[l].n_out, job.layers[l].n_in):
@@ -166,7 +198,7 @@ cdef inline bint is_halved_layer(const Layer* layer, Py_ssize_t capacity) noexce
     sides is a gradient that is no larger than δ (decision 7). The shape alone decides:
     the sum's order is part of the result.
     """
-    return capacity >= WORTH_HALVING and layer.n_in <= capacity
+    return layer.kind == DENSE and capacity >= WORTH_HALVING and layer.n_in <= capacity
 
 
 cdef inline bint is_one_slice(const Job* job) noexcept nogil:
@@ -299,19 +331,20 @@ cdef inline Py_ssize_t count_units(const Tensor* tensor) noexcept nogil:
 
 cdef inline Py_ssize_t units_of(const Job* job, Py_ssize_t l) noexcept nogil:
     """How many units layer l has."""
-    return count_units(tensor_of(job, l, 0))
+    return count_units(tensor_of(job, l, 0)) if job.layers[l].n_tensors > 0 else 0
 
 
 cdef inline Py_ssize_t bundle_units(const Job* job, Py_ssize_t l) noexcept nogil:
     """Units that threads are given together: of as many rows of W as products work on."""
     cdef const Tensor* tensor = tensor_of(job, l, 0)
-    if products.in_pieces(job.item_size, tensor.rows, tensor.columns, job.capacity):
+    if job.layers[l].kind == DENSE and products.in_pieces(job.item_size, tensor.rows, tensor.columns, job.capacity):
         return (products.PIECES_BLOCK - 1) // unit_rows(tensor) + 1
     return 1
 
 
 cdef inline Py_ssize_t bundles_of(const Job* job, Py_ssize_t l) noexcept nogil:
-    return (units_of(job, l) - 1) // bundle_units(job, l) + 1
+    cdef Py_ssize_t size = bundle_units(job, l)
+    return (units_of(job, l) + size - 1) // size
 
 
 cdef inline Range units_of_bundles(
@@ -343,12 +376,12 @@ cdef inline real* norms_of(real* arena, const Job* job, Py_ssize_t l) noexcept n
 
 
 cdef inline real* moments_of(real* arena, const Job* job, Py_ssize_t l) noexcept nogil:
-    """Means, then variances, of a normalised layer's units."""
+    """Means, then variances, of a normalised layer's units, or of its channels."""
     cdef Py_ssize_t below
     cdef real* moments = penalties_of(arena, job, 0) + 2 * job.n_units + job.n_layers
     for below in range(l):
         if job.layers[below].normalized >= 0:
-            moments += 2 * job.layers[below].n_out
+            moments += 2 * job.layers[below].out_channels
     return moments
 
 
@@ -363,14 +396,38 @@ cdef inline real* grads_of(real* arena, const Job* job, bint second) noexcept no
 
 
 cdef inline Py_ssize_t extras_of(const Job* job) noexcept nogil:
-    """Entries behind the arena's columns: two for each unit of update, one a layer, and
-    the moments of normalised layers."""
+    """Entries behind the arena's columns: two for each unit of update, one a layer, the
+    moments of normalised layers, and the threads' scratches."""
     cdef Py_ssize_t l, n = job.n_layers
     for l in range(job.n_layers):
         n += 2 * units_of(job, l)
         if job.layers[l].normalized >= 0:
-            n += 2 * job.layers[l].n_out
+            n += 2 * job.layers[l].out_channels
+    return n + PARTS * job.scratch_size
+
+
+cdef inline real* scratch_of(real* arena, const Job* job, int thread) noexcept nogil:
+    """Where a thread that has rows keeps an image, and a kernel."""
+    return arena + job.scratch + thread * job.scratch_size
+
+
+cdef inline Py_ssize_t part_size(const Job* job, Py_ssize_t l) noexcept nogil:
+    """Entries of a convolution's W and b."""
+    return (tensor_of(job, l, 0).rows + 1) * job.layers[l].out_channels
+
+
+cdef inline Py_ssize_t parts_size(const Job* job, Py_ssize_t n_layers) noexcept nogil:
+    """Entries of all parts of the convolutions' gradients of so many layers."""
+    cdef Py_ssize_t l, n = 0
+    for l in range(n_layers):
+        if job.layers[l].kind == CONV:
+            n += PARTS * part_size(job, l)
     return n
+
+
+cdef inline real* part_of(real* arena, const Job* job, Py_ssize_t l, Py_ssize_t part) noexcept nogil:
+    """A part of layer l's gradient: of W, then of b."""
+    return arena + job.parts + parts_size(job, l) + part * part_size(job, l)
 
 
 cdef inline Range halved_range(const Job* job) noexcept nogil:

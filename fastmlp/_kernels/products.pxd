@@ -23,6 +23,20 @@ cdef extern from "tiles.h":
         Py_ssize_t n, Py_ssize_t k, Py_ssize_t a_row, Py_ssize_t a_column, Py_ssize_t b_row,
         Py_ssize_t b_column, bint accumulate) nogil
 
+    ctypedef struct walk_t:
+        Py_ssize_t n
+        Py_ssize_t run
+        Py_ssize_t step
+        Py_ssize_t jump
+
+cdef extern from "patches.h":
+    void patches_multiply_float(
+        float* c, Py_ssize_t n, const float* image, const walk_t* rows, const walk_t* terms,
+        const float* b, bint accumulate) nogil
+    void patches_multiply_double(
+        double* c, Py_ssize_t n, const double* image, const walk_t* rows,
+        const walk_t* terms, const double* b, bint accumulate) nogil
+
 cdef extern from "pieces.h":
     bint PIECES_PAY
     Py_ssize_t PIECES_BLOCK
@@ -130,6 +144,17 @@ cdef inline void multiply(
     else:
         multiply_by_tiles(
             c, c_row, a, b, m, n, k, a_row, a_column, b_row, b_column, accumulate)
+
+
+cdef inline void multiply_patches(
+    real* c, Py_ssize_t n, const real* image, const walk_t* rows, const walk_t* terms,
+    const real* b, bint accumulate,
+) noexcept nogil:
+    """c (rows, n) = A b (+ c), A the patches of an image (patches.h), b (terms, n)."""
+    if real is float:
+        patches_multiply_float(c, n, image, rows, terms, b, accumulate)
+    else:
+        patches_multiply_double(c, n, image, rows, terms, b, accumulate)
 
 
 cdef inline void multiply_nn(

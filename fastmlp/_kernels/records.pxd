@@ -8,6 +8,13 @@ ctypedef fused real:
     float
     double
 
+# Kinds of layers.
+cdef enum Kind:
+    DENSE = 0
+    CONV = 1
+    MAX_POOL = 2
+    AVERAGE_POOL = 3
+
 # Parameters that are stepped alike: what multiplies the rule's η, its decoupled decay
 # and the objective's penalty.
 cdef struct Group:
@@ -24,8 +31,12 @@ cdef struct Tensor:
 
 # Offsets, not pointers: the table is the same for both number types, for the
 # parameters, the gradients and every optimizer slot. −1: the layer has none. Its tensors
-# are W, b and, where it is normalised, γ: n_tensors from number `tensors` on.
+# are W, b and, where it is normalised, γ: n_tensors from number `tensors` on. A layer that
+# pools has none, and `tensors` is 0.
+# Images are (height, width, channels), their pixels side by side, row by row. To a dense
+# layer its inputs are the channels of one pixel, and so are its outputs.
 cdef struct Layer:
+    Py_ssize_t kind
     Py_ssize_t n_in
     Py_ssize_t n_out
     Py_ssize_t tensors
@@ -39,6 +50,18 @@ cdef struct Layer:
     Py_ssize_t activation
     double activation_param
     double dropout
+    Py_ssize_t height
+    Py_ssize_t width
+    Py_ssize_t channels
+    Py_ssize_t kernel_height
+    Py_ssize_t kernel_width
+    Py_ssize_t stride_height
+    Py_ssize_t stride_width
+    Py_ssize_t pad_top
+    Py_ssize_t pad_left
+    Py_ssize_t out_height
+    Py_ssize_t out_width
+    Py_ssize_t out_channels
 
 cdef struct Rule:
     Py_ssize_t optimizer

@@ -224,7 +224,7 @@ def compute_moments(real[:, ::1] moments, const real[:, ::1] x, const real[::1] 
     check_moments(moments, x)
     check_same("scales", scales.shape[0], x.shape[0])
     batch_norm.compute_moments(
-        &moments[0, 0], &moments[1, 0], &x[0, 0], &scales[0], x.shape[0], x.shape[1], 0,
+        &moments[0, 0], &moments[1, 0], &x[0, 0], &scales[0], x.shape[0], 1, x.shape[1], 0,
         x.shape[1])
 
 
@@ -261,7 +261,7 @@ def normalize_deltas(
         x.shape[1], False)
     batch_norm.multiply_slope_of_batch(
         &delta[0, 0], &bias_grads[0], &gamma_grads[0], &x[0, 0], &scales[0], &gammas[0],
-        &moments[1, 0], x.shape[0], x.shape[1])
+        &moments[1, 0], x.shape[0], 1, x.shape[1])
 
 
 def multiply(real[:, :] c, const real[:, :] a, const real[:, :] b, bint accumulate):

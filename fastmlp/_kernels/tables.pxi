@@ -16,6 +16,14 @@ LAYER = numpy.asarray(<Layer[:1]>&a_layer).dtype
 RULE = numpy.asarray(<Rule[:1]>&a_rule).dtype
 OBJECTIVE = numpy.asarray(<Objective[:1]>&an_objective).dtype
 
+# Kinds of layers.
+KINDS = {
+    "dense": DENSE,
+    "conv": CONV,
+    "max_pool": MAX_POOL,
+    "average_pool": AVERAGE_POOL,
+}
+
 ACTIVATIONS = {
     "identity": activations.IDENTITY,
     "logistic": activations.LOGISTIC,

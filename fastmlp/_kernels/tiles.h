@@ -73,6 +73,17 @@
    their way. */
 #define WORTH_FETCHING 2048
 
+/* An index that walks over an image: n entries in runs, those of a run `step` apart, one
+   run `jump` behind the other. */
+typedef struct {
+    Py_ssize_t n, run, step, jump;
+} walk_t;
+
+static inline Py_ssize_t walk_at(const walk_t *walk, Py_ssize_t i)
+{
+    return i / walk->run * walk->jump + i % walk->run * walk->step;
+}
+
 #if TILES_PAY
 
 /* What clang does by itself, GCC is told: to unroll the loops over a tile, and on x86 to

@@ -270,6 +270,8 @@ static void NAME(multiply)(
     }
 }
 
+#include "patches_of_length.h"
+
 #undef LANES
 #undef WIDTH
 #undef PANELS

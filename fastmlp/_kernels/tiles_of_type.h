@@ -148,6 +148,9 @@ static void MULTIPLY(REAL)(
 
 #undef MULTIPLY
 #undef MULTIPLY_
+
+#include "patches_of_type.h"
+
 #undef NAME
 #undef JOIN
 #undef JOIN_

@@ -22,9 +22,9 @@ from fastmlp._reference.layout import (
     view_parameters,
     view_running_moments,
 )
+from fastmlp._reference.kinds import pull_back
 from fastmlp._reference.optimizers import update
 from fastmlp._reference.passes import Step, backward, evaluate, forward
-from fastmlp._reference.products import multiply
 from fastmlp._reference.regularizers import (
     compute_penalty,
     differentiate_penalty,
@@ -59,7 +59,7 @@ def input_gradient(out, arena, X, V, params, stats, plan, capacity):
             last.deltas, a, last.z, last.activation, last.activation_param
         )
         backward(unused, network, inputs)
-        multiply(out[rows], network[0].deltas, network[0].W.T, False)
+        out[rows] = pull_back(network[0], network[0].W, network[0].deltas, inputs)
 
 
 def jacobian(out, arena, X, params, stats, plan, capacity):

@@ -8,6 +8,12 @@ import numpy as np
 
 from fastmlp._reference.activations import differentiate_slope, multiply_slope
 from fastmlp._reference.engine import weigh_penalty, weigh_rows
+from fastmlp._reference.kinds import (
+    add_gradient,
+    apply_weights,
+    each_position,
+    pull_back,
+)
 from fastmlp._reference.layout import (
     split,
     take_rows,
@@ -17,7 +23,7 @@ from fastmlp._reference.layout import (
 )
 from fastmlp._reference.losses import differentiate_head
 from fastmlp._reference.passes import evaluate
-from fastmlp._reference.products import multiply, sum_columns
+from fastmlp._reference.products import sum_columns
 
 
 def multiply_hessian(
@@ -63,9 +69,11 @@ def _differentiate_forward(r_network, network, X):
     """R{Z} = R{A} W + A R{W} + R{b}; R{A'} = σ'(Z) ⊙ R{Z}; R{X} = 0."""
     a, r_a = X, np.zeros_like(X)
     for layer, r in zip(network, r_network, strict=True):
-        r.z[...] = (
-            np.matmul(r_a, layer.W, dtype=float) + np.matmul(a, r.W, dtype=float) + r.b
-        )
+        r_z = apply_weights(layer, layer.W, r_a, by=a)
+        if layer.W is not None:
+            r_z = r_z + apply_weights(layer, r.W, a)
+            each_position(r_z, layer)[...] += r.b
+        r.z[...] = r_z
         if layer is not network[-1]:
             r.a[...] = r.z
             multiply_slope(
@@ -99,14 +107,18 @@ def _differentiate_backward(out, r_network, network, X):
         layer, r = network[i], r_network[i]
         if layer is not network[-1]:
             above, r_above = network[i + 1], r_network[i + 1]
-            multiply(layer.deltas, above.deltas, above.W.T, False)
-            multiply(r.deltas, r_above.deltas, above.W.T, False)
-            multiply(r.deltas, above.deltas, r_above.W.T, True)
+            x = layer.outputs
+            layer.deltas[...] = pull_back(above, above.W, above.deltas, x)
+            r.deltas[...] = pull_back(above, above.W, r_above.deltas, x)
+            if above.W is not None:
+                r.deltas[...] += pull_back(above, r_above.W, above.deltas, x)
             rest = layer.a, layer.z, layer.activation, layer.activation_param
             differentiate_slope(r.deltas, layer.deltas, r.z, *rest)
             multiply_slope(layer.deltas, *rest)
+        if layer.W is None:
+            continue
         a = network[i - 1].outputs if i > 0 else X
-        multiply(out[i].W, a.T, r.deltas, True)
+        add_gradient(out[i].W, layer, r.deltas, a)
         if i > 0:
-            multiply(out[i].W, r_network[i - 1].outputs.T, layer.deltas, True)
-        sum_columns(out[i].b, r.deltas, True)
+            add_gradient(out[i].W, layer, layer.deltas, r_network[i - 1].outputs)
+        sum_columns(out[i].b, each_position(r.deltas, layer), True)

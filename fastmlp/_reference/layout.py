@@ -6,23 +6,30 @@ from typing import NamedTuple
 import numpy as np
 from scipy.sparse import csr_array
 
-from fastmlp._kernels import count_extras
+from fastmlp._kernels import KINDS, count_extras
 
 
 class Parameters(NamedTuple):
-    """A layer's part of params, or of a vector laid out like it."""
+    """A layer's part of params, or of a vector laid out like it; pooling has none."""
 
-    W: np.ndarray
-    b: np.ndarray
+    W: np.ndarray | None
+    b: np.ndarray | None
     gammas: np.ndarray | None
 
 
 class Layer(NamedTuple):
     """A layer at work on some rows: views of its parameters and of its blocks.
 
-    A layer that is not normalised has no gammas, moments and normalized.
+    A layer that is not normalised has no gammas, moments and normalized. Shapes are
+    (height, width, channels).
     """
 
+    kind: int
+    shape: tuple[int, ...]
+    out_shape: tuple[int, ...]
+    kernel: tuple[int, ...]
+    stride: tuple[int, ...]
+    pads: tuple[int, ...]
     activation: int
     activation_param: float
     dropout: float
@@ -35,6 +42,16 @@ class Layer(NamedTuple):
     a: np.ndarray
     outputs: np.ndarray
     deltas: np.ndarray
+
+    @property
+    def kernel_shape(self):
+        """(height, width, channels, filters)."""
+        return (*self.kernel, self.shape[2], self.out_shape[2])
+
+    @property
+    def is_average(self):
+        """Whether windows become their mean."""
+        return self.kind == KINDS["average_pool"]
 
 
 class Batch(NamedTuple):
@@ -52,7 +69,9 @@ def view_batch(arena, plan, params, moments, n_targets, rows, capacity):
     layers = plan.layers
     n_in, n_out = layers["n_in"][0], layers["n_out"][-1]
     n_columns = layers["deltas"][-1] + n_out
+    # Where nothing is gathered, something else begins here, or nothing.
     inputs = arena[n_columns * capacity + count_extras(plan) :][: rows * n_in]
+    inputs = inputs[: len(inputs) // n_in * n_in]
     return Batch(
         targets=_view(arena, 0, rows, n_targets),
         scales=_view(arena, n_targets * capacity, rows),
@@ -66,6 +85,8 @@ def view_layers(arena, plan, params, moments, rows, capacity):
     """Each layer with its parameters, its moments and its blocks for that many rows."""
     return [
         Layer(
+            record["kind"],
+            *_sides(record),
             record["activation"],
             record["activation_param"],
             record["dropout"],
@@ -82,6 +103,18 @@ def view_layers(arena, plan, params, moments, rows, capacity):
     ]
 
 
+def _sides(record):
+    """Shapes, kernel, stride and pads of a layer."""
+    names = [
+        ("height", "width", "channels"),
+        ("out_height", "out_width", "out_channels"),
+        ("kernel_height", "kernel_width"),
+        ("stride_height", "stride_width"),
+        ("pad_top", "pad_left"),
+    ]
+    return [tuple(int(record[name]) for name in group) for group in names]
+
+
 def view_tensors(vector, plan):
     """Each tensor of params, or of a vector laid out like it."""
     return [
@@ -95,6 +128,9 @@ def view_parameters(vector, plan):
     tensors = view_tensors(vector, plan)
     found = []
     for layer in plan.layers:
+        if layer["n_tensors"] == 0:
+            found.append(Parameters(None, None, None))
+            continue
         W, b, *gammas = tensors[layer["tensors"] :][: layer["n_tensors"]]
         found.append(Parameters(W, b[0], gammas[0][0] if gammas else None))
     return found
@@ -109,8 +145,11 @@ def tensor_groups(plan):
 
 
 def view_running_moments(stats, plan):
-    """Each layer's running means and variances, (2, n_out)."""
-    return [_view(stats, layer["running"], 2, layer["n_out"]) for layer in plan.layers]
+    """Each layer's running means and variances, (2, units or channels)."""
+    return [
+        _view(stats, layer["running"], 2, layer["out_channels"])
+        for layer in plan.layers
+    ]
 
 
 def take_rows(X, rows, plan):

@@ -14,8 +14,15 @@ from fastmlp._reference.batch_norm import (
     normalize_deltas,
     scale_and_shift,
 )
+from fastmlp._reference.kinds import (
+    add_gradient,
+    apply_weights,
+    each_position,
+    pull_back,
+    scale_of_positions,
+)
 from fastmlp._reference.losses import evaluate_head
-from fastmlp._reference.products import multiply, sum_columns
+from fastmlp._reference.products import sum_columns
 from fastmlp._reference.random import drop
 
 
@@ -35,20 +42,28 @@ def forward(network, X, scales=None, step=None):
     """
     a = X
     for i, layer in enumerate(network):
-        if layer.gammas is None:
-            layer.z[...] = np.matmul(a, layer.W, dtype=float) + layer.b
+        product = apply_weights(layer, layer.W, a)
+        if layer.W is None:
+            layer.z[...] = product
+        elif layer.gammas is None:
+            each_position(layer.z, layer)[...] = each_position(product, layer) + layer.b
         else:
-            multiply(layer.normalized, a, layer.W, False)
-            if step is not None:
-                compute_moments(layer.moments, layer.normalized, scales)
-            normalize(layer.normalized, layer.moments)
-            scale_and_shift(layer.z, layer.normalized, layer.gammas, layer.b)
+            layer.normalized[...] = product
+            _normalize(layer, scales, step)
         if layer is not network[-1]:
             layer.a[...] = compute_activation(
                 layer.z, layer.activation, layer.activation_param
             )
             _drop(layer.outputs, layer.a, layer, i, step)
             a = layer.outputs
+
+
+def _normalize(layer, scales, step):
+    x = each_position(layer.normalized, layer)
+    if step is not None:
+        compute_moments(layer.moments, x, scale_of_positions(scales, layer))
+    normalize(x, layer.moments)
+    scale_and_shift(each_position(layer.z, layer), x, layer.gammas, layer.b)
 
 
 def evaluate(batch, X, Y, objective, numbers, step=None):
@@ -75,7 +90,7 @@ def backward(gradients, network, X, scales=None, step=None):
         layer, gradient = network[i], gradients[i]
         if layer is not network[-1]:
             above = network[i + 1]
-            multiply(layer.deltas, above.deltas, above.W.T, False)
+            layer.deltas[...] = pull_back(above, above.W, above.deltas, layer.outputs)
             _drop(layer.deltas, layer.deltas, layer, i, step)
             multiply_slope(
                 layer.deltas,
@@ -84,25 +99,27 @@ def backward(gradients, network, X, scales=None, step=None):
                 layer.activation,
                 layer.activation_param,
             )
+        if layer.W is None:
+            continue
         if layer.gammas is None:
-            sum_columns(gradient.b, layer.deltas, True)
+            sum_columns(gradient.b, each_position(layer.deltas, layer), True)
         else:
             # Running moments are constants: as if no row weighed anything in them.
             weights = np.zeros(len(X)) if step is None else scales
             _propagate_through_moments(gradient, layer, weights)
         a = network[i - 1].outputs if i > 0 else X
-        multiply(gradient.W, a.T, layer.deltas, True)
+        add_gradient(gradient.W, layer, layer.deltas, a)
 
 
 def _propagate_through_moments(gradient, layer, scales):
     """δ = ∂J/∂Z becomes ∂J/∂(A W); adds ∂J/∂b and ∂J/∂γ to the gradient."""
     db, dgamma = np.empty((2, len(layer.b)))
     normalize_deltas(
-        layer.deltas,
+        each_position(layer.deltas, layer),
         db,
         dgamma,
-        layer.normalized,
-        scales,
+        each_position(layer.normalized, layer),
+        scale_of_positions(scales, layer),
         layer.gammas,
         layer.moments,
     )

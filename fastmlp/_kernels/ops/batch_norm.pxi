@@ -7,7 +7,7 @@ cdef void find_moments(
 ) noexcept nogil:
     """The batch's moments of layer l, each thread some columns; or the running ones."""
     cdef const Layer* layer = &job.layers[l]
-    cdef Py_ssize_t n = layer.n_out
+    cdef Py_ssize_t n = layer.out_channels
     cdef real* moments = moments_of(arena, job, l)
     cdef real* running = <real*>job.stats + layer.running
     cdef Range mine = partition(n, LINE, span.step.thread, job.n_threads)
@@ -16,7 +16,7 @@ cdef void find_moments(
     if is_training(span.step):
         batch_norm.compute_moments(
             moments, moments + n, normalized_of(arena, job, l, 0), scales_of(arena, job, 0),
-            span.block, n, mine.begin, mine.end)
+            span.block, positions_of(layer), n, mine.begin, mine.end)
     else:
         memcpy(moments + mine.begin, running + mine.begin, size)
         memcpy(moments + n + mine.begin, running + n + mine.begin, size)
@@ -33,7 +33,7 @@ cdef void follow_moments(real* arena, const Job* job, const Span* span) noexcept
     for l in range(job.n_layers):
         if job.layers[l].normalized < 0:
             continue
-        n = job.layers[l].n_out
+        n = job.layers[l].out_channels
         moments = moments_of(arena, job, l)
         running = <real*>job.stats + job.layers[l].running
         mine = partition(n, LINE, span.step.thread, job.n_threads)
@@ -47,13 +47,14 @@ cdef void normalize_layer(
     """z = γ x̂ + b, x̂ the normalised inputs W."""
     cdef const Layer* layer = &job.layers[l]
     cdef const real* params = <const real*>job.params
+    cdef Py_ssize_t n = layer.out_channels, rows = span.rows * positions_of(layer)
     cdef real* moments = moments_of(arena, job, l)
     cdef real* x = normalized_of(arena, job, l, span.first)
-    multiply_inputs(x, arena, job, span, l, weights_of(params, job, l))
+    apply_weights(x, arena, job, span, l, weights_of(params, job, l))
     find_moments(arena, job, span, l)
-    batch_norm.normalize(x, moments, moments + layer.n_out, span.rows, layer.n_out)
+    batch_norm.normalize(x, moments, moments + n, rows, n)
     batch_norm.scale_and_shift(
-        z, x, gammas_of(params, job, l), biases_of(params, job, l), span.rows, layer.n_out)
+        z, x, gammas_of(params, job, l), biases_of(params, job, l), rows, n)
 
 
 cdef void backward_normalized(
@@ -61,7 +62,7 @@ cdef void backward_normalized(
 ) noexcept nogil:
     """From ∂J/∂z of a normalised layer to ∂J/∂(inputs W); ∂J/∂γ and ∂J/∂b on the way."""
     cdef const Layer* layer = &job.layers[l]
-    cdef Py_ssize_t n = layer.n_out
+    cdef Py_ssize_t n = layer.out_channels, positions = positions_of(layer)
     cdef real* bias_grads = NULL
     cdef real* gamma_grads = NULL
     cdef const real* gammas = gammas_of(<const real*>job.params, job, l)
@@ -73,16 +74,17 @@ cdef void backward_normalized(
         gamma_grads = gammas_of(<real*>job.grads, job, l)
         batch_norm.sum_gradients(
             bias_grads, gamma_grads, deltas_of(arena, job, l, 0),
-            normalized_of(arena, job, l, 0), span.block, n, mine.begin, mine.end,
-            span.accumulate)
+            normalized_of(arena, job, l, 0), span.block * positions, n, mine.begin,
+            mine.end, span.accumulate)
     barrier_wait(job.barrier, job.n_threads)
     if is_training(span.step):
         batch_norm.multiply_slope_of_batch(
             delta, bias_grads, gamma_grads,
             normalized_of(arena, job, l, span.first), scales_of(arena, job, span.first),
-            gammas, variance, span.rows, n)
+            gammas, variance, span.rows, positions, n)
     else:
-        batch_norm.multiply_slope_of_running(delta, gammas, variance, span.rows, n)
+        batch_norm.multiply_slope_of_running(
+            delta, gammas, variance, span.rows * positions, n)
 
 
 cdef void move_running_moments(
@@ -96,4 +98,4 @@ cdef void move_running_moments(
         if layer.normalized >= 0:
             batch_norm.update_running(
                 stats + layer.running, moments + layer.running, <real>job.momentum, 0,
-                2 * layer.n_out)
+                2 * layer.out_channels)

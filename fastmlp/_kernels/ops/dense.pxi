@@ -82,10 +82,10 @@ cdef inline void bias_gradient(
             job.layers[l].n_out, span.accumulate)
 
 
-cdef void row_gradient(
+cdef void outer_product(
     real* grads, real* arena, const Job* job, const Rows* X, Py_ssize_t l, Py_ssize_t row
 ) noexcept nogil:
-    """a δᵀ and δ of one row of the block, layer l's W and b in grads."""
+    """a δᵀ and δ of one row of the block, a dense layer l's W and b in grads."""
     cdef Py_ssize_t i, j, p, at
     cdef Py_ssize_t n_in = job.layers[l].n_in, n_out = job.layers[l].n_out
     cdef const real* delta = deltas_of(arena, job, l, row)

@@ -1,0 +1,324 @@
+"""Kinds of layers: what users write down, and the shapes that follow from it.
+
+An image is an array (height, width, channels), its channels last; a signal
+(length, channels) is an image of one row.
+"""
+
+from __future__ import annotations
+
+import math
+import numbers
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple
+
+Pair = tuple[int, int]
+Image = tuple[int, int, int]
+
+
+class Geometry(NamedTuple):
+    """A layer's kind, its images, and where its kernel stands in them.
+
+    To a dense layer its inputs are the channels of one pixel, and so are its outputs.
+
+    Parameters
+    ----------
+    kind : str
+        A name of ``fastmlp._kernels.KINDS``.
+    shape, out_shape : tuple of int
+        Height, width and channels of the inputs and of the outputs.
+    kernel, stride : tuple of int
+        Along height and width; of pooling those of its window.
+    pads : tuple of int
+        Rows of zeros above the image, columns of zeros at its left.
+    n_axes : int
+        2 for images, 1 for signals, 0 for a dense layer.
+    """
+
+    kind: str
+    shape: Image
+    out_shape: Image
+    kernel: Pair = (1, 1)
+    stride: Pair = (1, 1)
+    pads: Pair = (0, 0)
+    n_axes: int = 0
+
+    @property
+    def n_in(self) -> int:
+        """Inputs, all pixels and channels counted."""
+        return math.prod(self.shape)
+
+    @property
+    def n_out(self) -> int:
+        """Outputs, all pixels and channels counted."""
+        return math.prod(self.out_shape)
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether it has weights."""
+        return self.kind in ("dense", "conv")
+
+    @property
+    def n_terms(self) -> int:
+        """Inputs that one output sees, each with a weight of its own."""
+        return math.prod(self.kernel) * self.shape[2]
+
+    @property
+    def fans(self) -> Pair:
+        """Inputs that an output sees, and outputs that see an input: what initial
+        weights are drawn by.
+        """
+        return self.n_terms, math.prod(self.kernel) * self.out_shape[2]
+
+    @property
+    def weights_shape(self) -> tuple[int, ...]:
+        """(n_in, n_out); of a convolution (height, width, channels, filters), of one
+        along signals (length, channels, filters).
+        """
+        kernel = self.kernel[2 - self.n_axes :]
+        return (*kernel, self.shape[2], self.out_shape[2])
+
+    @property
+    def outputs_shape(self) -> tuple[int, ...]:
+        """Shape of a row's outputs, as users see them."""
+        return self.out_shape[2 - self.n_axes :]
+
+
+@dataclass(frozen=True)
+class Conv:
+    """A convolution: the same kernel at every position of an image or a signal.
+
+    z = K ⋆ x + b, the cross-correlation, as in PyTorch and Keras.
+
+    Parameters
+    ----------
+    filters : int
+        Outputs at each position.
+    kernel : int or tuple of int
+        Its size: of images one for both sides, or (height, width).
+    stride : int or tuple of int, default=1
+        Pixels from one position to the next.
+    padding : {'same', 'valid'}, default='same'
+        'same' puts zeros around the image, (kernel − 1)//2 before it and kernel//2
+        behind, so that with stride 1 there is an output for every pixel; 'valid' none.
+    """
+
+    filters: int
+    kernel: int | tuple[int, ...]
+    stride: int | tuple[int, ...] = 1
+    padding: str = "same"
+
+    def on(self, shape: tuple[int, ...]) -> Geometry:
+        """The layer on images of that shape.
+
+        Parameters
+        ----------
+        shape : tuple of int
+            (height, width, channels) or (length, channels).
+
+        Raises
+        ------
+        ValueError
+            If a number is not a positive integer, or the kernel is larger than the
+            image.
+        """
+        filters = _check_count(self, "filters", self.filters)
+        if self.padding not in ("same", "valid"):
+            raise ValueError(
+                f"padding must be 'same' or 'valid', got {self.padding!r}"
+            )
+        kernel, stride = (_sides(self, name, shape) for name in ("kernel", "stride"))
+        is_same = self.padding == "same"
+        pads = tuple((k - 1) // 2 if is_same else 0 for k in kernel)
+        border = [k - 1 if is_same else 0 for k in kernel]
+        return _geometry(self, "conv", shape, kernel, stride, pads, border, filters)
+
+
+@dataclass(frozen=True)
+class MaxPool:
+    """The largest of each channel in every window; the first of equal ones counts.
+
+    Parameters
+    ----------
+    size : int or tuple of int, default=2
+        The window: of images one for both sides, or (height, width). Windows that do
+        not fit are dropped.
+    stride : int or tuple of int, default=None
+        Pixels from one window to the next; None: its size.
+    """
+
+    size: int | tuple[int, ...] = 2
+    stride: int | tuple[int, ...] | None = None
+
+    _kind = "max_pool"
+
+    def on(self, shape: tuple[int, ...]) -> Geometry:
+        """The layer on images of that shape; see :meth:`Conv.on`."""
+        size = _sides(self, "size", shape)
+        stride = size if self.stride is None else _sides(self, "stride", shape)
+        return _geometry(self, self._kind, shape, size, stride, (0, 0), (0, 0), None)
+
+
+@dataclass(frozen=True)
+class AveragePool(MaxPool):
+    """The mean of each channel in every window.
+
+    Parameters
+    ----------
+    size, stride
+        As in :class:`MaxPool`.
+    """
+
+    _kind = "average_pool"
+
+
+@dataclass(frozen=True)
+class GlobalAveragePool:
+    """The mean of each channel over the whole image."""
+
+    def on(self, shape: tuple[int, ...]) -> Geometry:
+        """The layer on images of that shape; see :meth:`Conv.on`."""
+        return AveragePool(shape[:-1]).on(shape)
+
+
+KINDS = {kind.__name__: kind for kind in (Conv, MaxPool, AveragePool, GlobalAveragePool)}
+Kind = Conv | MaxPool | AveragePool | GlobalAveragePool
+Architecture = tuple[Any, ...]
+
+
+def check_architecture(layers: Sequence[Any]) -> Architecture:
+    """Inputs, then each layer: units or a kind, checked one by one.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two, or an entry is of another kind.
+    """
+    entries = list(layers)
+    if len(entries) >= 2 and isinstance(entries[0], (tuple, list)):
+        shape = tuple(entries[0])
+        known = len(shape) in (2, 3) and all(map(_is_count, shape))
+        if known and all(_is_count(e) or isinstance(e, Kind) for e in entries[1:]):
+            return (tuple(map(int, shape)), *map(_plain, entries[1:]))
+    elif len(entries) >= 2 and all(map(_is_count, entries)):
+        return tuple(map(int, entries))
+    raise ValueError(
+        "layer_sizes must be two or more positive integers, or begin with the shape of "
+        "an image, (height, width, channels), or of a signal, (length, channels), and go "
+        f"on with positive integers or kinds of fastmlp.layers, got {layers!r}"
+    )
+
+
+def geometries(architecture: Architecture) -> tuple[Geometry, ...]:
+    """What each layer does, the first on the inputs.
+
+    Raises
+    ------
+    ValueError
+        If a layer does not fit what it is given, or an image comes behind units.
+    """
+    inputs, *layers = architecture
+    shape = inputs if isinstance(inputs, tuple) else (inputs,)
+    found = []
+    for number, layer in enumerate(layers):
+        if isinstance(layer, int):
+            geometry = Geometry("dense", (1, 1, math.prod(shape)), (1, 1, layer))
+        elif len(shape) == 1:
+            raise ValueError(f"layer {number}, {layer}, needs an image or a signal")
+        else:
+            geometry = layer.on(shape)
+        found.append(geometry)
+        shape = geometry.outputs_shape
+    return tuple(found)
+
+
+def to_facts(architecture: Architecture) -> list[Any]:
+    """The same as JSON has it."""
+    return [
+        {type(e).__name__: asdict(e)} if isinstance(e, Kind) else e
+        for e in (list(e) if isinstance(e, tuple) else e for e in architecture)
+    ]
+
+
+def from_facts(facts: Any) -> Architecture:
+    """The architecture of :func:`to_facts`.
+
+    Raises
+    ------
+    ValueError
+        If it is none.
+    """
+    if not isinstance(facts, list):
+        raise ValueError("layer_sizes must be a list")
+    return check_architecture([_from_fact(fact) for fact in facts])
+
+
+def _from_fact(fact: Any) -> Any:
+    if not isinstance(fact, dict):
+        return fact
+    if len(fact) != 1 or not set(fact) <= set(KINDS):
+        raise ValueError(f"layer_sizes has an unknown kind: {fact!r}")
+    ((name, settings),) = fact.items()
+    try:
+        return KINDS[name](
+            **{k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()}
+        )
+    except (TypeError, AttributeError) as error:
+        raise ValueError(f"layer_sizes has an impossible {name}: {error}") from error
+
+
+def _is_count(value: Any) -> bool:
+    whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    return whole and value > 0
+
+
+def _plain(entry: Any) -> Any:
+    return int(entry) if _is_count(entry) else entry
+
+
+def _check_count(layer: Any, name: str, value: Any) -> int:
+    if not _is_count(value):
+        raise ValueError(f"{name} of {layer} must be a positive integer")
+    return int(value)
+
+
+def _sides(layer: Any, name: str, shape: tuple[int, ...]) -> Pair:
+    """A size along height and width, from one for both or from one for each."""
+    value, n_axes = getattr(layer, name), len(shape) - 1
+    each = (value,) * n_axes if _is_count(value) else value
+    known = isinstance(each, (tuple, list)) and all(map(_is_count, each))
+    if not known or len(each) != n_axes:
+        raise ValueError(
+            f"{name} of {layer} must be a positive integer, or {n_axes} of them, for "
+            f"{'images' if n_axes == 2 else 'signals'} of shape {shape}"
+        )
+    height, width = (1, *each)[-2:]
+    return int(height), int(width)
+
+
+def _geometry(
+    layer: Any,
+    kind: str,
+    shape: tuple[int, ...],
+    kernel: Pair,
+    stride: Pair,
+    pads: tuple[int, ...],
+    border: Sequence[int],
+    filters: int | None,
+) -> Geometry:
+    """Where the kernel stands in images with so many zeros more along each side."""
+    height, width, channels = (1, *shape)[-3:]
+    stride = (stride[0], stride[1])
+    room = [n + b - k for n, b, k in zip((height, width), border, kernel, strict=True)]
+    if min(room) < 0:
+        raise ValueError(f"{layer} is larger than what it is given, of shape {shape}")
+    out = (room[0] // stride[0] + 1, room[1] // stride[1] + 1)
+    return Geometry(
+        kind,
+        (height, width, channels),
+        (*out, filters or channels),
+        kernel,
+        stride,
+        (pads[0], pads[1]),
+        len(shape) - 1,
+    )
