@@ -8,7 +8,13 @@ from fastmlp._version import __version__
 if TYPE_CHECKING:
     from fastmlp.checkpoints import Checkpoint
     from fastmlp.diagnostics import show_versions
-    from fastmlp.estimators import MLPClassifier, MLPRegressor, ValidationMonitor
+    from fastmlp.estimators import (
+        CNNClassifier,
+        CNNRegressor,
+        MLPClassifier,
+        MLPRegressor,
+        ValidationMonitor,
+    )
     from fastmlp.export import register_onnx, to_c, to_onnx, to_torch
     from fastmlp.model_files import ModelFileError, load
     from fastmlp.network import Network
@@ -18,6 +24,8 @@ if TYPE_CHECKING:
     from fastmlp.plot import NetworkDisplay, OptimizerPathDisplay, TrainingDisplay
 
 __all__ = [
+    "CNNClassifier",
+    "CNNRegressor",
     "Checkpoint",
     "MLPClassifier",
     "MLPRegressor",
@@ -43,6 +51,8 @@ __all__ = [
 # and the switch does not import NumPy before the script that it runs, which may set
 # variables that NumPy's libraries read.
 _ROOMS = {
+    "CNNClassifier": "estimators",
+    "CNNRegressor": "estimators",
     "Checkpoint": "checkpoints",
     "MLPClassifier": "estimators",
     "MLPRegressor": "estimators",

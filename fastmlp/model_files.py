@@ -50,7 +50,7 @@ def load(path: str | os.PathLike[str]) -> Any:
 
     Returns
     -------
-    MLPClassifier, MLPRegressor or Network
+    MLPClassifier, MLPRegressor, CNNClassifier, CNNRegressor or Network
 
     Raises
     ------
@@ -70,7 +70,7 @@ def build_model(kind: str, facts: Any, arrays: dict[str, np.ndarray]) -> Any:
         from fastmlp.state_check import checked_network
 
         return checked_network(facts, arrays)
-    if kind in ("MLPClassifier", "MLPRegressor"):
+    if kind in ("MLPClassifier", "MLPRegressor", "CNNClassifier", "CNNRegressor"):
         from fastmlp.estimators._model_file import build_estimator
 
         return build_estimator(kind, facts, arrays)

@@ -128,11 +128,11 @@ class Recipe:
         }
 
     def make_network(
-        self, layer_sizes: list[int], dtype: np.dtype, random_state: Any
+        self, architecture: list, dtype: np.dtype, random_state: Any
     ) -> Network:
         """A network with initial parameters."""
         return Network(
-            layer_sizes,
+            architecture,
             init=self.init,
             dtype=dtype,
             random_state=random_state,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
@@ -25,7 +26,8 @@ class LayerSummary:
     Attributes
     ----------
     name : str
-        'hidden 1' and so on, 'output'; with ' + batch norm' where it is normalised.
+        'hidden 1' and so on, 'output'; with ', conv' or ' + batch norm' where it is a
+        convolution, or normalised; or 'max pool', 'average pool'.
     n_inputs, n_units : int
         Columns that go in and come out.
     activation : str
@@ -148,23 +150,35 @@ def summarize(model: FittedModel, kind: str) -> Summary:
     -------
     Summary
     """
-    names = [f"hidden {k + 1}" for k in range(len(model.layers) - 1)] + ["output"]
-    layers = zip(names, model.layers, strict=True)
+    layers = zip(_names(model.layers), model.layers, strict=True)
     rows = tuple(_summarize_layer(name, layer) for name, layer in layers)
     return Summary(kind, model.loss, model.dtype.name, rows)
 
 
+def _names(layers: Sequence[Layer]) -> list[str]:
+    """What each layer is called: those that pool by their kind, others by number."""
+    names, number = [], 0
+    for layer in layers[:-1]:
+        number += layer.kind in ("dense", "conv")
+        kind = layer.kind.replace("_", " ")
+        names.append(
+            {"dense": f"hidden {number}", "conv": f"hidden {number}, conv"}.get(
+                layer.kind, kind
+            )
+        )
+    return [*names, "output"]
+
+
 def _summarize_layer(name: str, layer: Layer) -> LayerSummary:
-    n_inputs, n_units = layer.weights.shape
     n_averages = 0
     if layer.batch_norm is not None:
-        name, n_averages = f"{name} + batch norm", 2 * n_units
+        name, n_averages = f"{name} + batch norm", 2 * layer.biases.size
     return LayerSummary(
         name,
-        n_inputs,
-        n_units,
+        layer.n_inputs,
+        layer.n_units,
         layer.activation,
         layer.n_params,
-        layer.weights.size,
+        layer.n_multiply_adds,
         (layer.n_params + n_averages) * layer.weights.itemsize,
     )

@@ -45,6 +45,10 @@ def holds_views(estimator: Any, network: Network) -> bool:
 
 def _network_of_attributes(estimator: Any, fitted: Network | None) -> Network:
     """A new network, from the attributes that scikit-learn's MLP predicts by."""
+    if fitted is not None and fitted.has_images:
+        network = fitted.copy()
+        network.weights, network.biases = estimator.coefs_, estimator.intercepts_
+        return network.with_output_activation(estimator.out_activation_)
     n_layers, n_outputs, output_activation = (
         estimator.__dict__.get(name)
         for name in ("n_layers_", "n_outputs_", "out_activation_")

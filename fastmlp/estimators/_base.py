@@ -123,6 +123,14 @@ class BaseMLP(
     def _own_score(self, data: Data) -> Callable[[np.ndarray], float]:
         """Score of the outputs for these rows, by which early stopping judges."""
 
+    def _as_rows(self, X: Any, reset: bool) -> Any:
+        """X as a matrix, a row each; its shape is learnt where ``reset``."""
+        return X
+
+    def _architecture(self, n_features: int, recipe: Recipe, n_outputs: int) -> list:
+        """Inputs, then each layer (:func:`fastmlp.layers.check_architecture`)."""
+        return [n_features, *recipe.hidden_layer_sizes, n_outputs]
+
     def _weigh(self, data: Data) -> np.ndarray | None:
         """What each row counts for in training."""
         return data.sample_weight
@@ -278,18 +286,18 @@ class BaseMLP(
     def _begin(self, recipe: Recipe, data: Data, goes_on: bool) -> TrainingState:
         """The state that the fit begins with."""
         n_outputs = self._count_outputs(data.Y)
-        layer_sizes = [data.X.shape[1], *recipe.hidden_layer_sizes, n_outputs]
+        architecture = self._architecture(data.X.shape[1], recipe, n_outputs)
         if goes_on:
-            return self._go_on(recipe, layer_sizes)
+            return self._go_on(recipe, architecture)
         random_state = check_random_state(self.random_state)
-        network = recipe.make_network(layer_sizes, data.X.dtype, random_state)
+        network = recipe.make_network(architecture, data.X.dtype, random_state)
         return TrainingState(network, random_state)
 
-    def _go_on(self, recipe: Recipe, layer_sizes: list[int]) -> TrainingState:
+    def _go_on(self, recipe: Recipe, architecture: list) -> TrainingState:
         """The state of the earlier fit, with what users have set since."""
         earlier, fitted = self.__dict__.get("_state"), network_of(self)
         settings = recipe.network_settings
-        before, now = fitted.kind, (layer_sizes, *fitted.kind_with(**settings)[1:])
+        before, now = fitted.kind, (architecture, *fitted.kind_with(**settings)[1:])
         if before != now:
             raise ValueError(
                 "warm_start and partial_fit need the layers of the previous fit, its "
@@ -305,7 +313,7 @@ class BaseMLP(
             state = earlier.go_on(network, None)
         else:
             state = earlier.go_on(network, check_random_state(self.random_state))
-        if earlier is not None and earlier.network.layer_sizes != layer_sizes:
+        if earlier is not None and earlier.network.kind[0] != architecture:
             state.optimizer = None
         read_progress(self, state)
         return state

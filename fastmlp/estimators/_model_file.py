@@ -63,6 +63,7 @@ ATTRIBUTES: dict[str, Check] = {
     "overfit_epoch_": lambda v: v is None or _is_count(v),
     "n_features_in_": lambda v: _is_count(v) and v > 0,
     "feature_names_in_": _is_vector,
+    "input_shape_": lambda v: type(v) in (list, tuple) and all(map(_is_count, v)),
     "classes_": _is_vector,
 }
 _KEPT_ELSEWHERE = ("_state", "_label_binarizer")
@@ -168,6 +169,8 @@ def build_estimator(kind: str, facts: Any, arrays: dict[str, np.ndarray]) -> Any
         classes: Any = attributes.get("classes_")
         if np.array_equal(facts["labels"]["classes"], classes):
             attributes["classes_"] = attributes["_label_binarizer"].classes_
+    if "input_shape_" in attributes:
+        attributes["input_shape_"] = tuple(attributes["input_shape_"])
     estimator.__dict__.update(attributes)
     _check_fitted(estimator)
     return estimator

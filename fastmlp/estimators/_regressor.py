@@ -304,11 +304,11 @@ class MLPRegressor(RegressorMixin, BaseMLP, RegressionLoss):
         return self._d2(data.Y, data.sample_weight)
 
 
-fill_docstring(
-    MLPRegressor,
-    score="R² under 'squared_error', D² of the other losses (1 − loss/loss of the "
-    "best constant)",
+REGRESSION_SCORE = (
+    "R² under 'squared_error', D² of the other losses (1 − loss/loss of the best "
+    "constant)"
 )
+fill_docstring(MLPRegressor, score=REGRESSION_SCORE)
 fill_docstring(
     MLPRegressor.fit,
     shape="(n_samples,) or (n_samples, n_outputs)",

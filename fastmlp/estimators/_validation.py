@@ -57,6 +57,7 @@ def checked_data(estimator: Any, X: Any, y: Any, reset: bool) -> tuple[Any, np.n
     reset : bool
         Whether features are learnt from X.
     """
+    X = estimator._as_rows(X, reset)
     if is_known_matrix(estimator, X, reset) and is_valid_target(y, len(X)):
         if reset:
             estimator.n_features_in_ = X.shape[1]
@@ -118,6 +119,7 @@ def _checked_weights(sample_weight_val: Any, X: Any) -> np.ndarray | None:
 
 def checked_inputs(estimator: Any, X: Any) -> Any:
     """X of a fitted estimator as its network takes it."""
+    X = estimator._as_rows(X, reset=False)
     if is_known_matrix(estimator, X):
         return X
     check_structure(X, "X")

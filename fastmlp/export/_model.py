@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from fastmlp import _kernels
+from fastmlp.layers import Geometry
 
 # Added to a unit's variance before its root is taken (docs/contracts.md).
 EPSILON = 1e-5
@@ -31,7 +32,8 @@ class BatchNorm:
 @dataclass(frozen=True)
 class Layer:
     """σ(a W + b); with batch normalisation σ(normalised(a W)), and b is its shift.
-    σ's number, if it has one, is all of ``params``.
+    σ's number, if it has one, is all of ``params``. A layer of images is as its geometry
+    says, W a kernel; one that pools has no numbers: its weights and biases are empty.
     """
 
     weights: np.ndarray
@@ -39,12 +41,38 @@ class Layer:
     activation: str
     batch_norm: BatchNorm | None = None
     params: tuple[float, ...] = ()
+    geometry: Geometry | None = None
+
+    @property
+    def kind(self) -> str:
+        """A name of ``fastmlp._kernels.KINDS``."""
+        return "dense" if self.geometry is None else self.geometry.kind
+
+    @property
+    def n_inputs(self) -> int:
+        """Columns that go in."""
+        shape = self.weights.shape
+        return shape[0] if self.geometry is None else self.geometry.n_in
+
+    @property
+    def n_units(self) -> int:
+        """Columns that come out."""
+        shape = self.weights.shape
+        return shape[1] if self.geometry is None else self.geometry.n_out
 
     @property
     def n_params(self) -> int:
         """Numbers that are trained."""
         n_scales = 0 if self.batch_norm is None else self.batch_norm.scale.size
         return self.weights.size + self.biases.size + n_scales
+
+    @property
+    def n_multiply_adds(self) -> int:
+        """Multiplications with a weight, each with its addition, for one row."""
+        if self.geometry is None:
+            return self.weights.size
+        height, width, _ = self.geometry.out_shape
+        return height * width * self.weights.size
 
     def folded(self) -> Layer:
         """The same layer without normalisation, computed in float64, rounded once."""
@@ -58,6 +86,7 @@ class Layer:
             (norm.shift - norm.mean * factor).astype(dtype),
             self.activation,
             params=self.params,
+            geometry=self.geometry,
         )
 
 
@@ -92,12 +121,12 @@ class FittedModel:
     @property
     def n_features(self) -> int:
         """Inputs of the first layer."""
-        return self.layers[0].weights.shape[0]
+        return self.layers[0].n_inputs
 
     @property
     def n_outputs(self) -> int:
         """Units of the last layer."""
-        return self.layers[-1].weights.shape[1]
+        return self.layers[-1].n_units
 
     @property
     def output_activation(self) -> str:
@@ -114,6 +143,21 @@ class FittedModel:
         """Whether several outputs become probabilities by division by their sum."""
         apart = self.output_activation == "softmax" or self.multilabel
         return self.is_classifier and self.n_outputs > 1 and not apart
+
+    def check_dense(self, caller: str) -> None:
+        """Refuse a model with layers of images.
+
+        Raises
+        ------
+        ValueError
+            If it has one.
+        """
+        kinds = sorted({layer.kind for layer in self.layers} - {"dense"})
+        if kinds:
+            raise ValueError(
+                f"{caller} takes networks of dense layers only, this one has "
+                f"{', '.join(kinds)}"
+            )
 
     def folded(self) -> FittedModel:
         """The same model with batch normalisation folded into weights and biases."""
@@ -174,7 +218,15 @@ def _read_layers(network: Any) -> tuple[Layer, ...]:
         (param,) if name in _kernels.ACTIVATION_PARAMS else ()
         for name, param in zip(names, network.activation_params, strict=True)
     ]
-    return tuple(map(Layer, network.weights, network.biases, names, norms, params))
+    trained = zip(network.weights, network.biases, names, norms, params, strict=True)
+    empty = np.empty(0, network.dtype)
+    return tuple(
+        Layer(
+            *(next(trained) if geometry.is_trained else (empty, empty, "identity")),
+            geometry=None if geometry.kind == "dense" else geometry,
+        )
+        for geometry in network.geometries
+    )
 
 
 def row_of(table: Mapping[str, Row], activation: str, caller: str) -> Row:
