@@ -28,6 +28,7 @@ RECORDS = {
     ],
     "TENSOR": [(name, _INT) for name in ("offset", "rows", "columns", "group")],
     "LAYER": [
+        ("kind", _INT),
         ("n_in", _INT),
         ("n_out", _INT),
         ("tensors", _INT),
@@ -41,6 +42,18 @@ RECORDS = {
         ("activation", _INT),
         ("activation_param", _FLOAT),
         ("dropout", _FLOAT),
+        ("height", _INT),
+        ("width", _INT),
+        ("channels", _INT),
+        ("kernel_height", _INT),
+        ("kernel_width", _INT),
+        ("stride_height", _INT),
+        ("stride_width", _INT),
+        ("pad_top", _INT),
+        ("pad_left", _INT),
+        ("out_height", _INT),
+        ("out_width", _INT),
+        ("out_channels", _INT),
     ],
     "RULE": [
         ("optimizer", _INT),
@@ -131,10 +144,20 @@ def number_tensors(layers, sizes, batch_norm):
         normalized = batch_norm and i < len(layers) - 1
         layer = layers[i]
         layer["n_in"], layer["n_out"] = n_in, n_out
+        describe_as_pixel(layer)
         layer["tensors"], layer["n_tensors"] = tensor, 2 + normalized
         layer["running"] = stat if normalized else -1
         tensor += 2 + normalized
         stat += 2 * n_out * normalized
+
+
+def describe_as_pixel(layer):
+    """A dense layer's inputs are the channels of one pixel, and so are its outputs."""
+    for name in ("height", "width", "kernel_height", "kernel_width"):
+        layer[name] = 1
+    for name in ("stride_height", "stride_width", "out_height", "out_width"):
+        layer[name] = 1
+    layer["channels"], layer["out_channels"] = layer["n_in"], layer["n_out"]
 
 
 def build_tensors(layers):

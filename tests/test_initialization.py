@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from fastmlp.initialization import INITIALIZERS, draw_parameters
+from fastmlp.layers import geometries
 
 N_IN, N_OUT = 400, 150
 N = N_IN * N_OUT
@@ -29,7 +30,8 @@ ERRORS = 4
 
 def draw(sizes, init, activations=("relu",), seed=0):
     random_state = np.random.RandomState(seed)
-    return draw_parameters(list(sizes), list(activations), init, random_state)
+    layers = geometries(tuple(sizes))
+    return draw_parameters(layers, list(activations), init, random_state)
 
 
 def standardized(init):
