@@ -12,6 +12,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
 Pair = tuple[int, int]
 Image = tuple[int, int, int]
 
@@ -69,6 +72,37 @@ class Geometry(NamedTuple):
         weights are drawn by.
         """
         return self.n_terms, math.prod(self.kernel) * self.out_shape[2]
+
+    @property
+    def pads_behind(self) -> Pair:
+        """Rows of zeros below the image, columns of zeros at its right, as far as the
+        kernel sees them.
+        """
+        ends = [
+            (n - 1) * s + k - size - before
+            for n, s, k, size, before in zip(
+                *(self.out_shape[:2], self.stride, self.kernel, self.shape[:2], self.pads),
+                strict=True,
+            )
+        ]
+        return max(0, ends[0]), max(0, ends[1])
+
+    def patches(self) -> np.ndarray:
+        """Which of a row's inputs each entry of the kernel sees at each position.
+
+        Returns
+        -------
+        ndarray of shape (n_positions * n_terms,)
+            Whole numbers; ``n_in`` where it sees a zero of the border.
+        """
+        (top, left), (below, right) = self.pads, self.pads_behind
+        numbers = np.arange(self.n_in).reshape(self.shape)
+        border = ((top, below), (left, right), (0, 0))
+        numbers = np.pad(numbers, border, constant_values=self.n_in)
+        windows = sliding_window_view(numbers, self.kernel, axis=(0, 1))
+        windows = windows[:: self.stride[0], :: self.stride[1]]
+        windows = windows[: self.out_shape[0], : self.out_shape[1]]
+        return np.moveaxis(windows, 2, -1).ravel()
 
     @property
     def weights_shape(self) -> tuple[int, ...]:

@@ -144,21 +144,6 @@ class FittedModel:
         apart = self.output_activation == "softmax" or self.multilabel
         return self.is_classifier and self.n_outputs > 1 and not apart
 
-    def check_dense(self, caller: str) -> None:
-        """Refuse a model with layers of images.
-
-        Raises
-        ------
-        ValueError
-            If it has one.
-        """
-        kinds = sorted({layer.kind for layer in self.layers} - {"dense"})
-        if kinds:
-            raise ValueError(
-                f"{caller} takes networks of dense layers only, this one has "
-                f"{', '.join(kinds)}"
-            )
-
     def folded(self) -> FittedModel:
         """The same model with batch normalisation folded into weights and biases."""
         return replace(self, layers=tuple(layer.folded() for layer in self.layers))
