@@ -172,11 +172,12 @@ def _named(shape: tuple[Any, ...]) -> tuple[int, ...]:
 
 def _pair(layer: Any) -> tuple[Any, Any]:
     """Filters and kernel of an entry of ``conv_layers``."""
-    if np.ndim(layer) == 0 or len(layer) != 2:
+    try:
+        filters, kernel = layer
+    except (TypeError, ValueError) as error:
         raise ValueError(
             f"conv_layers must hold pairs (filters, kernel), got {layer!r}"
-        )
-    filters, kernel = layer
+        ) from error
     return _plain(filters), _plain(kernel)
 
 
