@@ -141,7 +141,7 @@ class Ours:
             learning_rate=learning_rate,
             **adam,
         )
-        n_threads = count_threads(self.network.layers, network.batch_size)
+        n_threads = count_threads(self.network.plan, network.batch_size)
         # For as long as the worker's process lives.
         self.team = thread_team(n_threads)
         rows = ArrayRows(self.network.as_data(X, y, None))

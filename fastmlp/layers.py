@@ -10,6 +10,7 @@ import math
 import numbers
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -81,7 +82,13 @@ class Geometry(NamedTuple):
         ends = [
             (n - 1) * s + k - size - before
             for n, s, k, size, before in zip(
-                *(self.out_shape[:2], self.stride, self.kernel, self.shape[:2], self.pads),
+                *(
+                    self.out_shape[:2],
+                    self.stride,
+                    self.kernel,
+                    self.shape[:2],
+                    self.pads,
+                ),
                 strict=True,
             )
         ]
@@ -158,9 +165,7 @@ class Conv:
         """
         filters = _check_count(self, "filters", self.filters)
         if self.padding not in ("same", "valid"):
-            raise ValueError(
-                f"padding must be 'same' or 'valid', got {self.padding!r}"
-            )
+            raise ValueError(f"padding must be 'same' or 'valid', got {self.padding!r}")
         kernel, stride = (_sides(self, name, shape) for name in ("kernel", "stride"))
         is_same = self.padding == "same"
         pads = tuple((k - 1) // 2 if is_same else 0 for k in kernel)
@@ -215,7 +220,9 @@ class GlobalAveragePool:
         return AveragePool(shape[:-1]).on(shape)
 
 
-KINDS = {kind.__name__: kind for kind in (Conv, MaxPool, AveragePool, GlobalAveragePool)}
+KINDS = {
+    kind.__name__: kind for kind in (Conv, MaxPool, AveragePool, GlobalAveragePool)
+}
 Kind = Conv | MaxPool | AveragePool | GlobalAveragePool
 Architecture = tuple[Any, ...]
 
@@ -243,6 +250,7 @@ def check_architecture(layers: Sequence[Any]) -> Architecture:
     )
 
 
+@lru_cache(maxsize=64)
 def geometries(architecture: Architecture) -> tuple[Geometry, ...]:
     """What each layer does, the first on the inputs.
 
@@ -302,8 +310,11 @@ def _from_fact(fact: Any) -> Any:
 
 
 def _is_count(value: Any) -> bool:
-    whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
-    return whole and value > 0
+    if type(value) is not int and (
+        not isinstance(value, numbers.Integral) or isinstance(value, bool)
+    ):
+        return False
+    return bool(value > 0)
 
 
 def _plain(entry: Any) -> Any:

@@ -199,7 +199,7 @@ class Recipe:
     def count_threads(self, network: Network, n_rows: int, n_steps: int) -> int:
         """Threads for so many steps of so many rows each."""
         if self.n_threads is None:
-            return count_team(network.layers, n_rows, PRODUCTS_OF_A_STEP * n_steps)
+            return count_team(network.plan, n_rows, PRODUCTS_OF_A_STEP * n_steps)
         return self.n_threads if _kernels.THREADS else 1
 
 

@@ -32,8 +32,9 @@ class BatchNorm:
 @dataclass(frozen=True)
 class Layer:
     """σ(a W + b); with batch normalisation σ(normalised(a W)), and b is its shift.
-    σ's number, if it has one, is all of ``params``. A layer of images is as its geometry
-    says, W a kernel; one that pools has no numbers: its weights and biases are empty.
+    σ's number, if it has one, is all of ``params``. A layer of images is as its
+    geometry says, W a kernel; one that pools has no numbers: its weights and biases are
+    empty.
     """
 
     weights: np.ndarray

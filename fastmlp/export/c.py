@@ -630,9 +630,13 @@ def _define_kind(kind: str, is_int8: bool) -> str:
     if kind == "dense":
         return DENSE_INT8 if is_int8 else DENSE
     if kind == "conv":
-        scales = ("const double *s,\n                 ", "s[f] * ") if is_int8 else ("", "")
+        scales = (
+            ("const double *s,\n                 ", "s[f] * ") if is_int8 else ("", "")
+        )
         number = "int8_t" if is_int8 else "double"
-        return Template(CONV).substitute(number=number, scales=scales[0], scale=scales[1])
+        return Template(CONV).substitute(
+            number=number, scales=scales[0], scale=scales[1]
+        )
     return Template(POOL).substitute(kind=kind, **POOLS[kind])
 
 
