@@ -11,7 +11,7 @@ import numbers
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -244,9 +244,9 @@ def check_architecture(layers: Sequence[Any]) -> Architecture:
     elif len(entries) >= 2 and all(map(_is_count, entries)):
         return tuple(map(int, entries))
     raise ValueError(
-        "layer_sizes must be two or more positive integers, or begin with the shape of "
-        "an image, (height, width, channels), or of a signal, (length, channels), and go "
-        f"on with positive integers or kinds of fastmlp.layers, got {layers!r}"
+        "layer_sizes must be two or more positive integers, or begin with the shape "
+        "of an image, (height, width, channels), or of a signal, (length, channels), "
+        f"and go on with positive integers or kinds of fastmlp.layers, got {layers!r}"
     )
 
 

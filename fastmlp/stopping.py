@@ -94,7 +94,7 @@ class StopAtDivergence:
 
     def update(self, fit: Fit, logs: Logs) -> StopReason | None:
         """DIVERGED if the loss and a parameter are not finite."""
-        if math.isfinite(logs["loss"]) or is_finite(fit.state.network.params):
+        if math.isfinite(logs["loss"]) or all_finite([fit.state.network.params]):
             return None
         return StopReason.DIVERGED
 

@@ -84,8 +84,8 @@ CONV = """\
 /* z = K * x + b at every position of the kernel, a row of K for each filter; x is an
    image of h by w pixels with n channels, and zeros around it. */
 static void conv(const double *x, int h, int w, int n, const $number *kernel,
-                 ${scales}const double *b, int n_filters, int k_h, int k_w, int s_h, int s_w,
-                 int top, int left, int out_h, int out_w, double *z)
+                 ${scales}const double *b, int n_filters, int k_h, int k_w, int s_h,
+                 int s_w, int top, int left, int out_h, int out_w, double *z)
 {
     for (int i = 0; i < out_h * out_w; i++)
         for (int f = 0; f < n_filters; f++) {
@@ -249,7 +249,8 @@ def to_c(
     Parameters
     ----------
     est : MLPClassifier, MLPRegressor, CNNClassifier or CNNRegressor
-        Fitted; of images x is one made flat, channels last. Batch normalisation is folded into weights and biases.
+        Fitted; of images x is one made flat, channels last. Batch normalisation is
+        folded into weights and biases.
     path : path-like
         The source file, whose name without ``.c`` begins all names. The header is
         written beside it.
@@ -630,13 +631,11 @@ def _define_kind(kind: str, is_int8: bool) -> str:
     if kind == "dense":
         return DENSE_INT8 if is_int8 else DENSE
     if kind == "conv":
-        scales = (
-            ("const double *s,\n                 ", "s[f] * ") if is_int8 else ("", "")
-        )
-        number = "int8_t" if is_int8 else "double"
-        return Template(CONV).substitute(
-            number=number, scales=scales[0], scale=scales[1]
-        )
+        words = {"number": "double", "scales": "", "scale": ""}
+        if is_int8:
+            words = {"number": "int8_t", "scale": "s[f] * "}
+            words["scales"] = "const double *s,\n                 "
+        return Template(CONV).substitute(words)
     return Template(POOL).substitute(kind=kind, **POOLS[kind])
 
 

@@ -360,7 +360,8 @@ def to_onnx(
     Parameters
     ----------
     est : MLPClassifier, MLPRegressor, CNNClassifier or CNNRegressor
-        Fitted; of images a row of X is one made flat, channels last. A Pipeline is converted by skl2onnx after :func:`register_onnx`.
+        Fitted; of images a row of X is one made flat, channels last. A Pipeline is
+        converted by skl2onnx after :func:`register_onnx`.
     path : path-like, default=None
         File that the model is also written to.
     fold_batch_norm : bool, default=True

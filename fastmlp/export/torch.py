@@ -54,12 +54,13 @@ def to_torch(est: Any, *, fold_batch_norm: bool = False) -> Any:
     Returns
     -------
     torch.nn.Sequential
-        Linear, Conv2d, pooling, normalisation and activations, of the network's type, on the CPU, with
-        copies of all parameters. It maps (n, n_features) to (n, n_outputs), the last
-        layer's activation included: of a regressor what ``predict`` gives, with one
-        column where that is a vector; of a classifier with 'softmax', or with labels
-        that can be had together, ``predict_proba``; with one output the second column
-        of it. To train on with PyTorch's losses of logits, leave the last module out.
+        Linear, Conv2d, pooling, normalisation and activations, of the network's type,
+        on the CPU, with copies of all parameters. It maps (n, n_features) to
+        (n, n_outputs), the last layer's activation included: of a regressor what
+        ``predict`` gives, with one column where that is a vector; of a classifier with
+        'softmax', or with labels that can be had together, ``predict_proba``; with one
+        output the second column of it. To train on with PyTorch's losses of logits,
+        leave the last module out.
 
     Raises
     ------
