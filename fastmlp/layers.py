@@ -11,7 +11,7 @@ import numbers
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
-from typing import Any, NamedTuple, get_args
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -220,10 +220,10 @@ class GlobalAveragePool:
         return AveragePool(shape[:-1]).on(shape)
 
 
-KINDS = {
+Kind = Conv | MaxPool | AveragePool | GlobalAveragePool
+KINDS: dict[str, Any] = {
     kind.__name__: kind for kind in (Conv, MaxPool, AveragePool, GlobalAveragePool)
 }
-Kind = Conv | MaxPool | AveragePool | GlobalAveragePool
 Architecture = tuple[Any, ...]
 
 
@@ -314,7 +314,7 @@ def _is_count(value: Any) -> bool:
         not isinstance(value, numbers.Integral) or isinstance(value, bool)
     ):
         return False
-    return bool(value > 0)
+    return int(value) > 0
 
 
 def _plain(entry: Any) -> Any:

@@ -300,7 +300,7 @@ def raise_if_diverged(fit: Fit, rows: RowSource) -> None:
         What was trained on.
     """
     state = fit.state
-    results: dict[str, np.ndarray] = {
+    results: dict[str, Any] = {
         "parameter weights": state.network.params,
         "running moments": state.network.stats,
     }

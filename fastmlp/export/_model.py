@@ -206,13 +206,13 @@ def _read_layers(network: Any) -> tuple[Layer, ...]:
     ]
     trained = zip(network.weights, network.biases, names, norms, params, strict=True)
     empty = np.empty(0, network.dtype)
-    return tuple(
-        Layer(
-            *(next(trained) if geometry.is_trained else (empty, empty, "identity")),
-            geometry=None if geometry.kind == "dense" else geometry,
-        )
-        for geometry in network.geometries
-    )
+    found = []
+    for geometry in network.geometries:
+        pooling = empty, empty, "identity", None, ()
+        layer = Layer(*(next(trained) if geometry.is_trained else pooling))
+        is_dense = geometry.kind == "dense"
+        found.append(layer if is_dense else replace(layer, geometry=geometry))
+    return tuple(found)
 
 
 def row_of(table: Mapping[str, Row], activation: str, caller: str) -> Row:
