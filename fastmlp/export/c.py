@@ -133,7 +133,7 @@ POOLS = {
         "what": "mean",
         "start": "0.0",
         "step": "found += y;",
-        "end": "found / (k_h * k_w)",
+        "end": "found / (double)(k_h * k_w)",
     },
 }
 
