@@ -53,6 +53,7 @@ def hold_out(
     -------
     HeldOut or None
     """
+    held_out: Data | None
     if recipe.is_full_batch:
         if given is None:
             return None
