@@ -30,14 +30,13 @@ COMMON = [
 V4 = ["-march=x86-64-v4", "-mprefer-vector-width=512"]
 INSTRUCTION_SETS = {
     "plain": [],
-    "v2": ["-march=x86-64-v2"],
     "v3": ["-march=x86-64-v3"],
     "v4": V4,
     "amx": [*V4, "-mamx-tile", "-mamx-bf16"],
     "neon": ["-DFASTMLP_NEON"],
 }
 # Those worth trying on each kind of machine.
-OF_X86_64 = ("plain", "v2", "v3", "v4", "amx")
+OF_X86_64 = ("plain", "v3", "v4", "amx")
 OF_MACHINES = {
     "x86_64": OF_X86_64,
     "amd64": OF_X86_64,
@@ -55,6 +54,8 @@ DIRECTIVES = {
     "cdivision": True,
     "binding": True,
     "freethreading_compatible": True,
+    # They are a third of the C, which is read once for each engine.
+    "emit_code_comments": False,
 }
 
 

@@ -8,6 +8,7 @@
     python -m bench kernels    native kernels against their NumPy reference
     python -m bench fit        whole fits against scikit-learn
     python -m bench calls      what a call costs around the engine
+    python -m bench lm         Levenberg–Marquardt on small regressions
     python -m bench memory     the memory that a fit needs
     python -m bench crowd      threads beside busy processes
     python -m bench table      the README's table from bench/results (--check)

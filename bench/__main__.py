@@ -64,6 +64,7 @@ def parse_arguments() -> argparse.Namespace:
         )
     add_measuring(commands, "kernels", "native kernels, against NumPy")
     add_measuring(commands, "calls", "what a call costs around the engine")
+    add_measuring(commands, "lm", "Levenberg–Marquardt on small regressions")
     add_measuring(commands, "memory", "the memory that a fit needs")
     add_measuring(commands, "crowd", "threads beside busy processes")
     table = commands.add_parser("table", help="write the README's table")
@@ -94,6 +95,10 @@ def main() -> int:
         from bench import calls
 
         return calls.run(options.repeats, options.json)
+    if options.command == "lm":
+        from bench import lm
+
+        return lm.run(options.repeats, options.json)
     if options.command == "memory":
         from bench import memory
 

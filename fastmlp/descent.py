@@ -17,6 +17,8 @@ MESSAGES = {
     StopReason.GTOL: "no entry of the gradient is larger than gtol",
     StopReason.MAX_ITER: "the limit of iterations or evaluations has been reached",
     StopReason.MAX_SECONDS: "the time is over",
+    StopReason.EARLY_STOPPING: "the validation score no longer rises",
+    StopReason.OVERFITTING: "the validation score no longer rises while J falls",
     StopReason.CALLBACK: "a callback asked to stop",
     StopReason.NO_PROGRESS: "no step makes the objective smaller in this arithmetic",
 }

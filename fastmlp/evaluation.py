@@ -18,8 +18,8 @@ from fastmlp.workspace import (
     count_training_entries,
 )
 
-# Numbers of a Jacobian that are there at once: some megabytes.
-ENTRIES_OF_A_JACOBIAN = 1 << 20
+# Numbers of a Jacobian that are there at once: they stay in a core's own cache.
+ENTRIES_OF_A_JACOBIAN = 1 << 16
 
 
 class Evaluator:
@@ -123,27 +123,41 @@ class Evaluator:
         outputs' own curvature, of squared_error without an L1 penalty.
         """
         X, _, sample_weight = self._data
-        params, _, plan = self._model
-        n_rows, n_outputs = len(self._data[1]), int(self._layers["n_out"][-1])
-        weights = np.ones(n_rows) if sample_weight is None else sample_weight
-        m = weights.sum(dtype=float)
-        weights = np.sqrt(weights / m)
-        matrix = np.zeros((params.size, params.size))
-        n_at_once = max(1, ENTRIES_OF_A_JACOBIAN // (n_outputs * params.size))
-        arena = build_arena(count_entries(plan), n_at_once, params.dtype)
+        n_rows, n_params = len(self._data[1]), self._params.size
+        roots = None if sample_weight is None else np.sqrt(sample_weight)
+        matrix = np.zeros((n_params, n_params))
+        n_at_once = len(self._jacobian)
         for begin in range(0, n_rows, n_at_once):
             rows = slice(begin, min(begin + n_at_once, n_rows))
-            G = np.empty((rows.stop - begin, n_outputs, params.size), params.dtype)
-            _kernels.jacobian(G, arena, take_rows(X, rows), *self._model, n_at_once)
-            G = (weights[rows, None, None] * G).reshape(-1, params.size)
+            G = self._jacobian[: rows.stop - begin]
+            inputs = take_rows(X, rows)
+            _kernels.jacobian(G, self._arena, inputs, *self._model, n_at_once)
+            if roots is not None:
+                G *= roots[rows, None, None]
+            G = G.reshape(-1, n_params)
             matrix += G.T @ G
-        matrix.flat[:: len(matrix) + 1] += self._penalty_curvature(m)
+        matrix /= self._total_weight
+        matrix.flat[:: n_params + 1] += self._penalty_curvature
         return matrix
 
-    def _penalty_curvature(self, m: float) -> np.ndarray:
+    @property
+    def _total_weight(self) -> float:
+        _, Y, sample_weight = self._data
+        return len(Y) if sample_weight is None else sample_weight.sum(dtype=float)
+
+    @cached_property
+    def _jacobian(self) -> np.ndarray:
+        """Room for the outputs' derivatives of some rows."""
+        n_outputs, n_params = int(self._layers["n_out"][-1]), self._params.size
+        n_rows = max(1, ENTRIES_OF_A_JACOBIAN // (n_outputs * n_params))
+        shape = min(n_rows, self._capacity), n_outputs, n_params
+        return np.empty(shape, self._params.dtype)
+
+    @cached_property
+    def _penalty_curvature(self) -> np.ndarray:
         """α/m where parameters are penalised, 0 elsewhere."""
         _, _, plan = self._model
-        strength = float(self._objective["alpha"][0]) / m
+        strength = float(self._objective["alpha"][0]) / self._total_weight
         curvature = np.zeros(self._params.size)
         for tensor in plan.tensors:
             size = tensor["rows"] * tensor["columns"]

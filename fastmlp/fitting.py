@@ -113,16 +113,20 @@ class Fit:
             self.say(f"Validation score: {logs['validation_score']:f}")
         logs["seconds"] = time.perf_counter() - self._started
         self.state.record(logs)
-        if not self.recipe.is_full_batch:
-            watched = "validation_score" if self.recipe.early_stopping else "loss"
-            sign = 1 if self.recipe.early_stopping else -1
-            is_best = self.state.plateau.update(sign * logs[watched], self.recipe.tol)
-            if is_best and self.recipe.early_stopping:
-                self.state.keep()
+        self._watch(logs)
         self.stop_reason = self._find_reason(logs)
         for listener in self.listeners:
             if listener.on_epoch_end(self, logs):
                 self.stop_reason = self.stop_reason or StopReason.CALLBACK
+
+    def _watch(self, logs: Logs) -> None:
+        """Count epochs without improvement; of a full-batch solver, if it is judged."""
+        plateau, tol = self.state.plateau, self.recipe.tol
+        if self.recipe.early_stopping and self.held_out is not None:
+            if plateau.update(logs["validation_score"], tol):
+                self.state.keep()
+        elif not self.recipe.is_full_batch:
+            plateau.update(-logs["loss"], tol)
 
     def _find_reason(self, logs: Logs) -> StopReason | None:
         for rule in self._rules:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-import scipy.linalg
+from scipy.linalg.lapack import dposv
 
 from fastmlp.descent import MESSAGES, Descent
 from fastmlp.stopping import StopReason
@@ -78,8 +78,7 @@ def _solve(matrix: np.ndarray, damping: float, gradient: np.ndarray) -> np.ndarr
     """The step; of the gradient's direction where rounding leaves nothing definite."""
     damped = matrix.copy()
     damped.flat[:: len(damped) + 1] += damping
-    try:
-        factor = scipy.linalg.cho_factor(damped, overwrite_a=True, check_finite=False)
-    except scipy.linalg.LinAlgError:
-        return -gradient / damped.diagonal().max()
-    return scipy.linalg.cho_solve(factor, -gradient, check_finite=False)
+    # Of LAPACK itself: SciPy's own checks cost as much as a small system. A symmetric
+    # matrix is its transpose, which lies as LAPACK wants it.
+    _, step, order_that_is_not = dposv(damped.T, -gradient)
+    return -gradient / damped.diagonal().max() if order_that_is_not else step

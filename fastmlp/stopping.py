@@ -119,7 +119,7 @@ class StopAtPlateau:
 
     def update(self, fit: Fit, logs: Logs) -> StopReason | None:
         """EARLY_STOPPING or TOL, by what is watched."""
-        plateau, (_, rate, _) = fit.state.plateau, fit.state.first_order
+        plateau = fit.state.plateau
         if plateau.n_stalled <= self.patience:
             return None
         what = "Validation score" if plateau.is_score else "Training loss"
@@ -127,6 +127,10 @@ class StopAtPlateau:
             f"{what} did not improve more than tol={self.tol:f} for "
             f"{self.patience:d} consecutive epochs."
         )
+        if fit.recipe.is_full_batch:
+            fit.say(f"{stalled} Stopping.")
+            return StopReason.EARLY_STOPPING
+        _, rate, _ = fit.state.first_order
         if rate.lower():
             fit.say(f"{stalled} Setting learning rate to {rate.value:f}")
             plateau.n_stalled = 0
@@ -262,14 +266,16 @@ def stop_rules(recipe: Recipe, is_validated: bool) -> list[StopRule]:
         Whether there are rows that training is judged by.
     """
     rules: list[StopRule] = []
-    if not recipe.is_full_batch:
+    has_epochs = not recipe.is_full_batch
+    stall = recipe.tol, recipe.n_iter_no_change
+    if has_epochs:
         rules.append(StopAtDivergence())
-        stall = recipe.tol, recipe.n_iter_no_change
-        if is_validated:
-            rules.append(StopAtOverfitting(*stall, stops=recipe.stop_on_overfit))
+    if is_validated:
+        rules.append(StopAtOverfitting(*stall, stops=recipe.stop_on_overfit))
+    if has_epochs or (is_validated and recipe.early_stopping):
         rules.append(StopAtPlateau(*stall))
-        if recipe.param_tol is not None:
-            rules.append(StopAtParamTol(recipe.param_tol))
+    if has_epochs and recipe.param_tol is not None:
+        rules.append(StopAtParamTol(recipe.param_tol))
     if recipe.max_seconds is not None:
         rules.append(StopAtTime(recipe.max_seconds))
     return rules

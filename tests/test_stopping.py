@@ -1935,14 +1935,6 @@ def test_validation_targets_of_another_shape_or_kind():
     assert_refused(levels, "columns|list of quantiles", X, y, X_val=X, y_val=X[:, :2])
 
 
-@pytest.mark.parametrize("solver", FULL_BATCH)
-@pytest.mark.parametrize("cls", ESTIMATORS)
-def test_full_batch_solvers_have_no_epochs_to_validate(cls, solver):
-    X, y, held_out = halves()
-    model = cls(**SMALL, solver=solver)
-    assert_refused(model, "no epochs to validate", X, y, **held_out)
-
-
 def test_one_class_among_the_validation_rows_will_do():
     X, y = iris()
     model = fit(MLPClassifier(**FAST), X, y, X_val=X[:50], y_val=y[:50])

@@ -1,7 +1,7 @@
 """The engine of the best instruction set that was built and that this CPU runs.
 
 ``isa`` names it. The environment variable ``FASTMLP_ISA`` (``amx``, ``v4``, ``v3``,
-``v2``, ``neon`` or ``plain``) forces one; it is read once, at import.
+``neon`` or ``plain``) forces one; it is read once, at import.
 """
 
 import importlib

@@ -5,15 +5,10 @@
 #if (defined(__x86_64__) || defined(_M_X64)) && defined(__GNUC__)
 #include <cpuid.h>
 
-static int cpu_runs_v2(void)
-{
-    __builtin_cpu_init();
-    return __builtin_cpu_supports("sse4.2") && __builtin_cpu_supports("popcnt");
-}
-
 static int cpu_runs_v3(void)
 {
-    return cpu_runs_v2() && __builtin_cpu_supports("avx2")
+    __builtin_cpu_init();
+    return __builtin_cpu_supports("popcnt") && __builtin_cpu_supports("avx2")
         && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2");
 }
 
@@ -25,7 +20,6 @@ static int cpu_runs_v4(void)
 }
 
 #else
-static int cpu_runs_v2(void) { return 0; }
 static int cpu_runs_v3(void) { return 0; }
 static int cpu_runs_v4(void) { return 0; }
 #endif

@@ -1,7 +1,6 @@
 """Which instruction sets the processor runs, and which processor it is."""
 
 cdef extern from "cpu.h":
-    bint cpu_runs_v2()
     bint cpu_runs_v3()
     bint cpu_runs_v4()
     bint cpu_runs_amx()
@@ -15,7 +14,6 @@ def runnable():
         "amx": cpu_runs_amx(),
         "v4": cpu_runs_v4(),
         "v3": cpu_runs_v3(),
-        "v2": cpu_runs_v2(),
         "neon": cpu_runs_neon(),
         "plain": True,
     }

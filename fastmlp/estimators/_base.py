@@ -207,13 +207,11 @@ class BaseMLP(
         else:
             state, goes_on = resume(self, resume_from, data, given)
         data, given = of_type(state.network.dtype, data, given)
-        held_out = None
-        if not recipe.is_full_batch:
-            held_out = hold_out(self, recipe, state, data, given)
-            if resume_from is None:
-                state.begin(recipe, incremental)
-            else:
-                state.resume(recipe)
+        held_out = hold_out(self, recipe, state, data, given)
+        if resume_from is not None:
+            state.resume(recipe)
+        elif not recipe.is_full_batch:
+            state.begin(recipe, incremental)
         view = partial(view_of, self, goes_on)
         start = Start(
             ArrayRows(self._rows(state.network, data)),
@@ -264,17 +262,11 @@ class BaseMLP(
         self, recipe: Recipe, given: Data | None, incremental: bool
     ) -> None:
         """Refuse parameters that do not go together."""
-        others = f"choose one of {', '.join(FIRST_ORDER_SOLVERS)}"
         if recipe.is_full_batch:
             if recipe.batch_norm or callable(recipe.dropout) or np.any(recipe.dropout):
                 raise ValueError(
                     f"solver={recipe.solver!r} takes neither batch_norm nor dropout; "
-                    f"{others}"
-                )
-            if given is not None:
-                raise ValueError(
-                    f"solver={recipe.solver!r} has no epochs to validate after; "
-                    f"{others} to fit with X_val"
+                    f"choose one of {', '.join(FIRST_ORDER_SOLVERS)}"
                 )
         elif incremental and recipe.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")

@@ -25,11 +25,12 @@ loss_ : float
     Objective of the last epoch.
 loss_curve_ : list of float
     Objective of each epoch, over all fits that went on from each other. Not set by
-    full-batch solvers, as the next four.
+    full-batch solvers, as the next.
 best_loss_ : float or None
     Least objective; None with early stopping.
 validation_scores_ : list of float or None
-    Score of the validation rows after each epoch; None without such rows.
+    Score of the validation rows after each epoch; None without such rows. Full-batch
+    solvers set it, and the next three, where fit was given X_val: of each iteration.
 best_validation_score_ : float or None
     The highest of them, NaN left out; NaN if all are. Early stopping then keeps the
     parameters of the last epoch, with a warning.

@@ -11,9 +11,9 @@ from fastmlp.recipe import FULL_BATCH_SOLVERS
 from fastmlp.state import TrainingState
 from fastmlp.stopping import StopReason
 
-FIRST_ORDER_ATTRIBUTES = (
-    "loss_curve_",
-    "best_loss_",
+# Of a fit by epochs; and of iterations too, where rows to judge by were given.
+EPOCHS_ATTRIBUTES = ("loss_curve_", "best_loss_")
+JUDGED_ATTRIBUTES = (
     "validation_scores_",
     "best_validation_score_",
     "validation_loss_curve_",
@@ -50,20 +50,29 @@ def set_fitted_attributes(estimator: Any, state: TrainingState, goes_on: bool) -
     estimator.loss_ = state.loss
     estimator.n_iter_ = state.n_epochs
     estimator.stop_reason_ = str(state.stop_reason or StopReason.MAX_ITER)
+    validated = "validation_score" in state.history
     if estimator.solver in FULL_BATCH_SOLVERS:
-        for name in FIRST_ORDER_ATTRIBUTES:
+        for name in EPOCHS_ATTRIBUTES + (() if validated else JUDGED_ATTRIBUTES):
             estimator.__dict__.pop(name, None)
+        if validated:
+            _set_scores(estimator, state, goes_on, True)
         return
-    estimator.overfit_epoch_ = state.overfitting.epoch
     early_stopping = estimator.early_stopping
     estimator.best_loss_ = None if early_stopping else -state.plateau.best
     estimator.loss_curve_ = _extend(estimator, "loss_curve_", "loss", goes_on)
+    _set_scores(estimator, state, goes_on, early_stopping or validated)
+
+
+def _set_scores(
+    estimator: Any, state: TrainingState, goes_on: bool, validated: bool
+) -> None:
+    """Set what rows that are judged by have given, None where there are none."""
+    estimator.overfit_epoch_ = state.overfitting.epoch
     scores = _extend(estimator, "validation_scores_", "validation_score", goes_on)
     losses = _extend(estimator, "validation_loss_curve_", "validation_loss", goes_on)
-    best = state.plateau.best if early_stopping else -math.inf
+    best = state.plateau.best if estimator.early_stopping else -math.inf
     if best == -math.inf:
         best = max((s for s in scores if not math.isnan(s)), default=math.nan)
-    validated = early_stopping or "validation_score" in state.history
     estimator.validation_scores_ = scores if validated else None
     estimator.validation_loss_curve_ = losses if validated else None
     estimator.best_validation_score_ = best if validated else None

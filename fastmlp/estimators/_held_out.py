@@ -34,7 +34,8 @@ def hold_out(
     """Choose the rows to train on and those to judge by.
 
     Rows once held out stay so in later fits that go on, as long as there are as many
-    rows: a score of rows that were trained on is worth nothing.
+    rows: a score of rows that were trained on is worth nothing. A full-batch solver
+    trains on all rows, and is judged by given ones only.
 
     Parameters
     ----------
@@ -52,13 +53,19 @@ def hold_out(
     -------
     HeldOut or None
     """
-    if given is not None or not recipe.early_stopping:
+    held_out: Data | None
+    if recipe.is_full_batch:
+        if given is None:
+            return None
+        held_out = given
+    elif given is not None or not recipe.early_stopping:
         if state.split is not None or not _has_rows(state.order, len(data.Y)):
             state.split, state.order = None, RowOrder(len(data.Y))
         held_out = given
     else:
         held_out = data.take(_split(estimator, state, data))
-    state.plateau.watch(*_what_is_watched(estimator, recipe, state, held_out))
+    watched = _what_is_watched(estimator, recipe, state, held_out, given is not None)
+    state.plateau.watch(*watched)
     if recipe.early_stopping and state.best is None:
         state.keep()
     if held_out is None:
@@ -128,7 +135,11 @@ def _missing_rows(
 
 
 def _what_is_watched(
-    estimator: Any, recipe: Recipe, state: TrainingState, held_out: Data | None
+    estimator: Any,
+    recipe: Recipe,
+    state: TrainingState,
+    held_out: Data | None,
+    given: bool,
 ) -> tuple:
     """Names what the best value is of: values of the same can be compared."""
     if not recipe.early_stopping or held_out is None:
@@ -136,7 +147,7 @@ def _what_is_watched(
     scoring = estimator.scoring
     if scoring is not None and not isinstance(scoring, str):
         scoring = "callable"
-    if state.split is None:
+    if given or state.split is None:
         return "X_val", scoring, len(held_out.Y)
     n_trained_on = state.split.n_rows - len(held_out.Y)
     return "held_out", scoring, n_trained_on, len(held_out.Y)

@@ -211,7 +211,8 @@ class Parameters:
         "bool",
         """
         Whether to stop when the score of held-out rows no longer improves, and keep
-        the parameters of the best score.
+        the parameters of the best score. Full-batch solvers train on all rows of X:
+        they are judged by X_val, and without it not at all.
         """,
     )
     validation_fraction: float = parameter(
