@@ -13,7 +13,7 @@ from scipy.sparse import issparse
 from sklearn.utils import Tags
 
 from fastmlp.estimators._parameters import COUNT, parameter
-from fastmlp.layers import AveragePool, Conv, MaxPool
+from fastmlp.layers import AveragePool, Conv, MaxPool, plain
 from fastmlp.recipe import Recipe
 from fastmlp.sklearn_private import StrOptions
 
@@ -92,7 +92,7 @@ class Images(ABC):  # noqa: B024 - ABC stays the last base, as in scikit-learn
                 f"{self.input_shape_}"
             )
         images = np.asarray(images)
-        return images.reshape(len(images), -1)
+        return images.reshape(len(images), math.prod(shape))
 
     def _find_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """Shape of a row, from the parameter or from X's."""
@@ -116,13 +116,13 @@ class Images(ABC):  # noqa: B024 - ABC stays the last base, as in scikit-learn
 
     def _pooling(self, layers: list[Any]) -> list[Any]:
         """The pooling behind the last of these layers, unless its window is a pixel."""
-        size = 1 if self.pool_size is None else self.pool_size
+        size = 1 if self.pool_size is None else plain(self.pool_size)
         shape = layers[0]
         for layer in layers[1:]:
             shape = layer.on(shape).outputs_shape
-        if len(shape) == 2 and np.ndim(size) == 0:
-            size = min(int(size), shape[0])
-        return [] if np.all(np.equal(size, 1)) else [POOLS[self.pool](_plain(size))]
+        if len(shape) == 2 and isinstance(size, int):
+            size = min(size, shape[0])
+        return [] if size in (1, (1,), (1, 1)) else [POOLS[self.pool](size)]
 
     def to_sklearn(self) -> Any:
         """scikit-learn has no convolutions.
@@ -172,16 +172,9 @@ def _named(shape: tuple[Any, ...]) -> tuple[int, ...]:
 
 def _pair(layer: Any) -> tuple[Any, Any]:
     """Filters and kernel of an entry of ``conv_layers``."""
-    if np.ndim(layer) == 0 or len(layer) != 2:
+    pair = plain(layer)
+    if not isinstance(pair, tuple) or len(pair) != 2:
         raise ValueError(
             f"conv_layers must hold pairs (filters, kernel), got {layer!r}"
         )
-    filters, kernel = layer
-    return _plain(filters), _plain(kernel)
-
-
-def _plain(size: Any) -> Any:
-    """A number, or a tuple of numbers, of Python's own type where they are whole."""
-    if np.ndim(size) > 0:
-        return tuple(map(_plain, size))
-    return int(size) if isinstance(size, (int, np.integer)) else size
+    return pair
