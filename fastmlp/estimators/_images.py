@@ -27,6 +27,12 @@ class Images(ABC):  # noqa: B024 - ABC stays the last base, as in scikit-learn
     # scikit-learn has no such estimator.
     _sklearn_class: ClassVar[Any] = None
 
+    hidden_layer_sizes: Sequence[int] | int = parameter(
+        (64,),
+        ["array-like", COUNT],
+        "array-like of int or int",
+        "Units of each hidden layer behind the convolutions; empty for none.",
+    )
     _: KW_ONLY
     input_shape: Sequence[int] | None = parameter(
         None,
@@ -109,7 +115,7 @@ class Images(ABC):  # noqa: B024 - ABC stays the last base, as in scikit-learn
     def _architecture(self, n_features: int, recipe: Recipe, n_outputs: int) -> list:
         """Inputs, convolutions with their pooling, hidden layers, outputs."""
         layers: list[Any] = [self.input_shape_]
-        for filters, kernel in map(_pair, self.conv_layers):
+        for filters, kernel in _pairs(self.conv_layers):
             layers.append(Conv(filters, kernel, padding=self.padding))
             layers += self._pooling(layers)
         return [*layers, *recipe.hidden_layer_sizes, n_outputs]
@@ -122,6 +128,8 @@ class Images(ABC):  # noqa: B024 - ABC stays the last base, as in scikit-learn
             shape = layer.on(shape).outputs_shape
         if len(shape) == 2 and isinstance(size, int):
             size = min(size, shape[0])
+        if self.pool not in POOLS:
+            raise ValueError(f"pool must be one of {list(POOLS)}, got {self.pool!r}")
         return [] if size in (1, (1,), (1, 1)) else [POOLS[self.pool](size)]
 
     def to_sklearn(self) -> Any:
@@ -170,11 +178,12 @@ def _named(shape: tuple[Any, ...]) -> tuple[int, ...]:
     return (*shape, 1) if len(shape) == 2 and shape[0] == shape[1] else shape
 
 
-def _pair(layer: Any) -> tuple[Any, Any]:
-    """Filters and kernel of an entry of ``conv_layers``."""
-    pair = plain(layer)
-    if not isinstance(pair, tuple) or len(pair) != 2:
-        raise ValueError(
-            f"conv_layers must hold pairs (filters, kernel), got {layer!r}"
-        )
-    return pair
+def _pairs(conv_layers: Any) -> list[tuple[Any, Any]]:
+    """Filters and kernel of each entry of ``conv_layers``."""
+    layers = plain(conv_layers)
+    for layer in layers if isinstance(layers, tuple) else [layers]:
+        if not isinstance(layer, tuple) or len(layer) != 2:
+            raise ValueError(
+                f"conv_layers must hold pairs (filters, kernel), got {layer!r}"
+            )
+    return list(layers)
