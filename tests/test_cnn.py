@@ -478,7 +478,7 @@ def test_callbacks_see_every_epoch(images):
     told = []
     model = CNNClassifier(**SMALL, callbacks=[lambda *told_of: told.append(told_of)])
     fit(model, X, y)
-    assert [epoch for epoch, _ in told] == [1, 2, 3]
+    assert [epoch for epoch, _ in told] == [0, 1, 2]
     assert [logs["loss"] for _, logs in told] == model.loss_curve_
 
 
