@@ -9,12 +9,15 @@ from __future__ import annotations
 import math
 import numbers
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, replace
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
+
+# What the kernels count to: the largest C int.
+MOST_NUMBERS = 2**31 - 1
 
 Pair = tuple[int, int]
 Image = tuple[int, int, int]
@@ -239,14 +242,16 @@ def check_architecture(layers: Sequence[Any]) -> Architecture:
     if len(entries) >= 2 and isinstance(entries[0], (tuple, list)):
         shape = tuple(entries[0])
         known = len(shape) in (2, 3) and all(map(_is_count, shape))
-        if known and all(_is_count(e) or isinstance(e, Kind) for e in entries[1:]):
-            return (tuple(map(int, shape)), *map(_plain, entries[1:]))
+        known = known and all(isinstance(e, Kind) or _is_count(e) for e in entries[1:])
+        if known and _is_count(entries[-1]):
+            return (tuple(map(int, shape)), *map(plain, entries[1:]))
     elif len(entries) >= 2 and all(map(_is_count, entries)):
         return tuple(map(int, entries))
     raise ValueError(
-        "layer_sizes must be two or more positive integers, or begin with the shape "
-        "of an image, (height, width, channels), or of a signal, (length, channels), "
-        f"and go on with positive integers or kinds of fastmlp.layers, got {layers!r}"
+        "layer_sizes must be two or more positive integers, or begin with the shape of "
+        "an image, (height, width, channels), or of a signal, (length, channels), go on "
+        "with positive integers or kinds of fastmlp.layers, and end with an integer; got "
+        f"{layers!r}"
     )
 
 
@@ -269,6 +274,7 @@ def geometries(architecture: Architecture) -> tuple[Geometry, ...]:
             raise ValueError(f"layer {number}, {layer}, needs an image or a signal")
         else:
             geometry = layer.on(shape)
+        _check_sizes(number, layer, geometry)
         found.append(geometry)
         shape = geometry.outputs_shape
     return tuple(found)
@@ -317,8 +323,30 @@ def _is_count(value: Any) -> bool:
     return int(value) > 0
 
 
-def _plain(entry: Any) -> Any:
+def plain(entry: Any) -> Any:
+    """The same in Python's own numbers, which can be compared, hashed and stored."""
+    if isinstance(entry, Kind):
+        names = [field.name for field in fields(entry)]
+        return replace(entry, **{name: plain(getattr(entry, name)) for name in names})
+    if isinstance(entry, (tuple, list)) or (
+        isinstance(entry, np.ndarray) and entry.ndim > 0
+    ):
+        return tuple(map(plain, entry))
     return int(entry) if _is_count(entry) else entry
+
+
+def _check_sizes(number: int, layer: Any, geometry: Geometry) -> None:
+    """Whether the kernels can count what a layer is given, makes and works with."""
+    (height, width, channels), (k_height, k_width) = geometry.shape, geometry.kernel
+    bordered = (height + k_height) * (width + k_width)
+    most = max(
+        geometry.n_in,
+        geometry.n_out,
+        bordered * max(channels, geometry.out_shape[2]) if geometry.n_axes else 0,
+        *geometry.stride,
+    )
+    if most > MOST_NUMBERS:
+        raise ValueError(f"layer {number}, {layer}, has more than {MOST_NUMBERS} numbers")
 
 
 def _check_count(layer: Any, name: str, value: Any) -> int:

@@ -3,7 +3,7 @@
 import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from fastmlp import MLPClassifier, MLPRegressor
+from fastmlp import CNNClassifier, CNNRegressor, MLPClassifier, MLPRegressor
 
 SOLVERS = ["adam", "adamw", "sgd", "lbfgs", "adagrad", "rmsprop", "nadam", "lion"]
 # At its default alpha lbfgs fits the data of one check so closely that probabilities
@@ -30,6 +30,7 @@ pytestmark = [
         for estimator in (MLPClassifier, MLPRegressor)
         for solver in SOLVERS
     ]
+    + [CNNClassifier(), CNNRegressor()]
 )
 def test_estimator_checks(estimator, check):
     check(estimator)

@@ -89,8 +89,8 @@ def test_layers_are_drawn_one_after_another(init):
     random_state = np.random.RandomState(3)
     together = draw([6, 5, 4], init, seed=3)
     alone = [
-        draw_parameters(sizes, ["relu"], init, random_state)[0]
-        for sizes in ([6, 5], [5, 4])
+        draw_parameters(geometries(sizes), ["relu"], init, random_state)[0]
+        for sizes in ((6, 5), (5, 4))
     ]
     for (W, b), (W_alone, b_alone) in zip(together, alone, strict=True):
         np.testing.assert_array_equal(W, W_alone)

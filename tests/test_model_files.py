@@ -12,9 +12,17 @@ import pytest
 import scipy.sparse
 from fits import fit, iris
 from saving import run_saving
+from sklearn.base import clone
 
 import fastmlp
-from fastmlp import MLPClassifier, MLPRegressor, ModelFileError, Network, load
+from fastmlp import (
+    CNNClassifier,
+    MLPClassifier,
+    MLPRegressor,
+    ModelFileError,
+    Network,
+    load,
+)
 from fastmlp.model_files import build_model, from_bytes, refusing
 from fastmlp.recipe import FIRST_ORDER_SOLVERS, FULL_BATCH_SOLVERS
 
@@ -314,10 +322,18 @@ def try_out(content):
     return None
 
 
+OF_IMAGES = {"input_shape": (4, 1), "conv_layers": ((2, 3), (3, 2)), "pool_size": 2}
+MADE_UP = {
+    "MLP": MLPClassifier(**SMALL, early_stopping=True, batch_norm=True),
+    "CNN": CNNClassifier(**SMALL, **OF_IMAGES, batch_norm=True),
+}
+
+
+@pytest.mark.parametrize("model", MADE_UP.values(), ids=MADE_UP)
 @pytest.mark.parametrize("part", ["metadata", "state"])
-def test_every_value_of_a_made_up_file_is_looked_at(part, tmp_path):
+def test_every_value_of_a_made_up_file_is_looked_at(part, model, tmp_path):
     path = tmp_path / "model"
-    fit(MLPClassifier(**SMALL, early_stopping=True, batch_norm=True), X, y).save(path)
+    fit(clone(model), X, y).save(path)
     header, tensors = taken_apart(path)
     if part == "metadata":
         facts = json.loads(header["__metadata__"]["fastmlp"])

@@ -13,7 +13,7 @@ from scipy.sparse import issparse
 from sklearn.utils import Tags
 
 from fastmlp.estimators._parameters import COUNT, parameter
-from fastmlp.layers import AveragePool, Conv, MaxPool
+from fastmlp.layers import AveragePool, Conv, MaxPool, plain
 from fastmlp.recipe import Recipe
 from fastmlp.sklearn_private import StrOptions
 
@@ -27,6 +27,12 @@ class Images(ABC):
     # scikit-learn has no such estimator.
     _sklearn_class: ClassVar[Any] = None
 
+    hidden_layer_sizes: Sequence[int] | int = parameter(
+        (64,),
+        ["array-like", COUNT],
+        "array-like of int or int",
+        "Units of each hidden layer behind the convolutions; empty for none.",
+    )
     _: KW_ONLY
     input_shape: Sequence[int] | None = parameter(
         None,
@@ -92,7 +98,7 @@ class Images(ABC):
                 f"{self.input_shape_}"
             )
         images = np.asarray(images)
-        return images.reshape(len(images), -1)
+        return images.reshape(len(images), math.prod(shape))
 
     def _find_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """Shape of a row, from the parameter or from X's."""
@@ -109,20 +115,22 @@ class Images(ABC):
     def _architecture(self, n_features: int, recipe: Recipe, n_outputs: int) -> list:
         """Inputs, convolutions with their pooling, hidden layers, outputs."""
         layers: list[Any] = [self.input_shape_]
-        for filters, kernel in map(_pair, self.conv_layers):
+        for filters, kernel in _pairs(self.conv_layers):
             layers.append(Conv(filters, kernel, padding=self.padding))
             layers += self._pooling(layers)
         return [*layers, *recipe.hidden_layer_sizes, n_outputs]
 
     def _pooling(self, layers: list[Any]) -> list[Any]:
         """The pooling behind the last of these layers, unless its window is a pixel."""
-        size: Any = 1 if self.pool_size is None else self.pool_size
+        size = 1 if self.pool_size is None else plain(self.pool_size)
         shape = layers[0]
         for layer in layers[1:]:
             shape = layer.on(shape).outputs_shape
-        if len(shape) == 2 and np.ndim(size) == 0:
-            size = min(int(size), shape[0])
-        return [] if np.all(np.equal(size, 1)) else [POOLS[self.pool](_plain(size))]
+        if len(shape) == 2 and isinstance(size, int):
+            size = min(size, shape[0])
+        if self.pool not in POOLS:
+            raise ValueError(f"pool must be one of {list(POOLS)}, got {self.pool!r}")
+        return [] if size in (1, (1,), (1, 1)) else [POOLS[self.pool](size)]
 
     def to_sklearn(self) -> Any:
         """scikit-learn has no convolutions.
@@ -170,19 +178,12 @@ def _named(shape: tuple[Any, ...]) -> tuple[int, ...]:
     return (*shape, 1) if len(shape) == 2 and shape[0] == shape[1] else shape
 
 
-def _pair(layer: Any) -> tuple[Any, Any]:
-    """Filters and kernel of an entry of ``conv_layers``."""
-    try:
-        filters, kernel = layer
-    except (TypeError, ValueError) as error:
-        raise ValueError(
-            f"conv_layers must hold pairs (filters, kernel), got {layer!r}"
-        ) from error
-    return _plain(filters), _plain(kernel)
-
-
-def _plain(size: Any) -> Any:
-    """A number, or a tuple of numbers, of Python's own type where they are whole."""
-    if np.ndim(size) > 0:
-        return tuple(map(_plain, size))
-    return int(size) if isinstance(size, (int, np.integer)) else size
+def _pairs(conv_layers: Any) -> list[tuple[Any, Any]]:
+    """Filters and kernel of each entry of ``conv_layers``."""
+    layers = plain(conv_layers)
+    for layer in layers if isinstance(layers, tuple) else [layers]:
+        if not isinstance(layer, tuple) or len(layer) != 2:
+            raise ValueError(
+                f"conv_layers must hold pairs (filters, kernel), got {layer!r}"
+            )
+    return list(layers)

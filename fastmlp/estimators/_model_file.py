@@ -10,6 +10,7 @@ import numpy as np
 from sklearn.preprocessing import LabelBinarizer
 
 from fastmlp.estimators._attributes import holds_views, network_of
+from fastmlp.estimators._images import Images
 from fastmlp.estimators._publication import reading
 from fastmlp.estimators._warnings import warn
 from fastmlp.model_files import ModelFileError, save_model
@@ -198,6 +199,9 @@ def _check_fitted(estimator: Any) -> None:
     names = attributes.get("feature_names_in_", range(n_features))
     if not network.layer_sizes[0] == n_features == len(names):
         raise ValueError("features and the first layer do not fit together")
+    if isinstance(estimator, Images):
+        if attributes.get("input_shape_") != network.architecture[0]:
+            raise ValueError("input_shape_ and the first layer do not fit together")
     labels = attributes.get("_label_binarizer")
     if labels is None:
         return
