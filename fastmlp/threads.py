@@ -104,7 +104,8 @@ def piece_rows(layers: np.ndarray, block_rows: int) -> int:
     """Rows, in whole blocks, that a thread predicts before it looks whether another has
     failed: some hundredths of a second's.
     """
-    work = block_rows * multiply_adds(layers)
+    # A layer that only pools has no products.
+    work = block_rows * max(1, multiply_adds(layers))
     return max(1, WORK_OF_A_PIECE // work) * block_rows
 
 
