@@ -14,6 +14,7 @@ import matplotlib as mpl
 import numpy as np
 import sklearn.neural_network
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from sklearn.datasets import load_diabetes, load_digits
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
@@ -22,6 +23,7 @@ from sklearn.preprocessing import StandardScaler
 from fastmlp import MLPClassifier, MLPRegressor, Network
 from fastmlp.fitting import fit_network
 from fastmlp.head import Head
+from fastmlp.layers import Conv, MaxPool
 from fastmlp.listeners import Functions
 from fastmlp.recipe import Recipe
 from fastmlp.schedules import ScheduleSettings
@@ -313,6 +315,85 @@ def backpropagation():
     return figure
 
 
+def draw_grid(axes, place, numbers, name, marked=(), color="white"):
+    """Numbers in cells, those marked in colour; returns where the grid ends."""
+    height, width = numbers.shape
+    for (y, x), number in np.ndenumerate(numbers):
+        corner = (place + x, y - height / 2)
+        fill = color if (y, x) in marked else "white"
+        axes.add_patch(Rectangle(corner, 1, 1, facecolor=fill, edgecolor=GRAY))
+        text = f"{number + 0:g}".replace("-", "\N{MINUS SIGN}")
+        axes.text(corner[0] + 0.5, corner[1] + 0.5, text, ha="center", va="center")
+    axes.text(place + width / 2, -height / 2 - 0.15, name, ha="center", va="bottom")
+    return place + width
+
+
+def draw_equation(axes, title, signs, *grids):
+    """Grids side by side, a sign behind each but the last."""
+    place = 0
+    for grid, sign in zip(grids, [*signs, ""], strict=True):
+        end = draw_grid(axes, place, *grid)
+        axes.text(end + 0.6, 0, sign, ha="center", va="center", fontsize=14)
+        place = end + 1.2
+    axes.set_title(title, loc="left")
+    axes.set(xlim=(-0.1, 13), ylim=(2.1, -2.8), aspect="equal")
+    axes.set_axis_off()
+
+
+def show_outputs(shape, layer):
+    """A network of that layer: behind it, 4 outputs that are the layer's own."""
+    network = Network([shape, layer, 4], activation="identity", loss="squared_error")
+    network.weights[-1][:] = np.eye(4)
+    for biases in network.biases:
+        biases[:] = 0
+    return network
+
+
+def convolve_and_back(x, kernel, delta):
+    """K ⋆ x, and what its δ is to the kernel and to the image."""
+    network = show_outputs((3, 3, 1), Conv(1, 2, padding="valid"))
+    network.weights[0][:, :, 0, 0] = kernel
+    row, slopes = x.reshape(1, 9), delta.reshape(1, 4)
+    z = network.predict(row)
+    # The slope of ½(z − y)² is δ where y is z − δ.
+    gradient = network.loss_and_grad(row, z - slopes)[1][:4]
+    back = network.input_gradients(row, slopes)
+    return z.reshape(2, 2), gradient.reshape(2, 2), back.reshape(3, 3)
+
+
+def convolution():
+    """A kernel on a small image, the way back, and where the δ of a maximum goes."""
+    figure = Figure(figsize=(9, 4.2), layout="constrained")
+    (first, second), (third, fourth) = figure.subplots(2, 2)
+    seen, found = "#bcdcf0", "#f7d3bb"
+    x = np.array([[1.0, 2, 0], [0, 1, 3], [2, 0, 1]])
+    kernel, delta = np.array([[1.0, 0], [-1, 2]]), np.array([[1.0, -1], [0, 2]])
+    z, gradient, back = convolve_and_back(x, kernel, delta)
+    window = (x, "x", {(0, 1), (0, 2), (1, 1), (1, 2)}, seen)
+    draw_equation(
+        first, "z = K ⋆ x", "⋆=", window, (kernel, "K"), (z, "z", {(0, 1)}, found)
+    )
+    draw_equation(
+        second, "∂J/∂K = x ⋆ δ", "⋆=", window, (delta, "δ"),
+        (gradient, "∂J/∂K", {(0, 1)}, found),
+    )  # fmt: skip
+    draw_equation(
+        third, "∂J/∂x = δ ⋆ rot180(K)", "⋆=",
+        (np.pad(delta, 1), "δ, zeros around", {(1, 1), (1, 2), (2, 1), (2, 2)}, seen),
+        (kernel[::-1, ::-1], "rot180(K)"), (back, "∂J/∂x", {(1, 1)}, found),
+    )  # fmt: skip
+    image = np.array([[1.0, 5, 2, 2], [3, 0, 2, 1], [0, 1, 4, 6], [7, 2, 3, 0]])
+    pooling = show_outputs((4, 4, 1), MaxPool(2))
+    routed = pooling.input_gradients(image.reshape(1, 16), delta.reshape(1, 4))
+    maxima = {(0, 1), (0, 2), (2, 3), (3, 0)}
+    draw_equation(
+        fourth, "Max pooling: δ goes to the first maximum", " →",
+        (image, "image", maxima, seen), (delta, "δ of the maxima"),
+        (routed.reshape(4, 4), "∂J/∂image", maxima, found),
+    )  # fmt: skip
+    return figure
+
+
 # -- what keeps a network from learning by heart
 
 
@@ -496,8 +577,8 @@ def digits_example():
 
 PICTURES = [
     gradient_descent, steepest_descent, newton, batches, neuron, forward_pass,
-    backpropagation, penalties, dropout, batch_normalisation, optimizers, stopping, xor,
-    digits_example,
+    backpropagation, convolution, penalties, dropout, batch_normalisation, optimizers,
+    stopping, xor, digits_example,
 ]  # fmt: skip
 
 

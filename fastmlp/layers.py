@@ -248,10 +248,10 @@ def check_architecture(layers: Sequence[Any]) -> Architecture:
     elif len(entries) >= 2 and all(map(_is_count, entries)):
         return tuple(map(int, entries))
     raise ValueError(
-        "layer_sizes must be two or more positive integers, or begin with the shape of "
-        "an image, (height, width, channels), or of a signal, (length, channels), go on "
-        "with positive integers or kinds of fastmlp.layers, and end with an integer; got "
-        f"{layers!r}"
+        "layer_sizes must be two or more positive integers, or begin with the shape "
+        "of an image, (height, width, channels), or of a signal, (length, channels), "
+        "go on with positive integers or kinds of fastmlp.layers, and end with an "
+        f"integer; got {layers!r}"
     )
 
 
@@ -346,7 +346,9 @@ def _check_sizes(number: int, layer: Any, geometry: Geometry) -> None:
         *geometry.stride,
     )
     if most > MOST_NUMBERS:
-        raise ValueError(f"layer {number}, {layer}, has more than {MOST_NUMBERS} numbers")
+        raise ValueError(
+            f"layer {number}, {layer}, has more than {MOST_NUMBERS} numbers"
+        )
 
 
 def _check_count(layer: Any, name: str, value: Any) -> int:

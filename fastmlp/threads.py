@@ -101,7 +101,8 @@ def piece_rows(plan: Any, block_rows: int) -> int:
     """Rows, in whole blocks, that a thread predicts before it looks whether another has
     failed: some hundredths of a second's.
     """
-    work = block_rows * plan.multiply_adds
+    # A layer that only pools has no products.
+    work = block_rows * max(1, plan.multiply_adds)
     return max(1, WORK_OF_A_PIECE // work) * block_rows
 
 

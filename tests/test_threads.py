@@ -14,6 +14,7 @@ from fastmlp import MLPRegressor, Network, _kernels, limits
 from fastmlp import network as network_module
 from fastmlp import recipe as recipe_module
 from fastmlp import threads as threads_module
+from fastmlp.layers import MaxPool
 from fastmlp.threads import (
     PREDICTED_ROWS,
     Pace,
@@ -38,6 +39,13 @@ def pretend_processors(monkeypatch, n):
 def test_small_steps_have_one_thread():
     layers = build_layers([16, 32, 2], ["relu"] * 2, 1)
     assert count_threads(build_plan(layers), 32) == 1
+
+
+def test_rows_of_a_layer_without_products_are_divided():
+    """A layer that pools, by itself, over more rows than are worked on at a time."""
+    X = np.random.RandomState(0).normal(size=(2 * PREDICTED_ROWS + 1, 4))
+    hidden = Network([(2, 2, 1), MaxPool(2), 1]).hidden_activations(X)
+    np.testing.assert_array_equal(hidden[0].ravel(), X.max(axis=1))
 
 
 @pytest.mark.skipif(not _kernels.THREADS, reason="this engine runs on one thread")

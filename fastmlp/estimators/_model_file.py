@@ -199,9 +199,9 @@ def _check_fitted(estimator: Any) -> None:
     names = attributes.get("feature_names_in_", range(n_features))
     if not network.layer_sizes[0] == n_features == len(names):
         raise ValueError("features and the first layer do not fit together")
-    if isinstance(estimator, Images):
-        if attributes.get("input_shape_") != network.architecture[0]:
-            raise ValueError("input_shape_ and the first layer do not fit together")
+    shape = attributes.get("input_shape_")
+    if isinstance(estimator, Images) and shape != network.architecture[0]:
+        raise ValueError("input_shape_ and the first layer do not fit together")
     labels = attributes.get("_label_binarizer")
     if labels is None:
         return
