@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -226,8 +227,16 @@ def train_epochs(fit: Fit, rows: RowSource, team: Any) -> None:
     """Epochs of a first-order solver."""
     recipe, state = fit.recipe, fit.state
     optimizer, rate, order = state.first_order
-    batch_size = recipe.batch_rows(order.n_rows)
-    trainer = Trainer(state.network, optimizer, rows, batch_size=batch_size, team=team)
+    trainer = Trainer(
+        state.network,
+        optimizer,
+        rows,
+        batch_size=recipe.batch_rows(order.n_rows),
+        team=team,
+        schedule=partial(schedule_steps, recipe, state)
+        if recipe.varies_within_epochs
+        else None,
+    )
     while fit.stop_reason is None and fit.n_epochs < recipe.n_epochs:
         fit.begin_epoch()
         optimizer.learning_rate = rate.begin_epoch()
@@ -249,13 +258,20 @@ def train_epochs(fit: Fit, rows: RowSource, team: Any) -> None:
 def follow_schedules(recipe: Recipe, state: TrainingState) -> None:
     """Momentum, weight decay and dropout of the epoch, where they are functions."""
     optimizer, rate, _ = state.first_order
-    epoch = rate.n_epochs
-    if callable(recipe.optimizer.momentum):
-        optimizer.change("momentum", recipe.momentum_at(epoch))
-    if callable(recipe.optimizer.weight_decay):
-        optimizer.change("weight_decay", recipe.weight_decay_at(epoch))
-    if callable(recipe.dropout):
-        state.network.set_dropout(recipe.dropout_at(epoch))
+    for name, at in recipe.functions.items():
+        optimizer.change(name, at(rate.n_epochs))
+
+
+def schedule_steps(
+    recipe: Recipe, state: TrainingState, shares: np.ndarray
+) -> np.ndarray:
+    """Numbers of the steps that begin when those shares of the epoch are over."""
+    optimizer, rate, _ = state.first_order
+    places = rate.n_epochs + shares
+    columns = {name: list(map(at, places)) for name, at in recipe.functions.items()}
+    if callable(recipe.schedule.learning_rate):
+        columns["learning_rate"] = list(map(rate.at, shares))
+    return optimizer.schedule(len(shares), **columns)
 
 
 def fit_network(

@@ -109,12 +109,12 @@ class Network:
     loss : str, default='squared_error'
         ℓ per row, summed over outputs: 'squared_error' (half of it), 'log_loss',
         'absolute_error', 'huber', 'quantile', 'log_cosh', or half the deviance,
-        'poisson', 'gamma' or 'tweedie'.
+        'poisson', 'gamma' or 'tweedie'. Targets of 'log_loss' under softmax are class
+        indices, those of 'cross_entropy' rows of probabilities, one a class.
     output_activation : str, default=None
         'identity', 'logistic', 'tanh', 'relu', 'softplus' or 'exp' with squared_error,
-        'softmax' or 'logistic' with log_loss, 'exp' with poisson, gamma and tweedie,
-        else 'identity'.
-        None takes the first of these.
+        'softmax' or 'logistic' with log_loss, 'softmax' with cross_entropy, 'exp' with
+        poisson, gamma and tweedie, else 'identity'. None takes the first of these.
     huber_delta : float, default=1.0
         Residual from which on 'huber' is linear.
     quantile : float or sequence of float, default=0.5
@@ -349,8 +349,10 @@ class Network:
 
     @property
     def n_target_columns(self) -> int:
-        """Columns of an encoded target: one under softmax, else one an output."""
-        if self.output_activation == "softmax":
+        """Columns of an encoded target: one output's each; of log_loss under softmax
+        one, the class index.
+        """
+        if (self.loss_name, self.output_activation) == ("log_loss", "softmax"):
             return 1
         return self.layer_sizes[-1]
 
@@ -578,7 +580,7 @@ class Network:
         X : array-like or sparse matrix of shape (n_samples, n_inputs)
             Inputs.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            Targets: class indices under softmax, else one column an output.
+            Targets: class indices of log_loss under softmax, else one column an output.
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights of the rows; None weighs all alike.
         """
@@ -786,17 +788,6 @@ class Network:
             "dropout": list(self.dropout),
             "batch_norm": self.batch_norm,
         }
-
-    def set_dropout(self, dropout: float) -> None:
-        """Change the share of units that hidden layers drop in training.
-
-        Parameters
-        ----------
-        dropout : float
-            For all hidden layers, each of which must drop units already.
-        """
-        self.dropout = [dropout] * len(self.dropout)
-        self._lay_out()
 
     def __getstate__(self) -> dict[str, Any]:
         # Tables and codes are built anew: a later version may number them otherwise.

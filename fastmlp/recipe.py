@@ -15,7 +15,7 @@ from fastmlp.full_batch import METHODS
 from fastmlp.head import Head
 from fastmlp.network import Network
 from fastmlp.optimizers import Optimizer
-from fastmlp.schedules import ScheduleSettings, value_at
+from fastmlp.schedules import OfProgress, ScheduleSettings, value_at
 from fastmlp.threads import PRODUCTS_OF_A_STEP, count_team
 
 FULL_BATCH_SOLVERS = tuple(METHODS)
@@ -26,8 +26,9 @@ FIRST_ORDER_SOLVERS = tuple(
 
 # Decoupled decay where none is asked for.
 DEFAULT_DECAYS = {"adamw": 0.01}
-# A layer that may drop units keeps room for that; this drops none.
-LEAST_DROPOUT = 1e-300
+# Of a network whose dropout is a function, which the optimizer's factor makes of it:
+# half, so that the product is exact.
+NOMINAL_DROPOUT = 0.5
 
 Scheduled = float | Callable[[int], float]
 
@@ -122,7 +123,7 @@ class Recipe:
             "negative_slope": self.negative_slope,
             "alpha": self.alpha,
             "l1_ratio": self.l1_ratio,
-            "dropout": self.dropout_at(0),
+            "dropout": NOMINAL_DROPOUT if callable(self.dropout) else self.dropout,
             "batch_norm": self.batch_norm,
             **vars(self.head),
         }
@@ -168,24 +169,47 @@ class Recipe:
             earlier=earlier,
         )
 
-    def momentum_at(self, epoch: int) -> float:
-        """μ of an epoch of the schedule."""
+    @property
+    def functions(self) -> dict[str, Callable[[float], float]]:
+        """Numbers of the optimizer but η that are functions: their values at a place.
+
+        A place is the epoch of the schedule, and the share of it that is over.
+        """
+        given = {
+            "momentum": (self.optimizer.momentum, self.momentum_at),
+            "weight_decay": (self.optimizer.weight_decay, self.weight_decay_at),
+            "dropout_factor": (self.dropout, self.dropout_factor_at),
+        }
+        if self.solver != "sgd":
+            del given["momentum"]
+        return {name: at for name, (setting, at) in given.items() if callable(setting)}
+
+    @property
+    def varies_within_epochs(self) -> bool:
+        """Whether a number is a function of the fit's progress."""
+        given = (
+            *(self.schedule.learning_rate, self.dropout),
+            *(self.optimizer.momentum, self.optimizer.weight_decay),
+        )
+        return any(isinstance(setting, OfProgress) for setting in given)
+
+    def momentum_at(self, epoch: float) -> float:
+        """μ at a place of the schedule."""
         return self._value(self.optimizer.momentum, epoch, "momentum", 1.0)
 
-    def weight_decay_at(self, epoch: int) -> float:
-        """λ of an epoch of the schedule."""
+    def weight_decay_at(self, epoch: float) -> float:
+        """λ at a place of the schedule."""
         decay = self.optimizer.weight_decay
         if decay is None:
             return DEFAULT_DECAYS.get(self.solver, 0.0)
         return self._value(decay, epoch, "weight_decay", math.inf)
 
-    def dropout_at(self, epoch: int) -> Any:
-        """P of an epoch of the schedule: one, or one per hidden layer."""
-        if not callable(self.dropout):
-            return self.dropout
-        return max(LEAST_DROPOUT, self._value(self.dropout, epoch, "dropout", 1.0))
+    def dropout_factor_at(self, epoch: float) -> float:
+        """What makes the dropout at a place of the schedule of the network's own."""
+        dropout: Any = self.dropout
+        return self._value(dropout, epoch, "dropout", 1.0) / NOMINAL_DROPOUT
 
-    def _value(self, setting: Scheduled, epoch: int, name: str, high: float) -> float:
+    def _value(self, setting: Scheduled, epoch: float, name: str, high: float) -> float:
         return value_at(setting, epoch, self.schedule.max_iter, name, 0.0, high)
 
     # -- steps and threads

@@ -26,7 +26,7 @@ cdef enum:
 
 
 cdef enum:
-    MOST_GROUPS = 8
+    MOST_GROUPS = 16
 
 
 cdef enum Mode:
@@ -61,6 +61,7 @@ cdef struct Job:
     const Group* groups
     const GroupRange* penalised  # tensors of one group, side by side
     Rule* rule
+    const Scheduled* schedule  # of each step; NULL: the rule's numbers stay
     Mode mode
     const void* direction  # what the Hessian is multiplied with
     void* r_arena

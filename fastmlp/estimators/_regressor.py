@@ -40,7 +40,7 @@ class RegressionLoss(ABC):  # noqa: B024 - ABC stays the last base, as in scikit
 
     loss: str = parameter(
         "squared_error",
-        [StrOptions(set(_kernels.HEADS) - {"log_loss"})],
+        [StrOptions(set(_kernels.HEADS) - {"log_loss", "cross_entropy"})],
         "str",
         """
         What is minimised: half the 'squared_error', with outputs 'identity',
