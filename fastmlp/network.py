@@ -372,7 +372,8 @@ class Network:
         return (
             self.layer_sizes,
             self.activations,
-            self.loss_name,
+            # The same loss; its targets are encoded in another way.
+            self.loss_name.replace("cross_entropy", "log_loss"),
             self.output_activation,
             self.batch_norm,
         )

@@ -111,6 +111,14 @@ class BaseMLP(
     def _encode(self, y: np.ndarray, dtype: np.dtype) -> np.ndarray:
         """Targets as the network takes them."""
 
+    def _trained_on(self, Y: np.ndarray) -> np.ndarray:
+        """Encoded targets as losses count them."""
+        return Y
+
+    def _truth(self, data: Data) -> np.ndarray:
+        """Targets as a scorer takes them."""
+        return data.y
+
     @abstractmethod
     def _count_outputs(self, Y: np.ndarray) -> int:
         """Units of the last layer, from the encoded targets."""
@@ -318,7 +326,8 @@ class BaseMLP(
                 "Got `batch_size` less than 1 or larger than sample size. It is going "
                 "to be clipped"
             )
-        return network.as_data(data.X, data.Y, data.training_weight)
+        Y = self._trained_on(data.Y)
+        return network.as_data(data.X, Y, data.training_weight)
 
     # -- use
 

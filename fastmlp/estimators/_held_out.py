@@ -187,7 +187,8 @@ def _make_held_out(
     estimator: Any, state: TrainingState, data: Data, given: bool
 ) -> HeldOut:
     network = state.network
-    evaluator = network.evaluator(network.as_data(data.X, data.Y, data.sample_weight))
+    Y = estimator._trained_on(data.Y)
+    evaluator = network.evaluator(network.as_data(data.X, Y, data.sample_weight))
     if estimator.scoring is None:
         return HeldOut(evaluator, estimator._own_score(data))
     judge = _scorer(estimator, state, data)
@@ -219,7 +220,7 @@ def _scorer(estimator: Any, state: TrainingState, data: Data) -> Callable[[], fl
     scorer = estimator._tell_classes(
         check_scoring(estimator, scoring=estimator.scoring)
     )
-    settings = {}
+    settings, truth = {}, estimator._truth(data)
     if data.sample_weight is not None and _takes_weights(scorer):
         settings["sample_weight"] = data.sample_weight
 
@@ -228,7 +229,7 @@ def _scorer(estimator: Any, state: TrainingState, data: Data) -> Callable[[], fl
         # The rows that it is asked about have been validated, and lost their names.
         fitted.__dict__.pop("feature_names_in_", None)
         set_model(fitted, state)
-        return float(scorer(fitted, data.X, data.y, **settings))
+        return float(scorer(fitted, data.X, truth, **settings))
 
     return judge
 
