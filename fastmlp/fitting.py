@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastmlp.full_batch import minimise
+from fastmlp.full_batch import SOLVERS_WITH_RATES, minimise
 from fastmlp.listeners import Listener
 from fastmlp.network import Network
 from fastmlp.recipe import Recipe
@@ -117,13 +117,19 @@ class Fit:
         if not self.recipe.is_full_batch:
             watched = "validation_score" if self.recipe.early_stopping else "loss"
             sign = 1 if self.recipe.early_stopping else -1
-            is_best = self.state.plateau.update(sign * logs[watched], self.recipe.tol)
-            if is_best and self.recipe.early_stopping:
-                self.state.keep()
+            self.state.plateau.update(sign * logs[watched], self.recipe.tol)
+            self._keep_best(logs)
         self.stop_reason = self._find_reason(logs)
         for listener in self.listeners:
             if listener.on_epoch_end(self, logs):
                 self.stop_reason = self.stop_reason or StopReason.CALLBACK
+
+    def _keep_best(self, logs: Logs) -> None:
+        by = self.recipe.keeps_best_by
+        if by is not None:
+            sign = 1 if by == "score" else -1
+            is_last = self.recipe.best_epoch == "last"
+            self.state.keep_if_best(sign * logs[f"validation_{by}"], is_last)
 
     def _find_reason(self, logs: Logs) -> StopReason | None:
         for rule in self._rules:
@@ -153,7 +159,7 @@ def history_columns(recipe: Recipe, is_validated: bool) -> tuple[str, ...]:
     is_validated : bool
         Whether there are rows that training is judged by.
     """
-    has_rate = recipe.solver not in ("lbfgs", "newton-cg", "lm")
+    has_rate = not recipe.is_full_batch or recipe.solver in SOLVERS_WITH_RATES
     return (
         "loss",
         *(("learning_rate",) if has_rate else ()),

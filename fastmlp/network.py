@@ -16,6 +16,7 @@ from fastmlp import _kernels
 from fastmlp._kernels import OBJECTIVE
 from fastmlp.derivatives import input_hessians, jacobian
 from fastmlp.evaluation import Evaluator
+from fastmlp.groups import check_factors, group_by_layer
 from fastmlp.initialization import draw_parameters
 from fastmlp.memory import aligned_copy, aligned_empty
 from fastmlp.optimizers import BatchGradient, Optimizer
@@ -132,8 +133,15 @@ class Network:
         for all, or one a layer.
     batch_norm : bool, default=False
         Whether hidden layers are normalised between affine map and activation.
+    rate_factors, decay_factors : sequence of float, default=None
+        What multiplies the optimizer's learning rate and its decoupled decay in each
+        layer, the output layer's last: finite and at least 0. None: 1 everywhere.
     init : str or float, default='glorot_uniform'
         How parameters are drawn (:mod:`fastmlp.initialization`).
+    bias_init : str or float, default=None
+        How biases are, in place of that: 'zeros', 'fan_in_uniform', or σ of normal.
+    zero_last_layer : bool, default=False
+        Whether the output layer begins at 0.
     dtype : {float64, float32}, default=float64
         Type of the parameters and of every computation.
     random_state : int, RandomState or None, default=None
@@ -192,7 +200,11 @@ class Network:
         l1_ratio: float = 0.0,
         dropout: float | Sequence[float] = 0.0,
         batch_norm: bool = False,
+        rate_factors: Sequence[float] | None = None,
+        decay_factors: Sequence[float] | None = None,
         init: str | float = "glorot_uniform",
+        bias_init: str | float | None = None,
+        zero_last_layer: bool = False,
         dtype: np.dtype | type | str = np.float64,
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
@@ -210,9 +222,20 @@ class Network:
             l1_ratio=l1_ratio,
             dropout=dropout,
             batch_norm=batch_norm,
+            rate_factors=rate_factors,
+            decay_factors=decay_factors,
         )
         self._allocate()
-        self._initialize(as_list(activation) or ["relu"], init, random_state)
+        if not isinstance(random_state, np.random.RandomState):
+            random_state = np.random.RandomState(random_state)
+        drawn = draw_parameters(
+            *(self.layer_sizes, as_list(activation) or ["relu"], init, random_state),
+            bias_init=bias_init,
+            zero_last_layer=zero_last_layer,
+        )
+        for layer, (weights, biases) in enumerate(drawn):
+            self.weights[layer][...] = weights
+            self.biases[layer][...] = biases
 
     @classmethod
     def from_weights(
@@ -265,6 +288,8 @@ class Network:
         l1_ratio: float = 0.0,
         dropout: float | Sequence[float] = 0.0,
         batch_norm: bool = False,
+        rate_factors: Sequence[float] | None = None,
+        decay_factors: Sequence[float] | None = None,
     ) -> None:
         """Check and take over everything but sizes, type and parameters."""
         n_hidden, n_outputs = len(self.layer_sizes) - 2, self.layer_sizes[-1]
@@ -294,6 +319,9 @@ class Network:
             for rate in one_a_layer("dropout", dropout, n_hidden)
         ]
         self.batch_norm = bool(batch_norm)
+        n_layers = n_hidden + 1
+        self.rate_factors = check_factors("rate_factors", rate_factors, n_layers)
+        self.decay_factors = check_factors("decay_factors", decay_factors, n_layers)
 
     def _lay_out(self) -> None:
         """The plan of what is configured."""
@@ -788,6 +816,8 @@ class Network:
             "l1_ratio": self.l1_ratio,
             "dropout": list(self.dropout),
             "batch_norm": self.batch_norm,
+            "rate_factors": self.rate_factors,
+            "decay_factors": self.decay_factors,
         }
 
     def __getstate__(self) -> dict[str, Any]:
@@ -919,7 +949,7 @@ class Network:
             yield self.evaluator(data, team)
 
     def _build_plan(self, spread: bool = False) -> Any:
-        return plan_of(
+        plan = plan_of(
             tuple(self.layer_sizes),
             (*self.activations, self.output_activation),
             self.n_target_columns,
@@ -927,6 +957,12 @@ class Network:
             tuple(self.dropout),
             self.batch_norm,
             spread,
+        )
+        if self.rate_factors is None and self.decay_factors is None:
+            return plan
+        ones = [1.0] * len(plan.layers)
+        return group_by_layer(
+            plan, self.rate_factors or ones, self.decay_factors or ones
         )
 
     def _evaluate_layers(
@@ -1018,19 +1054,6 @@ class Network:
             begin, _, n_out, _ = tensors[first + 1]
             biases.append(params[begin:][:n_out])
         self._weights, self._biases = Views(weights), Views(biases)
-
-    def _initialize(
-        self,
-        activations: Sequence[str],
-        init: str | float,
-        random_state: int | np.random.RandomState | None,
-    ) -> None:
-        if not isinstance(random_state, np.random.RandomState):
-            random_state = np.random.RandomState(random_state)
-        drawn = draw_parameters(self.layer_sizes, list(activations), init, random_state)
-        for layer, (weights, biases) in enumerate(drawn):
-            self.weights[layer][...] = weights
-            self.biases[layer][...] = biases
 
 
 def _copy_into_each(views: Views, values: Sequence[ArrayLike], name: str) -> None:

@@ -55,9 +55,9 @@ class Recipe:
     ----------
     head : Head
         Loss and output activation.
-    hidden_layer_sizes, activation, negative_slope, init
+    hidden_layer_sizes, activation, negative_slope, init, bias_init, zero_last_layer
         The network; see :class:`fastmlp.Network`.
-    alpha, l1_ratio, dropout, batch_norm
+    alpha, l1_ratio, dropout, batch_norm, rate_factors, decay_factors
         The network; see :class:`fastmlp.Network`.
     solver : str
         A name of ``FIRST_ORDER_SOLVERS`` or ``FULL_BATCH_SOLVERS``.
@@ -73,6 +73,8 @@ class Recipe:
         Whether each epoch takes the rows in a new order.
     tol, n_iter_no_change, early_stopping, stop_on_overfit, param_tol, max_seconds
         When training ends.
+    keep_best, best_epoch
+        Which epoch's parameters it ends with; see the estimators' parameters.
     max_fun : int
         Evaluations of J that a full-batch solver may take.
     n_threads : int or None
@@ -87,7 +89,11 @@ class Recipe:
     l1_ratio: float = 0.0
     dropout: float | Sequence[float] | Callable[[int], float] = 0.0
     batch_norm: bool = False
+    rate_factors: Sequence[float] | None = None
+    decay_factors: Sequence[float] | None = None
     init: str | float = "glorot_uniform"
+    bias_init: str | float | None = None
+    zero_last_layer: bool = False
     solver: str = "adam"
     optimizer: OptimizerSettings = field(default_factory=OptimizerSettings)
     schedule: ScheduleSettings = field(default_factory=ScheduleSettings)
@@ -97,6 +103,8 @@ class Recipe:
     tol: float = 1e-4
     n_iter_no_change: float = 10
     early_stopping: bool = False
+    keep_best: bool | str = False
+    best_epoch: str = "first"
     stop_on_overfit: bool = False
     param_tol: float | None = None
     max_seconds: float | None = None
@@ -113,6 +121,18 @@ class Recipe:
         """Whether the solver takes all rows at once."""
         return self.solver in FULL_BATCH_SOLVERS
 
+    @property
+    def holds_out(self) -> bool:
+        """Whether rows are held out where none are given to validate by."""
+        return self.early_stopping or bool(self.keep_best)
+
+    @property
+    def keeps_best_by(self) -> str | None:
+        """What is best at the epoch that is kept, 'score' or 'loss'; None: the last."""
+        if isinstance(self.keep_best, str):
+            return self.keep_best
+        return "score" if self.holds_out else None
+
     # -- the network
 
     @property
@@ -125,6 +145,8 @@ class Recipe:
             "l1_ratio": self.l1_ratio,
             "dropout": NOMINAL_DROPOUT if callable(self.dropout) else self.dropout,
             "batch_norm": self.batch_norm,
+            "rate_factors": self.rate_factors,
+            "decay_factors": self.decay_factors,
             **vars(self.head),
         }
 
@@ -135,6 +157,8 @@ class Recipe:
         return Network(
             layer_sizes,
             init=self.init,
+            bias_init=self.bias_init,
+            zero_last_layer=self.zero_last_layer,
             dtype=dtype,
             random_state=random_state,
             **self.network_settings,

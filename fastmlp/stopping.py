@@ -303,7 +303,7 @@ def raise_if_diverged(fit: Fit, rows: RowSource) -> None:
         "running moments": state.network.stats,
         "optimizer state": state.optimizer and state.optimizer.slots,
         # Of a fit that has gone back to its best epoch, that epoch's was finite.
-        "loss": None if fit.recipe.early_stopping else np.float64(state.loss),
+        "loss": None if fit.recipe.keeps_best_by else np.float64(state.loss),
     }
     for what, numbers in results.items():
         if numbers is not None and not is_finite(numbers):

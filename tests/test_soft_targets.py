@@ -160,7 +160,7 @@ def test_class_weights_are_of_labels():
         MLPClassifier(class_weight="balanced").fit(X, soft(3))
 
 
-def test_validation_rows_may_be_soft_or_have_labels():
+def test_validation_rows_have_probabilities_or_are_sure():
     X, y = fits.iris()
     P = soft(3)
     model = MLPClassifier(**SMALL, max_iter=4)
@@ -169,13 +169,14 @@ def test_validation_rows_may_be_soft_or_have_labels():
     assert model.history_["validation_loss"][-1] == pytest.approx(expected, rel=1e-9)
     right = (model.predict(X) == P.argmax(axis=1)).mean()
     assert model.history_["validation_score"][-1] == pytest.approx(right)
-    fit(model, X, P, X_val=X, y_val=y)
+    fit(model, X, P, X_val=X, y_val=np.eye(3)[y])
     expected = log_loss(y, model.predict_proba(X))
     assert model.history_["validation_loss"][-1] == pytest.approx(expected, rel=1e-9)
     right = (model.predict(X) == y).mean()
     assert model.history_["validation_score"][-1] == pytest.approx(right)
-    with pytest.raises(ValueError, match=r"y_val must have as many columns"):
-        fit(model, X, P, X_val=X, y_val=soft(4))
+    for y_val in (soft(4), y):
+        with pytest.raises(ValueError, match=r"y_val must have as many columns"):
+            fit(model, X, P, X_val=X, y_val=y_val)
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])

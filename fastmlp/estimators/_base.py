@@ -260,6 +260,12 @@ class BaseMLP(
             n_epochs=1 if incremental else self.max_iter,
         )
 
+    @property
+    def _is_judged_by_score(self) -> bool:
+        """Whether validation scores decide about when training ends, or where."""
+        by_score = self.keep_best in (True, "score")
+        return self.early_stopping or self.stop_on_overfit or by_score
+
     def _check_combination(
         self, recipe: Recipe, given: Data | None, incremental: bool
     ) -> None:
@@ -271,15 +277,21 @@ class BaseMLP(
                     f"solver={recipe.solver!r} takes neither batch_norm nor dropout; "
                     f"{others}"
                 )
-            if given is not None:
+            if recipe.rate_factors is not None or recipe.decay_factors is not None:
+                raise ValueError(
+                    f"solver={recipe.solver!r} takes neither rate_factors nor "
+                    f"decay_factors; {others}"
+                )
+            if given is not None or recipe.keep_best:
                 raise ValueError(
                     f"solver={recipe.solver!r} has no epochs to validate after; "
-                    f"{others} to fit with X_val"
+                    f"{others} to fit with X_val or keep_best"
                 )
-        elif incremental and recipe.early_stopping:
-            raise ValueError("partial_fit does not support early_stopping=True")
+        elif incremental and recipe.holds_out:
+            name = "keep_best" if recipe.keep_best else "early_stopping"
+            raise ValueError(f"partial_fit does not support {name}=True")
         elif recipe.stop_on_overfit and not (
-            given is not None or recipe.early_stopping or incremental
+            given is not None or recipe.holds_out or incremental
         ):
             raise ValueError("stop_on_overfit needs X_val, or early_stopping=True")
 

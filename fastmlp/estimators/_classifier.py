@@ -479,7 +479,8 @@ fill_docstring(MLPClassifier, score="accuracy")
 fill_docstring(
     MLPClassifier.fit,
     shape="(n_samples,), (n_samples, n_labels) or (n_samples, n_classes)",
-    targets="Class labels; an indicator matrix, of 0 and 1 alone, of labels that can be "
-    "had\n    together; or soft targets, a matrix of probabilities with a column for "
-    "each class\n    and rows of sum 1: ``classes_`` are the columns' numbers then.",
+    targets="Class labels; an indicator matrix, of 0 and 1 alone, of labels that can "
+    "be had\n    together; or soft targets, a matrix of probabilities with a column "
+    "for each class\n    and rows of sum 1, as ``predict_proba`` gives them: "
+    "``classes_`` are the columns'\n    numbers then.",
 )

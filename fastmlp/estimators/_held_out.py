@@ -52,15 +52,17 @@ def hold_out(
     -------
     HeldOut or None
     """
-    if given is not None or not recipe.early_stopping:
+    if given is not None or not recipe.holds_out:
         if state.split is not None or not _has_rows(state.order, len(data.Y)):
             state.split, state.order = None, RowOrder(len(data.Y))
         held_out = given
     else:
         held_out = data.take(_split(estimator, state, data))
     state.plateau.watch(*_what_is_watched(estimator, recipe, state, held_out))
-    if recipe.early_stopping and state.best is None:
-        state.keep()
+    if recipe.keeps_best_by and state.best is None:
+        # The best score of earlier fits is to be beaten, where it is of the same rows.
+        is_same = state.plateau.is_score and recipe.keeps_best_by == "score"
+        state.keep(state.plateau.best if is_same else -math.inf)
     if held_out is None:
         return None
     _check(estimator, data, held_out, given is not None)
@@ -142,11 +144,6 @@ def _what_is_watched(
     return "held_out", scoring, n_trained_on, len(held_out.Y)
 
 
-def _is_judged(estimator: Any) -> bool:
-    """Whether validation scores decide when training ends."""
-    return estimator.early_stopping or estimator.stop_on_overfit
-
-
 def _check(estimator: Any, data: Data, held_out: Data, given: bool) -> None:
     """Refuse rows by which no score can tell two models apart.
 
@@ -164,7 +161,7 @@ def _check(estimator: Any, data: Data, held_out: Data, given: bool) -> None:
             "The validation set is too small: X_val needs at least two rows of "
             "non-zero weight."
         )
-    by_own_score = estimator.scoring is None and _is_judged(estimator)
+    by_own_score = estimator.scoring is None and estimator._is_judged_by_score
     if not by_own_score or not _are_alike(Y) or _are_alike(data.Y):
         return
     message = (
@@ -213,7 +210,7 @@ def _try(estimator: Any, judge: Callable[[], float]) -> tuple[bool, ValueError |
             score = judge()
     except ValueError as error:
         return False, error
-    return not (_is_judged(estimator) and math.isnan(score)), None
+    return not (estimator._is_judged_by_score and math.isnan(score)), None
 
 
 def _scorer(estimator: Any, state: TrainingState, data: Data) -> Callable[[], float]:
