@@ -295,8 +295,8 @@ def read_optimizer(
 def has_passed_by_transformed_targets(y_val: Any) -> bool:
     """Whether a fit is one of a TransformedTargetRegressor that was given this y_val.
 
-    It hands on what it is given beside y as it is, and nothing tells a regressor whom it
-    is fitted by but the calls that have led to it.
+    It hands on as it is what it is given beside y, and nothing tells a regressor whom
+    it is fitted by but the calls that have led to it.
     """
     compose = sys.modules.get("sklearn.compose")
     if compose is None:  # nobody has imported such a regressor

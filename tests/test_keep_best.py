@@ -33,9 +33,7 @@ def expected_epoch(model, by, which):
 
 
 @pytest.mark.parametrize("which", ["first", "last"])
-@pytest.mark.parametrize(
-    ("keep", "by"), [(True, "score"), ("score", "score"), ("loss", "loss")]
-)
+@pytest.mark.parametrize("keep", [True, "score", "loss"])
 @pytest.mark.parametrize("cls", [MLPClassifier, MLPRegressor])
 def test_the_fit_ends_with_the_best_of_all_its_epochs(cls, keep, which):
     """The parameters are those of a fit that ended there; training runs to its end."""

@@ -147,9 +147,9 @@ class MLPRegressor(RegressorMixin, BaseMLP, RegressionLoss):
         """
         if y_val is not None and has_passed_by_transformed_targets(y_val):
             raise ValueError(
-                "TransformedTargetRegressor transforms y, and not y_val: the scores and "
-                "losses of the validation rows would be of another scale. Let rows of X "
-                "be held out, or transform y and y_val yourself"
+                "TransformedTargetRegressor transforms y, and not y_val: scores and "
+                "losses of the validation rows would be on another scale. Let rows of "
+                "X be held out, or transform y and y_val yourself"
             )
         judges = X_val, y_val, sample_weight_val
         self._train(X, y, sample_weight, validation=judges, resume_from=resume_from)
