@@ -120,7 +120,8 @@ def head_cases(kernels: ModuleType, numbers: Numbers) -> Iterator[Case]:
     for loss, activations in kernels.HEADS.items():
         for activation in activations:
             z = numbers.draw(ROWS, COLUMNS)
-            y = numbers.draw_classes(ROWS, 1 if activation == "softmax" else COLUMNS)
+            indexed = (loss, activation) == ("log_loss", "softmax")
+            y = numbers.draw_classes(ROWS, 1 if indexed else COLUMNS)
             scales = np.full(ROWS, 1 / ROWS, z.dtype)
             codes = kernels.LOSSES[loss], kernels.ACTIVATIONS[activation]
             levels = np.full(COLUMNS, 0.5, z.dtype)

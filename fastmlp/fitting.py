@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastmlp.full_batch import minimise
+from fastmlp.full_batch import SOLVERS_WITH_RATES, minimise
 from fastmlp.listeners import Listener
 from fastmlp.network import Network
 from fastmlp.recipe import Recipe
@@ -123,10 +124,18 @@ class Fit:
         """Count epochs without improvement; of a full-batch solver, if it is judged."""
         plateau, tol = self.state.plateau, self.recipe.tol
         if self.recipe.early_stopping and self.held_out is not None:
-            if plateau.update(logs["validation_score"], tol):
-                self.state.keep()
+            plateau.update(logs["validation_score"], tol)
         elif not self.recipe.is_full_batch:
             plateau.update(-logs["loss"], tol)
+        if self.keeps_best_by is not None:
+            sign = 1 if self.keeps_best_by == "score" else -1
+            value = sign * logs[f"validation_{self.keeps_best_by}"]
+            self.state.keep_if_best(value, self.recipe.best_epoch == "last")
+
+    @property
+    def keeps_best_by(self) -> str | None:
+        """What is best at the epoch that is kept, 'score' or 'loss'; None: the last."""
+        return None if self.held_out is None else self.recipe.keeps_best_by
 
     def _find_reason(self, logs: Logs) -> StopReason | None:
         for rule in self._rules:
@@ -156,7 +165,7 @@ def history_columns(recipe: Recipe, is_validated: bool) -> tuple[str, ...]:
     is_validated : bool
         Whether there are rows that training is judged by.
     """
-    has_rate = recipe.solver not in ("lbfgs", "newton-cg", "lm")
+    has_rate = not recipe.is_full_batch or recipe.solver in SOLVERS_WITH_RATES
     return (
         "loss",
         *(("learning_rate",) if has_rate else ()),
@@ -230,8 +239,16 @@ def train_epochs(fit: Fit, rows: RowSource, team: Any) -> None:
     """Epochs of a first-order solver."""
     recipe, state = fit.recipe, fit.state
     optimizer, rate, order = state.first_order
-    batch_size = recipe.batch_rows(order.n_rows)
-    trainer = Trainer(state.network, optimizer, rows, batch_size=batch_size, team=team)
+    trainer = Trainer(
+        state.network,
+        optimizer,
+        rows,
+        batch_size=recipe.batch_rows(order.n_rows),
+        team=team,
+        schedule=partial(schedule_steps, recipe, state)
+        if recipe.varies_within_epochs
+        else None,
+    )
     while fit.stop_reason is None and fit.n_epochs < recipe.n_epochs:
         fit.begin_epoch()
         optimizer.learning_rate = rate.begin_epoch()
@@ -253,13 +270,20 @@ def train_epochs(fit: Fit, rows: RowSource, team: Any) -> None:
 def follow_schedules(recipe: Recipe, state: TrainingState) -> None:
     """Momentum, weight decay and dropout of the epoch, where they are functions."""
     optimizer, rate, _ = state.first_order
-    epoch = rate.n_epochs
-    if callable(recipe.optimizer.momentum):
-        optimizer.change("momentum", recipe.momentum_at(epoch))
-    if callable(recipe.optimizer.weight_decay):
-        optimizer.change("weight_decay", recipe.weight_decay_at(epoch))
-    if callable(recipe.dropout):
-        state.network.set_dropout(recipe.dropout_at(epoch))
+    for name, at in recipe.functions.items():
+        optimizer.change(name, at(rate.n_epochs))
+
+
+def schedule_steps(
+    recipe: Recipe, state: TrainingState, shares: np.ndarray
+) -> np.ndarray:
+    """Numbers of the steps that begin when those shares of the epoch are over."""
+    optimizer, rate, _ = state.first_order
+    places = rate.n_epochs + shares
+    columns = {name: list(map(at, places)) for name, at in recipe.functions.items()}
+    if callable(recipe.schedule.learning_rate):
+        columns["learning_rate"] = list(map(rate.at, shares))
+    return optimizer.schedule(len(shares), **columns)
 
 
 def fit_network(

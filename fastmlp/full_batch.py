@@ -206,6 +206,9 @@ LBFGS_REASONS = {
     2: StopReason.NO_PROGRESS,
 }
 
+# Those that record the size of their steps along the gradient.
+SOLVERS_WITH_RATES = ("gd", "steepest")
+
 METHODS: dict[str, Callable[[Descent], Ending]] = {
     "lbfgs": _run_lbfgs,
     "gd": _run_gd,

@@ -11,6 +11,7 @@ from fastmlp.layers import Geometry
 
 LayerParameters = tuple[np.ndarray, np.ndarray]
 _DrawLayer = Callable[[Geometry, str, np.random.RandomState], LayerParameters]
+_DrawBiases = Callable[[int, int, np.random.RandomState], np.ndarray]
 _Deviation = Callable[[int, int], float]
 
 
@@ -19,6 +20,9 @@ def draw_parameters(
     activations: list[str],
     init: str | float,
     random_state: np.random.RandomState,
+    *,
+    bias_init: str | float | None = None,
+    zero_last_layer: bool = False,
 ) -> list[LayerParameters]:
     """Weights and biases of each layer.
 
@@ -53,6 +57,12 @@ def draw_parameters(
     random_state : RandomState
         Drawn from layer by layer, W before b, in float64, so that 'glorot_uniform'
         gives the same start as ``sklearn.neural_network`` from the same state.
+    bias_init : str or float, default=None
+        Biases in place of those of the table, drawn behind the layer's own: 'zeros';
+        'fan_in_uniform', uniform in ±1/√n_in, as PyTorch's linear layers have them; or
+        σ of normal biases.
+    zero_last_layer : bool, default=False
+        Whether weights and biases of the last layer are 0; they are drawn all the same.
 
     Returns
     -------
@@ -78,19 +88,44 @@ def draw_parameters(
     G. Klambauer, T. Unterthiner, A. Mayr, S. Hochreiter, "Self-normalizing neural
     networks", NeurIPS 2017, asks for the same variance for selu.
     """
-    draw_layer = _layer_drawer(init)
-    drawn = []
+    draw_layer, draw_biases = _layer_drawer(init), _bias_drawer(bias_init)
+    drawn: list[LayerParameters] = []
     for number, layer in enumerate(layers):
         activation = activations[min(number, len(activations) - 1)]
-        drawn.append(draw_layer(layer, activation, random_state))
+        weights, biases = draw_layer(layer, activation, random_state)
+        if draw_biases is not None:
+            biases = draw_biases(layer.n_terms, layer.out_shape[2], random_state)
+        drawn.append((weights, biases))
+    if zero_last_layer:
+        for array in drawn[-1]:
+            array[...] = 0
     return drawn
+
+
+def _bias_drawer(bias_init: str | float | None) -> _DrawBiases | None:
+    if bias_init is None:
+        return None
+    if isinstance(bias_init, str) and bias_init in BIAS_INITIALIZERS:
+        return BIAS_INITIALIZERS[bias_init]
+    if _is_deviation(bias_init):
+        sigma = float(bias_init)
+        return lambda n_in, n_out, stream: stream.normal(0.0, sigma, n_out)
+    raise ValueError(
+        f"bias_init must be one of {sorted(BIAS_INITIALIZERS)}, or a finite number "
+        f"> 0, the standard deviation of normal biases; got {bias_init!r}"
+    )
+
+
+def _is_deviation(value: object) -> bool:
+    """Whether it is a finite number > 0."""
+    is_number = isinstance(value, Real) and not isinstance(value, bool)
+    return is_number and 0 < float(value) < float("inf")  # type: ignore[arg-type]
 
 
 def _layer_drawer(init: str | float) -> _DrawLayer:
     if isinstance(init, str) and init in INITIALIZERS:
         return INITIALIZERS[init]
-    is_number = isinstance(init, Real) and not isinstance(init, bool)
-    if is_number and 0 < float(init) < float("inf"):
+    if _is_deviation(init):
         sigma = float(init)
         return _normal(lambda n_in, n_out: sigma)
     raise ValueError(
@@ -153,4 +188,17 @@ INITIALIZERS: dict[str, _DrawLayer] = {
     "he_normal": _normal(_he),
     "lecun_uniform": _uniform(_lecun),
     "lecun_normal": _normal(_lecun),
+}
+
+
+def _uniform_biases(
+    n_in: int, n_out: int, random_state: np.random.RandomState
+) -> np.ndarray:
+    bound = 1 / np.sqrt(n_in)
+    return random_state.uniform(-bound, bound, n_out)
+
+
+BIAS_INITIALIZERS: dict[str, _DrawBiases] = {
+    "zeros": lambda n_in, n_out, random_state: np.zeros(n_out),
+    "fan_in_uniform": _uniform_biases,
 }

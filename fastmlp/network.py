@@ -16,6 +16,7 @@ from fastmlp import _kernels
 from fastmlp._kernels import OBJECTIVE
 from fastmlp.derivatives import input_hessians, jacobian
 from fastmlp.evaluation import Evaluator
+from fastmlp.groups import check_factors, group_by_layer
 from fastmlp.initialization import draw_parameters
 from fastmlp.layers import (
     Architecture,
@@ -121,12 +122,12 @@ class Network:
     loss : str, default='squared_error'
         ℓ per row, summed over outputs: 'squared_error' (half of it), 'log_loss',
         'absolute_error', 'huber', 'quantile', 'log_cosh', or half the deviance,
-        'poisson', 'gamma' or 'tweedie'.
+        'poisson', 'gamma' or 'tweedie'. Targets of 'log_loss' under softmax are class
+        indices, those of 'cross_entropy' rows of probabilities, one a class.
     output_activation : str, default=None
         'identity', 'logistic', 'tanh', 'relu', 'softplus' or 'exp' with squared_error,
-        'softmax' or 'logistic' with log_loss, 'exp' with poisson, gamma and tweedie,
-        else 'identity'.
-        None takes the first of these.
+        'softmax' or 'logistic' with log_loss, 'softmax' with cross_entropy, 'exp' with
+        poisson, gamma and tweedie, else 'identity'. None takes the first of these.
     huber_delta : float, default=1.0
         Residual from which on 'huber' is linear.
     quantile : float or sequence of float, default=0.5
@@ -144,8 +145,15 @@ class Network:
         for all, or one a layer.
     batch_norm : bool, default=False
         Whether hidden layers are normalised between affine map and activation.
+    rate_factors, decay_factors : sequence of float, default=None
+        What multiplies the optimizer's learning rate and its decoupled decay in each
+        layer, the output layer's last: finite and at least 0. None: 1 everywhere.
     init : str or float, default='glorot_uniform'
         How parameters are drawn (:mod:`fastmlp.initialization`).
+    bias_init : str or float, default=None
+        How biases are, in place of that: 'zeros', 'fan_in_uniform', or σ of normal.
+    zero_last_layer : bool, default=False
+        Whether the output layer begins at 0.
     dtype : {float64, float32}, default=float64
         Type of the parameters and of every computation.
     random_state : int, RandomState or None, default=None
@@ -205,7 +213,11 @@ class Network:
         l1_ratio: float = 0.0,
         dropout: float | Sequence[float] = 0.0,
         batch_norm: bool = False,
+        rate_factors: Sequence[float] | None = None,
+        decay_factors: Sequence[float] | None = None,
         init: str | float = "glorot_uniform",
+        bias_init: str | float | None = None,
+        zero_last_layer: bool = False,
         dtype: np.dtype | type | str = np.float64,
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
@@ -223,9 +235,21 @@ class Network:
             l1_ratio=l1_ratio,
             dropout=dropout,
             batch_norm=batch_norm,
+            rate_factors=rate_factors,
+            decay_factors=decay_factors,
         )
         self._allocate()
-        self._initialize(as_list(activation) or ["relu"], init, random_state)
+        if not isinstance(random_state, np.random.RandomState):
+            random_state = np.random.RandomState(random_state)
+        trained = [layer for layer in self.geometries if layer.is_trained]
+        drawn = draw_parameters(
+            *(trained, as_list(activation) or ["relu"], init, random_state),
+            bias_init=bias_init,
+            zero_last_layer=zero_last_layer,
+        )
+        for layer, (weights, biases) in enumerate(drawn):
+            self.weights[layer][...] = weights
+            self.biases[layer][...] = biases
 
     @classmethod
     def from_weights(
@@ -292,6 +316,8 @@ class Network:
         l1_ratio: float = 0.0,
         dropout: float | Sequence[float] = 0.0,
         batch_norm: bool = False,
+        rate_factors: Sequence[float] | None = None,
+        decay_factors: Sequence[float] | None = None,
     ) -> None:
         """Check and take over everything but sizes, type and parameters."""
         n_hidden = sum(layer.is_trained for layer in self.geometries[:-1])
@@ -322,6 +348,9 @@ class Network:
             for rate in one_a_layer("dropout", dropout, n_hidden)
         ]
         self.batch_norm = bool(batch_norm)
+        n_layers = n_hidden + 1
+        self.rate_factors = check_factors("rate_factors", rate_factors, n_layers)
+        self.decay_factors = check_factors("decay_factors", decay_factors, n_layers)
 
     def _lay_out(self) -> None:
         """The plan of what is configured."""
@@ -377,8 +406,10 @@ class Network:
 
     @property
     def n_target_columns(self) -> int:
-        """Columns of an encoded target: one under softmax, else one an output."""
-        if self.output_activation == "softmax":
+        """Columns of an encoded target: one output's each; of log_loss under softmax
+        one, the class index.
+        """
+        if (self.loss_name, self.output_activation) == ("log_loss", "softmax"):
             return 1
         return self.layer_sizes[-1]
 
@@ -398,7 +429,8 @@ class Network:
         return (
             list(self.architecture),
             self.activations,
-            self.loss_name,
+            # The same loss; its targets are encoded in another way.
+            self.loss_name.replace("cross_entropy", "log_loss"),
             self.output_activation,
             self.batch_norm,
         )
@@ -608,7 +640,7 @@ class Network:
         X : array-like or sparse matrix of shape (n_samples, n_inputs)
             Inputs.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            Targets: class indices under softmax, else one column an output.
+            Targets: class indices of log_loss under softmax, else one column an output.
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights of the rows; None weighs all alike.
         """
@@ -815,18 +847,9 @@ class Network:
             "l1_ratio": self.l1_ratio,
             "dropout": list(self.dropout),
             "batch_norm": self.batch_norm,
+            "rate_factors": self.rate_factors,
+            "decay_factors": self.decay_factors,
         }
-
-    def set_dropout(self, dropout: float) -> None:
-        """Change the share of units that hidden layers drop in training.
-
-        Parameters
-        ----------
-        dropout : float
-            For all hidden layers, each of which must drop units already.
-        """
-        self.dropout = [dropout] * len(self.dropout)
-        self._lay_out()
 
     def __getstate__(self) -> dict[str, Any]:
         # Tables and codes are built anew: a later version may number them otherwise.
@@ -957,7 +980,7 @@ class Network:
             yield self.evaluator(data, team)
 
     def _build_plan(self, spread: bool = False) -> Any:
-        return plan_of(
+        plan = plan_of(
             self.architecture,
             (*self.activations, self.output_activation),
             self.n_target_columns,
@@ -965,6 +988,12 @@ class Network:
             tuple(self.dropout),
             self.batch_norm,
             spread,
+        )
+        if self.rate_factors is None and self.decay_factors is None:
+            return plan
+        ones = [1.0] * (len(self.activations) + 1)
+        return group_by_layer(
+            plan, self.rate_factors or ones, self.decay_factors or ones
         )
 
     def _evaluate_layers(
@@ -1064,20 +1093,6 @@ class Network:
             begin, _, n_out, _ = tensors[first + 1]
             biases.append(params[begin:][:n_out])
         self._weights, self._biases = Views(weights), Views(biases)
-
-    def _initialize(
-        self,
-        activations: Sequence[str],
-        init: str | float,
-        random_state: int | np.random.RandomState | None,
-    ) -> None:
-        if not isinstance(random_state, np.random.RandomState):
-            random_state = np.random.RandomState(random_state)
-        trained = [layer for layer in self.geometries if layer.is_trained]
-        drawn = draw_parameters(trained, list(activations), init, random_state)
-        for layer, (weights, biases) in enumerate(drawn):
-            self.weights[layer][...] = weights
-            self.biases[layer][...] = biases
 
 
 def _copy_into_each(views: Views, values: Sequence[ArrayLike], name: str) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fastmlp import _kernels
-from fastmlp._kernels import RULE
+from fastmlp._kernels import RULE, SCHEDULED
 from fastmlp.memory import aligned_copy, aligned_empty
 from fastmlp.workspace import build_arena
 
@@ -152,6 +153,7 @@ class Optimizer:
         self.rule["epsilon"] = epsilon
         self.rule["weight_decay"] = weight_decay
         self.rule["clip_norm"] = np.inf if clip_norm is None else clip_norm
+        self.rule["dropout_factor"] = 1.0
         self.rule["seed"] = seed
         if earlier is not None and earlier.name == name:
             self._go_on_from(earlier)
@@ -196,12 +198,34 @@ class Optimizer:
 
         Parameters
         ----------
-        name : {'momentum', 'rho', 'beta_1', 'beta_2', 'weight_decay'}
-            A number that this optimizer has.
+        name : {'momentum', 'rho', 'beta_1', 'beta_2', 'weight_decay', 'dropout_factor'}
+            A number that this optimizer has; the last multiplies the network's dropout.
         value : float
             What it is from the next step on.
         """
         self.rule[self._decay_fields.get(name, name)] = value
+
+    def schedule(self, n_steps: int, **columns: Sequence[float]) -> np.ndarray:
+        """Numbers of so many steps, as the kernels read them.
+
+        Parameters
+        ----------
+        n_steps : int
+            How many.
+        **columns : sequence of float
+            Those that change, an entry a step: 'learning_rate', or a name that
+            :meth:`change` takes. The others are as they now are.
+
+        Returns
+        -------
+        ndarray of SCHEDULED, n_steps records
+        """
+        table = np.empty(n_steps, SCHEDULED)
+        for name in SCHEDULED.names or ():
+            table[name] = self.rule[name]
+        for name, values in columns.items():
+            table[self._decay_fields.get(name, name)] = values
+        return table
 
     @property
     def _decay_fields(self) -> dict[str | None, str]:

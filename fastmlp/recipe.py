@@ -16,7 +16,7 @@ from fastmlp.full_batch import METHODS
 from fastmlp.head import Head
 from fastmlp.network import Network
 from fastmlp.optimizers import Optimizer
-from fastmlp.schedules import ScheduleSettings, value_at
+from fastmlp.schedules import OfProgress, ScheduleSettings, value_at
 from fastmlp.threads import PRODUCTS_OF_A_STEP, count_team
 
 FULL_BATCH_SOLVERS = tuple(METHODS)
@@ -27,8 +27,9 @@ FIRST_ORDER_SOLVERS = tuple(
 
 # Decoupled decay where none is asked for.
 DEFAULT_DECAYS = {"adamw": 0.01}
-# A layer that may drop units keeps room for that; this drops none.
-LEAST_DROPOUT = 1e-300
+# Of a network whose dropout is a function, which the optimizer's factor makes of it:
+# half, so that the product is exact.
+NOMINAL_DROPOUT = 0.5
 
 Scheduled = float | Callable[[int], float]
 
@@ -55,9 +56,9 @@ class Recipe:
     ----------
     head : Head
         Loss and output activation.
-    hidden_layer_sizes, activation, negative_slope, init
+    hidden_layer_sizes, activation, negative_slope, init, bias_init, zero_last_layer
         The network; see :class:`fastmlp.Network`.
-    alpha, l1_ratio, dropout, batch_norm
+    alpha, l1_ratio, dropout, batch_norm, rate_factors, decay_factors
         The network; see :class:`fastmlp.Network`.
     solver : str
         A name of ``FIRST_ORDER_SOLVERS`` or ``FULL_BATCH_SOLVERS``.
@@ -73,6 +74,8 @@ class Recipe:
         Whether each epoch takes the rows in a new order.
     tol, n_iter_no_change, early_stopping, stop_on_overfit, param_tol, max_seconds
         When training ends.
+    keep_best, best_epoch
+        Which epoch's parameters it ends with; see the estimators' parameters.
     max_fun : int
         Evaluations of J that a full-batch solver may take.
     n_threads : int or None
@@ -87,7 +90,11 @@ class Recipe:
     l1_ratio: float = 0.0
     dropout: float | Sequence[float] | Callable[[int], float] = 0.0
     batch_norm: bool = False
+    rate_factors: Sequence[float] | None = None
+    decay_factors: Sequence[float] | None = None
     init: str | float = "glorot_uniform"
+    bias_init: str | float | None = None
+    zero_last_layer: bool = False
     solver: str = "adam"
     optimizer: OptimizerSettings = field(default_factory=OptimizerSettings)
     schedule: ScheduleSettings = field(default_factory=ScheduleSettings)
@@ -97,6 +104,8 @@ class Recipe:
     tol: float = 1e-4
     n_iter_no_change: float = 10
     early_stopping: bool = False
+    keep_best: bool | str = False
+    best_epoch: str = "first"
     stop_on_overfit: bool = False
     param_tol: float | None = None
     max_seconds: float | None = None
@@ -113,6 +122,18 @@ class Recipe:
         """Whether the solver takes all rows at once."""
         return self.solver in FULL_BATCH_SOLVERS
 
+    @property
+    def holds_out(self) -> bool:
+        """Whether rows are held out where none are given to validate by."""
+        return self.early_stopping or bool(self.keep_best)
+
+    @property
+    def keeps_best_by(self) -> str | None:
+        """What is best at the epoch that is kept, 'score' or 'loss'; None: the last."""
+        if isinstance(self.keep_best, str):
+            return self.keep_best
+        return "score" if self.holds_out else None
+
     # -- the network
 
     @property
@@ -123,8 +144,10 @@ class Recipe:
             "negative_slope": self.negative_slope,
             "alpha": self.alpha,
             "l1_ratio": self.l1_ratio,
-            "dropout": self.dropout_at(0),
+            "dropout": NOMINAL_DROPOUT if callable(self.dropout) else self.dropout,
             "batch_norm": self.batch_norm,
+            "rate_factors": self.rate_factors,
+            "decay_factors": self.decay_factors,
             **vars(self.head),
         }
 
@@ -135,6 +158,8 @@ class Recipe:
         return Network(
             architecture,
             init=self.init,
+            bias_init=self.bias_init,
+            zero_last_layer=self.zero_last_layer,
             dtype=dtype,
             random_state=random_state,
             **self.network_settings,
@@ -169,24 +194,47 @@ class Recipe:
             earlier=earlier,
         )
 
-    def momentum_at(self, epoch: int) -> float:
-        """μ of an epoch of the schedule."""
+    @property
+    def functions(self) -> dict[str, Callable[[float], float]]:
+        """Numbers of the optimizer but η that are functions: their values at a place.
+
+        A place is the epoch of the schedule, and the share of it that is over.
+        """
+        given = {
+            "momentum": (self.optimizer.momentum, self.momentum_at),
+            "weight_decay": (self.optimizer.weight_decay, self.weight_decay_at),
+            "dropout_factor": (self.dropout, self.dropout_factor_at),
+        }
+        if self.solver != "sgd":
+            del given["momentum"]
+        return {name: at for name, (setting, at) in given.items() if callable(setting)}
+
+    @property
+    def varies_within_epochs(self) -> bool:
+        """Whether a number is a function of the fit's progress."""
+        given = (
+            *(self.schedule.learning_rate, self.dropout),
+            *(self.optimizer.momentum, self.optimizer.weight_decay),
+        )
+        return any(isinstance(setting, OfProgress) for setting in given)
+
+    def momentum_at(self, epoch: float) -> float:
+        """μ at a place of the schedule."""
         return self._value(self.optimizer.momentum, epoch, "momentum", 1.0)
 
-    def weight_decay_at(self, epoch: int) -> float:
-        """λ of an epoch of the schedule."""
+    def weight_decay_at(self, epoch: float) -> float:
+        """λ at a place of the schedule."""
         decay = self.optimizer.weight_decay
         if decay is None:
             return DEFAULT_DECAYS.get(self.solver, 0.0)
         return self._value(decay, epoch, "weight_decay", math.inf)
 
-    def dropout_at(self, epoch: int) -> Any:
-        """P of an epoch of the schedule: one, or one per hidden layer."""
-        if not callable(self.dropout):
-            return self.dropout
-        return max(LEAST_DROPOUT, self._value(self.dropout, epoch, "dropout", 1.0))
+    def dropout_factor_at(self, epoch: float) -> float:
+        """What makes the dropout at a place of the schedule of the network's own."""
+        dropout: Any = self.dropout
+        return self._value(dropout, epoch, "dropout", 1.0) / NOMINAL_DROPOUT
 
-    def _value(self, setting: Scheduled, epoch: int, name: str, high: float) -> float:
+    def _value(self, setting: Scheduled, epoch: float, name: str, high: float) -> float:
         return value_at(setting, epoch, self.schedule.max_iter, name, 0.0, high)
 
     # -- steps and threads

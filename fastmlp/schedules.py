@@ -22,13 +22,13 @@ class Schedule(Protocol):
     def stop_message(self) -> str:
         """Said when a plateau ends training."""
 
-    def rate(self, epoch: int, learning_rate: float, n_samples_seen: int) -> float:
+    def rate(self, epoch: float, learning_rate: float, n_samples_seen: int) -> float:
         """η of an epoch, of which it is trained with :meth:`factor`.
 
         Parameters
         ----------
-        epoch : int
-            The epoch that begins, from 0.
+        epoch : float
+            The epoch that begins, from 0; within it, the share that is over added.
         learning_rate : float
             η in force: that of the epoch before, or what a plateau made of it.
         n_samples_seen : int
@@ -71,7 +71,7 @@ class _StopsAtPlateau:
 class Constant(_StopsAtPlateau):
     """η stays as it is."""
 
-    def rate(self, epoch: int, learning_rate: float, n_samples_seen: int) -> float:
+    def rate(self, epoch: float, learning_rate: float, n_samples_seen: int) -> float:
         """The same."""
         return learning_rate
 
@@ -101,7 +101,7 @@ class InverseScaling(_StopsAtPlateau):
     initial: float
     power: float
 
-    def rate(self, epoch: int, learning_rate: float, n_samples_seen: int) -> float:
+    def rate(self, epoch: float, learning_rate: float, n_samples_seen: int) -> float:
         """The formula.
 
         Raises
@@ -134,7 +134,7 @@ class OfEpoch(_StopsAtPlateau):
 
     function: Callable[[int], SupportsFloat]
 
-    def rate(self, epoch: int, learning_rate: float, n_samples_seen: int) -> float:
+    def rate(self, epoch: float, learning_rate: float, n_samples_seen: int) -> float:
         """The function's value.
 
         Raises
@@ -142,6 +142,7 @@ class OfEpoch(_StopsAtPlateau):
         ValueError
             If that is not a finite number > 0.
         """
+        epoch = int(epoch)
         value = self.function(epoch)
         rate = _as_float(value)
         if not 0 < rate < math.inf:
@@ -178,7 +179,7 @@ class Exponential(_StopsAtPlateau):
     decay: float
     epochs: int
 
-    def rate(self, epoch: int, learning_rate: float, n_samples_seen: int) -> float:
+    def rate(self, epoch: float, learning_rate: float, n_samples_seen: int) -> float:
         """The formula."""
         return self.initial * self.decay ** (epoch / self.epochs)
 
@@ -201,7 +202,7 @@ class Step(_StopsAtPlateau):
     decay: float
     epochs: int
 
-    def rate(self, epoch: int, learning_rate: float, n_samples_seen: int) -> float:
+    def rate(self, epoch: float, learning_rate: float, n_samples_seen: int) -> float:
         """The formula."""
         return self.initial * self.decay ** (epoch // self.epochs)
 
@@ -230,7 +231,7 @@ class Cosine(_StopsAtPlateau):
     period: int
     restarts: bool = False
 
-    def rate(self, epoch: int, learning_rate: float, n_samples_seen: int) -> float:
+    def rate(self, epoch: float, learning_rate: float, n_samples_seen: int) -> float:
         """The formula."""
         e = epoch % self.period if self.restarts else min(epoch, self.period - 1)
         return _anneal(self.initial, 0.0, e / self.period)
@@ -264,7 +265,7 @@ class OneCycle(_StopsAtPlateau):
     initial: float
     horizon: int
 
-    def rate(self, epoch: int, learning_rate: float, n_samples_seen: int) -> float:
+    def rate(self, epoch: float, learning_rate: float, n_samples_seen: int) -> float:
         """The formula."""
         top, end = 0.3 * self.horizon - 1, self.horizon - 1
         start = self.initial / 25
@@ -313,7 +314,7 @@ class Warmup:
         """What the other schedule says."""
         return self.schedule.stop_message
 
-    def rate(self, epoch: int, learning_rate: float, n_samples_seen: int) -> float:
+    def rate(self, epoch: float, learning_rate: float, n_samples_seen: int) -> float:
         """The other schedule's η."""
         return self.schedule.rate(
             max(0, epoch - self.epochs), learning_rate, n_samples_seen
@@ -338,15 +339,17 @@ class Warmup:
 
 @dataclass(frozen=True)
 class OfProgress:
-    """A value as a function of how much of a fit is over, from 0 to 1.
+    """A value as a function of how much of a fit is over, from 0 to 1, at each step.
 
-    Given as ``learning_rate``, ``momentum``, ``weight_decay`` or ``dropout``.
+    Given as ``learning_rate``, which may be 0, ``momentum``, ``weight_decay`` or
+    ``dropout``.
 
     Parameters
     ----------
     function : callable
-        Takes e/T, the share of the fit's T = max_iter epochs that is over when an
-        epoch begins; 1 from epoch T on.
+        Takes (e + s)/T, the share of the fit's T = max_iter epochs that is over when a
+        step begins: after e epochs, and the share s of the rows of the next. It is 1
+        from epoch T on. The learning rate's T is that of the epochs behind a warm-up.
 
     Examples
     --------
@@ -365,7 +368,7 @@ class OfProgress:
 
 @dataclass(frozen=True)
 class Progressive(_StopsAtPlateau):
-    """η = f(e/T), f any function of the fit's progress; it may be 0.
+    """η = f((e + s)/T), f any function of the fit's progress; it may be 0.
 
     Parameters
     ----------
@@ -378,7 +381,7 @@ class Progressive(_StopsAtPlateau):
     function: OfProgress
     horizon: int
 
-    def rate(self, epoch: int, learning_rate: float, n_samples_seen: int) -> float:
+    def rate(self, epoch: float, learning_rate: float, n_samples_seen: int) -> float:
         """The function's value.
 
         Raises
@@ -393,20 +396,22 @@ class Progressive(_StopsAtPlateau):
 
 def value_at(
     setting: float | Callable[[int], SupportsFloat] | OfProgress,
-    epoch: int,
+    epoch: float,
     horizon: int,
     name: str,
     low: float,
     high: float,
 ) -> float:
-    """A setting's value in an epoch: a number, or a function's value.
+    """A setting's value at a place in a fit: a number, or a function's value.
 
     Parameters
     ----------
     setting : float, callable or OfProgress
-        A callable takes the epoch.
-    epoch, horizon : int
-        The epoch, from 0, and how many there are.
+        A callable takes the epoch, whole.
+    epoch : float
+        The epoch, from 0, and the share of it that is over.
+    horizon : int
+        How many epochs there are.
     name : str
         Of the setting, for errors.
     low, high : float
@@ -420,7 +425,7 @@ def value_at(
     if not callable(setting):
         return float(setting)
     is_of_progress = isinstance(setting, OfProgress)
-    argument = min(1.0, epoch / horizon) if is_of_progress else epoch
+    argument = min(1.0, epoch / horizon) if is_of_progress else int(epoch)
     value = setting(argument)  # type: ignore[arg-type]
     number = _as_float(value)
     if not low <= number < high:
@@ -579,6 +584,12 @@ class LearningRate:
         """η to train the next epoch with."""
         self.value = self._schedule.rate(self.n_epochs, self.value, self.n_samples)
         return self.value * self._schedule.factor(self.n_epochs)
+
+    def at(self, share: float) -> float:
+        """η of a step that begins when that share of the epoch is over."""
+        epoch = self.n_epochs + share
+        rate = self._schedule.rate(epoch, self.value, self.n_samples)
+        return rate * self._schedule.factor(self.n_epochs)
 
     def end_epoch(self, n_rows: int) -> None:
         """An epoch of so many rows is over."""

@@ -6,8 +6,11 @@ reach for those of its estimators; conversion writes and reads them.
 
 from __future__ import annotations
 
+import inspect
+import sys
 from collections.abc import Callable
 from dataclasses import replace
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -69,6 +72,7 @@ __all__ = [
     "_check_partial_fit_first_call",
     "_check_sample_weight",
     "_fit_context",
+    "has_passed_by_transformed_targets",
     "validate_parameter_constraints",
     "with_callbacks",
 ]
@@ -286,3 +290,22 @@ def read_optimizer(
     for slot, parts in zip(optimizer.slots, slots, strict=False):
         slot[:] = np.concatenate([np.ravel(part) for part in parts])
     return optimizer
+
+
+def has_passed_by_transformed_targets(y_val: Any) -> bool:
+    """Whether a fit is one of a TransformedTargetRegressor that was given this y_val.
+
+    It hands on as it is what it is given beside y, and nothing tells a regressor whom
+    it is fitted by but the calls that have led to it.
+    """
+    compose = sys.modules.get("sklearn.compose")
+    if compose is None:  # nobody has imported such a regressor
+        return False
+    fit = inspect.unwrap(compose.TransformedTargetRegressor.fit).__code__
+    frame: FrameType | None = sys._getframe()
+    while frame is not None:
+        if frame.f_code is fit:
+            given = frame.f_locals["fit_params"].values()
+            return any(value is y_val for value in given)
+        frame = frame.f_back
+    return False

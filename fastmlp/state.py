@@ -26,10 +26,11 @@ VERSION = 1
 
 
 class Snapshot(NamedTuple):
-    """Parameters and running statistics of one moment."""
+    """Parameters and running statistics of one moment, and how good they are."""
 
     params: np.ndarray
     stats: np.ndarray
+    value: float
 
 
 @dataclass
@@ -64,7 +65,7 @@ class TrainingState:
     overfitting : Overfitting
         Where over-fitting began in this fit.
     best : Snapshot or None
-        Of the best validation score of this fit, under early stopping.
+        Of the best epoch of this fit, where that is kept.
     stop_reason : StopReason or None
         Why this fit has ended.
     message : str
@@ -187,10 +188,24 @@ class TrainingState:
         if self.order is not None and not incremental:
             self.order.forget_rows()
 
-    def keep(self) -> None:
-        """Remember the parameters as the best."""
+    def keep(self, value: float) -> None:
+        """Remember the parameters as the best, and how good they are."""
         network = self.network
-        self.best = Snapshot(aligned_copy(network.params), network.stats.copy())
+        self.best = Snapshot(aligned_copy(network.params), network.stats.copy(), value)
+
+    def keep_if_best(self, value: float, or_as_good: bool) -> None:
+        """Remember the parameters if they are better than the best, or as good.
+
+        Parameters
+        ----------
+        value : float
+            How good they are; NaN is never better.
+        or_as_good : bool
+            Whether the later of two that are alike is the best.
+        """
+        best = -math.inf if self.best is None else self.best.value
+        if value > best or (or_as_good and value == best):
+            self.keep(value)
 
     def record(self, logs: Logs) -> None:
         """Append an epoch's figures to the history: the loss last, which counts it."""
@@ -206,17 +221,17 @@ class TrainingState:
             self.loss = self.history["loss"][-1]
 
     def take_best(self) -> None:
-        """Give the network the parameters of the best validation score, if any is kept.
+        """Give the network the parameters of the best epoch, if any are kept.
 
-        Where no epoch, of this fit or before, has had a score to choose by, those of
+        Where no epoch, of this fit or before, has had a value to choose by, those of
         the last epoch stay, unless they have diverged.
         """
         if self.best is None:
             return
-        unscored = self.plateau.best == -math.inf
+        unscored = self.best.value == -math.inf
         last = np.append(self.network.params, self.history.get("loss", [])[-1:])
         if not (unscored and np.isfinite(last).all()):
-            self.network.params[:], self.network.stats[:] = self.best
+            self.network.params[:], self.network.stats[:] = self.best[:2]
         self.best = None
 
     # -- arrays

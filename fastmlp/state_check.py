@@ -110,7 +110,9 @@ STATE: dict[str, Check] = {
     "order": _or_none(_table(ORDER)),
     "history": lambda v: type(v) is dict and all(map(_is_reference, v.values())),
     "overfitting": _table(OVERFITTING),
-    "best": _or_none(_table({"params": _is_of(dict), "stats": _is_of(dict)})),
+    "best": _or_none(
+        _table({"params": _is_of(dict), "stats": _is_of(dict), "value": _is_number})
+    ),
     "stop_reason": _or_none(_is_of(str)),
     "message": _is_of(str),
     "loss": _is_number,

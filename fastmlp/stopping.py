@@ -312,7 +312,7 @@ def raise_if_diverged(fit: Fit, rows: RowSource) -> None:
     }
     if state.optimizer is not None:
         results["optimizer state"] = state.optimizer.slots
-    if not fit.recipe.early_stopping:
+    if fit.keeps_best_by is None:
         # Of a fit that has gone back to its best epoch, that epoch's was finite.
         results["loss"] = np.float64(state.loss)
     if not all_finite(results.values()):

@@ -37,6 +37,10 @@ class Trainer:
     team : Team, default=None
         Threads that share each step (:func:`fastmlp.threads.thread_team`); the bits
         are the same for any number of them.
+    schedule : callable, default=None
+        Where numbers of the optimizer change from step to step: takes the shares of the
+        epoch that are over when steps begin, and returns those steps' numbers
+        (:meth:`fastmlp.optimizers.Optimizer.schedule`).
     """
 
     def __init__(
@@ -47,11 +51,13 @@ class Trainer:
         *,
         batch_size: int,
         team: Any = None,
+        schedule: Callable[[np.ndarray], np.ndarray] | None = None,
     ) -> None:
         self.network = network
         self.optimizer = optimizer
         self.rows = rows
         self.batch_size = batch_size
+        self._schedule = schedule
         self._pace = Pace(team)
         self._capacity = 0
         self._reserve(batch_size)
@@ -93,7 +99,11 @@ class Trainer:
         for data, rows in self.rows.chunks(order):
             for some, batch_size in self._slices(rows, data[2]):
                 started, terms = time.perf_counter(), self._terms(batch_size)
-                total = _kernels.train(*self._model, *data, some, *terms, total)
+                shares = np.arange(n_done, n_done + len(some), batch_size) / len(order)
+                numbers = self._schedule and self._schedule(shares)
+                total = _kernels.train(
+                    *(*self._model, *data, some, *terms, total, numbers)
+                )
                 self._adapt(len(some), time.perf_counter() - started)
                 n_done += len(some)
                 if on_slice is not None:

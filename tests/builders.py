@@ -65,6 +65,13 @@ RECORDS = {
         ("epsilon", _FLOAT),
         ("weight_decay", _FLOAT),
         ("clip_norm", _FLOAT),
+        ("dropout_factor", _FLOAT),
+    ],
+    "SCHEDULED": [
+        ("learning_rate", _FLOAT),
+        ("decay_1", _FLOAT),
+        ("weight_decay", _FLOAT),
+        ("dropout_factor", _FLOAT),
     ],
     "OBJECTIVE": [
         ("loss", _INT),
@@ -73,19 +80,21 @@ RECORDS = {
         ("cap", _FLOAT),
     ],
 }
-GROUP, TENSOR, LAYER, RULE, OBJECTIVE = map(np.dtype, RECORDS.values())
+GROUP, TENSOR, LAYER, RULE, SCHEDULED, OBJECTIVE = map(np.dtype, RECORDS.values())
 # Weights, and all others.
 GROUPS = np.array([(1, 1, 1), (1, 0, 0)], GROUP)
 
 
-def count_targets(n_out, output_activation):
-    """Columns of Y: the class index under softmax, else one an output."""
-    return 1 if output_activation == "softmax" else n_out
+def count_targets(n_out, output_activation, loss="log_loss"):
+    """Columns of Y: the class index of log_loss under softmax, else one an output."""
+    return 1 if (loss, output_activation) == ("log_loss", "softmax") else n_out
 
 
 def draw_targets(rows, n_out, loss, output, dtype, seed=1):
     """Targets that the loss takes, encoded for the network."""
     random = np.random.RandomState(seed)
+    if loss == "cross_entropy":
+        return random.dirichlet(np.ones(n_out), rows).astype(dtype)
     if output == "softmax":
         return random.randint(0, n_out, (rows, 1)).astype(dtype)
     if loss == "log_loss":
@@ -104,6 +113,7 @@ def build_layers(
     dropout=0.0,
     batch_norm=False,
     spread=False,
+    loss="log_loss",
 ):
     """The layer table of a network; sizes are those of the inputs and each layer.
 
@@ -118,7 +128,7 @@ def build_layers(
     hidden["dropout"] = dropout
     layers["activation"][-1] = ACTIVATIONS[output_activation]
     number_tensors(layers, sizes, batch_norm)
-    column = 2 * count_targets(sizes[-1], output_activation) + 1
+    column = 2 * count_targets(sizes[-1], output_activation, loss) + 1
     for layer, name in zip(hidden, names, strict=True):
         z_apart, a_apart = spread or name in SLOPES_OF_Z, layer["dropout"] > 0
         column = place_blocks(layer, column, batch_norm, z_apart, a_apart)
@@ -227,7 +237,7 @@ def build_rule(optimizer, **numbers):
     """A rule before its first step, nothing clipped; numbers left out are zero."""
     rule = np.zeros(1, RULE)
     rule["optimizer"] = OPTIMIZERS[optimizer]
-    rule["clip_norm"] = np.inf
+    rule["clip_norm"], rule["dropout_factor"] = np.inf, 1
     for name, value in numbers.items():
         rule[name] = value
     return rule

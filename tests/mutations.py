@@ -74,9 +74,6 @@ SLOW_TESTS = (
     "test_parity.py::test_all_digits_with_one_hidden_layer_of_100",
 )
 
-# Where it is set, only tests are run that are not slow.
-QUICK = "MUTATIONS_QUICK"
-
 BUILD_SECONDS = 600
 TEST_SECONDS = 900
 
@@ -280,11 +277,13 @@ def check_import(folder: Path, engine: str) -> None:
         raise RuntimeError(f"the copy is not imported: {last_line(done.stdout)}")
 
 
-def run_tests(folder: Path, engine: str, tests: list[str]) -> tuple[str, str]:
-    """Outcome, and the first test that failed."""
+def run_tests(
+    folder: Path, engine: str, tests: list[str], quick: bool
+) -> tuple[str, str]:
+    """Outcome, and the first test that failed; quick: of those that are not slow."""
     command = ["-m", "pytest", "-x", "-q", "--tb=no", "--color=no"]
     command += ["-p", "no:cacheprovider", *(f"tests/{test}" for test in tests)]
-    if QUICK in os.environ:
+    if quick:
         command += ["-m", "not slow and not soak"]
     command += [f"--deselect=tests/{test}" for test in SLOW_TESTS]
     try:
@@ -318,16 +317,17 @@ def make_baseline(folder: Path, engines: list[str]) -> None:
         check_import(folder, engine)
 
 
-def check_baseline(folder: Path, engine: str) -> Result:
+def check_baseline(folder: Path, engine: str, quick: bool) -> Result:
     """What the tests say of an engine that nobody broke."""
     began = time.perf_counter()
-    outcome, detail = run_tests(folder, engine, choose_tests(folder, "engine.pxi"))
+    tests = choose_tests(folder, "engine.pxi")
+    outcome, detail = run_tests(folder, engine, tests, quick)
     outcome = "passes" if outcome == "SURVIVED" else "FAILS"
     seconds = time.perf_counter() - began
     return Result(f"unbroken, {engine} engine", outcome, detail, seconds)
 
 
-def try_mutation(mutation: Mutation, baseline: Path) -> Result:
+def try_mutation(mutation: Mutation, baseline: Path, quick: bool) -> Result:
     """Break a copy of the baseline and run the tests on it."""
     began = time.perf_counter()
     engine = mutation.engine
@@ -340,16 +340,18 @@ def try_mutation(mutation: Mutation, baseline: Path) -> Result:
                 build(folder, [engine])
             check_import(folder, engine)
             tests = choose_tests(folder, mutation.file)
-            outcome, detail = run_tests(folder, engine, tests)
+            outcome, detail = run_tests(folder, engine, tests, quick)
         except (RuntimeError, subprocess.TimeoutExpired) as error:
             outcome, detail = "BROKEN", str(error)
     return Result(mutation.name, outcome, detail, time.perf_counter() - began)
 
 
-def try_all(mutations: list[Mutation], baseline: Path, jobs: int) -> Iterator[Result]:
+def try_all(
+    mutations: list[Mutation], baseline: Path, jobs: int, quick: bool
+) -> Iterator[Result]:
     """Results as they come. Threads suffice: the work is done in child processes."""
     with ThreadPoolExecutor(jobs) as pool:
-        tasks = [pool.submit(try_mutation, m, baseline) for m in mutations]
+        tasks = [pool.submit(try_mutation, m, baseline, quick) for m in mutations]
         try:
             for task in as_completed(tasks):
                 yield task.result()
@@ -363,19 +365,21 @@ def report(count: str, result: Result) -> None:
     print(f"{count:>9} {outcome:8} {seconds:5.1f} s  {name}: {detail}", flush=True)
 
 
-def run(mutations: list[Mutation], jobs: int, folder: Path) -> list[Result]:
+def run(
+    mutations: list[Mutation], jobs: int, folder: Path, quick: bool
+) -> list[Result]:
     """Those that were not caught; the unbroken tree if its tests fail."""
     baseline = folder / "baseline"
     engines = sorted({m.engine for m in mutations})
     make_baseline(baseline, engines)
     with ThreadPoolExecutor(jobs) as pool:
-        unbroken = list(pool.map(lambda e: check_baseline(baseline, e), engines))
+        unbroken = list(pool.map(lambda e: check_baseline(baseline, e, quick), engines))
     for result in unbroken:
         report("", result)
     failures = [result for result in unbroken if result.outcome != "passes"]
     if failures:
         return failures
-    for n, result in enumerate(try_all(mutations, baseline, jobs), 1):
+    for n, result in enumerate(try_all(mutations, baseline, jobs, quick), 1):
         report(f"[{n}/{len(mutations)}]", result)
         if result.outcome != "caught":
             failures.append(result)
@@ -398,8 +402,6 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> int:
     """Run the list; 1 if anything but caught mutations came out."""
     arguments = parse_arguments()
-    if arguments.quick:
-        os.environ[QUICK] = "1"
     if arguments.since:
         mutations = generate(arguments.since, arguments.sample)
     else:
@@ -411,7 +413,8 @@ def main() -> int:
         return 1
     began = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="mutations-") as folder:
-        failures = run(chosen, arguments.jobs, Path(folder).resolve())
+        given = arguments.jobs, Path(folder).resolve(), arguments.quick
+        failures = run(chosen, *given)
     seconds = time.perf_counter() - began
     n_broken = sum(result.outcome == "BROKEN" for result in failures)
     n_caught, n_built = len(chosen) - len(failures), len(chosen) - n_broken

@@ -8,12 +8,13 @@ import pytest
 import sklearn
 from fits import iris
 from numpy.testing import assert_allclose, assert_array_equal
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, RegressorMixin, clone
 from sklearn.calibration import CalibratedClassifierCV
+from sklearn.compose import TransformedTargetRegressor
 from sklearn.exceptions import ConvergenceWarning, UnsetMetadataPassedError
 from sklearn.inspection import permutation_importance
 from sklearn.model_selection import GridSearchCV, cross_val_score, cross_validate
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler, scale
 
 from fastmlp import MLPClassifier, MLPRegressor
@@ -390,3 +391,57 @@ def test_a_row_without_weight_is_a_row_removed(estimator, params, iris):
     weighted = estimator(**params, **sizes[0]).fit(X, y, sample_weight=weight)
     removed = estimator(**params, **sizes[1]).fit(X[kept], y[kept])
     assert_allclose(outputs(weighted, X), outputs(removed, X), rtol=1e-6)
+
+
+# -- validation rows within other estimators
+
+
+@pytest.mark.parametrize("in_pipeline", [False, True])
+def test_a_validation_target_that_is_not_transformed_is_refused(in_pipeline):
+    X, y = iris()
+    y = 100.0 * y + X[:, 0]
+    regressor, names = MLPRegressor(max_iter=3, tol=1e9), ("X_val", "y_val")
+    if in_pipeline:
+        regressor = make_pipeline(StandardScaler(), regressor)
+        names = tuple(f"mlpregressor__{name}" for name in names)
+    model = TransformedTargetRegressor(regressor, transformer=StandardScaler())
+    with pytest.raises(ValueError, match="TransformedTargetRegressor transforms y"):
+        model.fit(X, y, **dict(zip(names, (X[:20], y[:20]), strict=True)))
+    model.fit(X, y)
+    plain = MLPRegressor(max_iter=3, tol=1e9)
+    plain.fit(X, y, X_val=X[:20], y_val=y[:20])
+    assert len(plain.validation_scores_) == plain.n_iter_
+
+
+def test_a_validation_target_made_of_transformed_ones_is_taken():
+    """Of a regressor that holds rows out by itself: they are on the same scale."""
+
+    class HoldsOut(RegressorMixin, BaseEstimator):
+        def fit(self, X, y):
+            network = MLPRegressor(max_iter=3, tol=1e9)
+            self.network_ = network.fit(X[20:], y[20:], X_val=X[:20], y_val=y[:20])
+            return self
+
+        def predict(self, X):
+            return self.network_.predict(X)
+
+    X, y = iris()
+    model = TransformedTargetRegressor(HoldsOut(), transformer=StandardScaler())
+    model.fit(X, y + 0.0)
+    assert len(model.regressor_.network_.validation_scores_) == 3
+
+
+def test_a_pipeline_transforms_validation_rows():
+    X, y = iris()
+    X = 1000 * X
+    judge = {"X_val": X[::5], "y_val": y[::5]}
+    settings = {"max_iter": 4, "random_state": 0, "tol": 0}
+    with sklearn.config_context(enable_metadata_routing=True):
+        network = MLPClassifier(**settings).set_fit_request(X_val=True, y_val=True)
+        steps = [("scale", StandardScaler()), ("network", network)]
+        pipeline = Pipeline(steps, transform_input=["X_val"]).fit(X, y, **judge)
+    scaler = StandardScaler().fit(X)
+    judge["X_val"] = scaler.transform(judge["X_val"])
+    by_hand = MLPClassifier(**settings).fit(scaler.transform(X), y, **judge)
+    found = pipeline[-1].history_["validation_loss"]
+    assert found == by_hand.history_["validation_loss"]

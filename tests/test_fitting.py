@@ -9,6 +9,7 @@ from fits import fit, iris, minimise, unconverged
 from fastmlp import MLPClassifier, MLPRegressor, Network, fitting
 from fastmlp.head import Head
 from fastmlp.listeners import Listener
+from fastmlp.optimizers import Optimizer
 from fastmlp.recipe import FIRST_ORDER_SOLVERS, FULL_BATCH_SOLVERS, Recipe
 from fastmlp.rows import ArrayRows, RowOrder
 from fastmlp.schedules import OfProgress
@@ -155,7 +156,7 @@ def test_a_rate_that_is_no_number_leaves_the_old_model(value):
     X, y = iris()
     model = MLPRegressor(**SMALL, max_iter=4)
     before = fit(model, X, y).coefs_[0].copy()
-    model.set_params(learning_rate=OfProgress(lambda t: value if t > 0.4 else 0.1))
+    model.set_params(learning_rate=OfProgress(lambda t: value if t >= 0.5 else 0.1))
     with pytest.raises(ValueError, match=r"learning_rate\(0\.5\) returned"):
         fit(model, X, y)
     np.testing.assert_array_equal(model.coefs_[0], before)
@@ -169,16 +170,14 @@ VARYING = {
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("of_progress", [False, True])
 @pytest.mark.parametrize("name", VARYING)
-def test_functions_are_the_numbers_set_by_hand(name, of_progress, dtype):
+def test_functions_are_the_numbers_set_by_hand(name, dtype):
     """Epoch by epoch, as partial_fit has them with the parameter set in between."""
     X, y = iris()
     params, function = VARYING[name]
     n_epochs = 4
-    given = OfProgress(lambda t: function(t * n_epochs)) if of_progress else function
     common = {**SMALL, **params, "dtype": dtype, "max_iter": n_epochs, "tol": 0}
-    model = fit(MLPRegressor(**common, **{name: given}), X, y)
+    model = fit(MLPRegressor(**common, **{name: function}), X, y)
     by_hand = MLPRegressor(**common)
     for epoch in range(n_epochs):
         by_hand.set_params(**{name: function(epoch)}).partial_fit(X, y)
@@ -186,6 +185,126 @@ def test_functions_are_the_numbers_set_by_hand(name, of_progress, dtype):
     assert model.loss_curve_ == pytest.approx(by_hand.loss_curve_, rel=1e-6)
     constant = fit(MLPRegressor(**common, **{name: function(0)}), X, y)
     assert np.abs(model.coefs_[0] - constant.coefs_[0]).max() > 1e-5
+
+
+PROGRESS = {
+    "learning_rate": lambda t: 0.1 * (1 - t) ** 2,
+    "momentum": lambda t: 0.3 + t / 2,
+    "weight_decay": lambda t: 2 * t * (1 - t),
+}
+
+
+@pytest.mark.parametrize("names", [*([name] for name in PROGRESS), list(PROGRESS)])
+@pytest.mark.parametrize(("batch_size", "n_epochs"), [(50, 4), (40, 3), (7, 2)])
+def test_functions_of_progress_are_followed_step_by_step(names, batch_size, n_epochs):
+    """Momentum by its definition in NumPy, of one layer; the last batch is short."""
+    X, y = iris()
+    X, target = X[:, :3], X[:, 3] - y
+    given = {name: OfProgress(PROGRESS[name]) for name in names}
+    settings = {"hidden_layer_sizes": (), "solver": "sgd", "shuffle": False}
+    settings |= {"batch_size": batch_size, "random_state": 1, "alpha": 0, "tol": 0}
+    settings |= {"learning_rate_init": 0.05, "nesterovs_momentum": False}
+    model = MLPRegressor(**settings, max_iter=n_epochs, n_iter_no_change=np.inf)
+    fit(model.set_params(**given), X, target)
+
+    def value(name, progress, constant):
+        return PROGRESS[name](progress) if name in names else constant
+
+    start = MLPRegressor(**{**settings, "max_iter": 1, "learning_rate_init": 1e-300})
+    start = fit(start, X, target)
+    w, b = start.coefs_[0].copy(), start.intercepts_[0].copy()
+    v, c = np.zeros_like(w), np.zeros_like(b)
+    for epoch in range(n_epochs):
+        for begin in range(0, len(X), batch_size):
+            progress = (epoch + begin / len(X)) / n_epochs
+            rate = value("learning_rate", progress, 0.05)
+            mu = value("momentum", progress, 0.9)
+            rows = slice(begin, begin + batch_size)
+            r = X[rows] @ w + b - target[rows, None]
+            v = mu * v - rate * X[rows].T @ r / len(r)
+            c = mu * c - rate * r.mean(axis=0)
+            w = (1 - rate * value("weight_decay", progress, 0)) * w + v
+            b = b + c
+    np.testing.assert_allclose(model.coefs_[0], w, rtol=1e-9)
+    np.testing.assert_allclose(model.intercepts_[0], b, rtol=1e-9)
+
+
+def test_one_cycle_a_step_is_pytorchs():
+    """Its OneCycleLR over all steps, with the SGD that it drives."""
+    torch = pytest.importorskip("torch", reason="PyTorch's schedule is the reference")
+    X, y = iris()
+    n_epochs, n_steps = 5, 15
+    rates, weight = [], torch.zeros(1, requires_grad=True)
+    optimizer = torch.optim.SGD([weight], lr=0.1)
+    cycle = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, 0.1, total_steps=n_steps, cycle_momentum=False
+    )
+    for _ in range(n_steps):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        cycle.step()
+    settings = {"hidden_layer_sizes": (), "shuffle": False, "batch_size": 50}
+    settings |= {"solver": "sgd", "momentum": 0, "random_state": 0, "alpha": 0}
+    function = OfProgress(lambda t: rates[round(t * n_steps)])
+    model = MLPRegressor(**settings, learning_rate=function, max_iter=n_epochs, tol=0)
+    start = MLPRegressor(**settings, learning_rate_init=1e-300, max_iter=1)
+    layer = torch.nn.Linear(4, 1, dtype=torch.float64)
+    with torch.no_grad():
+        layer.weight.copy_(torch.tensor(fit(start, X, y).coefs_[0].T))
+        layer.bias.copy_(torch.tensor(start.intercepts_[0]))
+    optimizer = torch.optim.SGD(layer.parameters(), lr=0.1)
+    for step, rate in enumerate(rates):
+        optimizer.param_groups[0]["lr"] = rate
+        rows = slice(50 * (step % 3), 50 * (step % 3) + 50)
+        residual = layer(torch.tensor(X[rows]))[:, 0] - torch.tensor(y[rows])
+        optimizer.zero_grad()
+        (residual**2).mean().div(2).backward()
+        optimizer.step()
+    fit(model, X, y)
+    expected = layer.weight.detach().numpy().T
+    np.testing.assert_allclose(model.coefs_[0], expected, rtol=1e-9)
+
+
+def test_dropout_of_progress_has_the_masks_of_its_shares():
+    """Steps by the public halves, of networks with the dropout of each."""
+    X, y = iris()
+    settings = {**SMALL, "shuffle": False, "solver": "sgd", "momentum": 0, "alpha": 0}
+    settings |= {"hidden_layer_sizes": (20,), "batch_size": 50, "max_iter": 3, "tol": 0}
+    shares = [0.5, 0.0, 0.1, 0.9, 0.3, 0.2, 0.2, 0.0, 0.7]
+    dropout = OfProgress(lambda t: shares[round(9 * t)])
+    model = fit(MLPRegressor(**settings, dropout=dropout), X, y)
+    start = fit(
+        MLPRegressor(**{**settings, "max_iter": 1}, learning_rate_init=1e-300), X, y
+    )
+    network = Network.from_weights(start.coefs_, start.intercepts_, dtype="float64")
+    seed = model._state.dropout_seed
+    optimizer = Optimizer("sgd", network.params.size, "float64", seed=seed)
+    for step, share in enumerate(shares):
+        rows = slice(50 * (step % 3), 50 * (step % 3) + 50)
+        network = network.copy(dropout=share)
+        batch = network.accumulate(X[rows], y[rows], optimizer=optimizer)
+        optimizer.apply(network, batch)
+    np.testing.assert_allclose(model.coefs_[0], network.weights[0], rtol=1e-12)
+
+
+def test_progress_goes_on_from_call_to_call():
+    X, y = iris()
+    settings = {**SMALL, "solver": "sgd", "momentum": OfProgress(lambda t: 0.9 * t)}
+    settings |= {"learning_rate": OfProgress(lambda t: 0.1 * (1 - t)), "tol": 0}
+    whole = fit(MLPRegressor(**settings, max_iter=3), X, y)
+    parts = MLPRegressor(**settings, max_iter=3)
+    for _ in range(3):
+        parts.partial_fit(X, y)
+    np.testing.assert_array_equal(whole.coefs_[0], parts.coefs_[0])
+
+
+def test_a_momentum_that_nobody_reads_may_be_a_function():
+    X, y = iris()
+    model = MLPRegressor(**SMALL, max_iter=2, momentum=lambda epoch: 0.5)
+    plain = MLPRegressor(**SMALL, max_iter=2)
+    np.testing.assert_array_equal(
+        fit(model, X, y).coefs_[0], fit(plain, X, y).coefs_[0]
+    )
 
 
 @pytest.mark.parametrize("name", VARYING)

@@ -4,7 +4,9 @@ import warnings
 
 import numpy as np
 import pytest
+from fits import fit
 
+from fastmlp import MLPRegressor, Network
 from fastmlp.initialization import INITIALIZERS, draw_parameters
 from fastmlp.layers import geometries
 
@@ -28,10 +30,10 @@ MOMENTS = {"uniform": (9 / 5, 9), "normal": (3, 105)}
 ERRORS = 4
 
 
-def draw(sizes, init, activations=("relu",), seed=0):
-    random_state = np.random.RandomState(seed)
+def draw(sizes, init, activations=("relu",), seed=0, **others):
+    stream = np.random.RandomState(seed)
     layers = geometries(tuple(sizes))
-    return draw_parameters(layers, list(activations), init, random_state)
+    return draw_parameters(layers, list(activations), init, stream, **others)
 
 
 def standardized(init):
@@ -95,6 +97,68 @@ def test_layers_are_drawn_one_after_another(init):
     for (W, b), (W_alone, b_alone) in zip(together, alone, strict=True):
         np.testing.assert_array_equal(W, W_alone)
         np.testing.assert_array_equal(b, b_alone)
+
+
+# -- biases and the last layer by themselves
+
+
+@pytest.mark.parametrize("init", ["glorot_uniform", "he_normal"])
+@pytest.mark.parametrize(
+    ("bias_init", "deviation", "kind"),
+    [("fan_in_uniform", 1 / np.sqrt(3 * 25), "uniform"), (0.4, 0.4, "normal")],
+)
+def test_moments_of_biases(init, bias_init, deviation, kind):
+    [(weights, biases)] = draw([25, N], init, bias_init=bias_init)
+    fourth, _ = MOMENTS[kind]
+    x = biases / deviation
+    assert within_errors(x.mean(), 0, 1, N)
+    assert within_errors((x**2).mean(), 1, fourth - 1, N)
+    assert (abs(x).max() > np.sqrt(3)) == (kind == "normal")
+    [(alone, _)] = draw([25, N], init)
+    np.testing.assert_array_equal(weights, alone)
+
+
+def test_biases_of_zero():
+    for _, biases in draw([30, 20, 10], "glorot_uniform", bias_init="zeros"):
+        assert not biases.any()
+
+
+@pytest.mark.parametrize("bias_init", [None, "fan_in_uniform", 1.0])
+@pytest.mark.parametrize("sizes", [[4, 3], [6, 5, 4]])
+def test_a_last_layer_of_zero_leaves_the_others(sizes, bias_init):
+    drawn = draw(sizes, "he_normal", bias_init=bias_init)
+    zero = draw(sizes, "he_normal", bias_init=bias_init, zero_last_layer=True)
+    assert not zero[-1][0].any()
+    assert not zero[-1][1].any()
+    for mine, expected in zip(zero[:-1], drawn[:-1], strict=True):
+        np.testing.assert_array_equal(mine[0], expected[0])
+        np.testing.assert_array_equal(mine[1], expected[1])
+
+
+def test_estimators_and_networks_begin_so():
+    settings = {"bias_init": 2.0, "zero_last_layer": True, "init": "lecun_normal"}
+    expected = draw([4, 9, 2], "lecun_normal", seed=7, bias_init=2.0)
+    network = Network([4, 9, 2], random_state=7, **settings)
+    X = np.random.RandomState(1).randn(20, 4)
+    model = MLPRegressor(random_state=7, max_iter=1, **settings)
+    model.set_params(hidden_layer_sizes=(9,), learning_rate_init=1e-300)
+    fit(model, X, X[:, :2])
+    for W, b in [
+        (network.weights, network.biases),
+        (model.coefs_, model.intercepts_),
+    ]:
+        np.testing.assert_array_equal(W[0], expected[0][0])
+        np.testing.assert_array_equal(b[0], expected[0][1])
+        assert abs(W[1]).max() < 1e-200
+        assert abs(b[1]).max() < 1e-200
+
+
+@pytest.mark.parametrize("bias_init", ["zero", 0, -1.0, np.inf, np.nan, True, [0.1]])
+def test_bad_bias_init_is_refused(bias_init):
+    with pytest.raises(ValueError, match=r"bias_init must be one of .* got "):
+        draw([3, 2], "he_normal", bias_init=bias_init)
+    with pytest.raises(ValueError, match="bias_init"):
+        MLPRegressor(bias_init=bias_init).fit([[0.0], [1.0]], [0.0, 1.0])
 
 
 # -- Glorot's uniform weights as scikit-learn draws them

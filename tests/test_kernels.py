@@ -392,11 +392,11 @@ class Case:
         **layer_settings,
     ):
         loss, output = head
-        self.layers = build_layers(sizes, hidden, output, **layer_settings)
+        self.layers = build_layers(sizes, hidden, output, loss=loss, **layer_settings)
         self.tensors, self.groups = build_tensors(self.layers), GROUPS
         self.objective = build_objective(loss, alpha=0.3, l1_ratio=l1_ratio)
         self.numbers = build_numbers(loss, sizes[-1], dtype)
-        self.n_targets = count_targets(sizes[-1], output)
+        self.n_targets = count_targets(sizes[-1], output, loss)
         self.X = draw((rows, sizes[0]), dtype)
         self.Y = draw_targets(rows, sizes[-1], loss, output, dtype)
         self.weights = np.abs(draw(rows, dtype, 5)) if weighted else None
@@ -417,12 +417,15 @@ class Case:
         arena[:] = 0
         return arena
 
-    def train(self, module, order, batch_size, capacity, arena=None, team=None):
+    def train(
+        self, module, order, batch_size, capacity, arena=None, team=None, schedule=None
+    ):
         arena = self.arena(capacity) if arena is None else arena
         total = module.train(
             *(self.params, self.stats, self.grads, self.slots, self.rule, arena),
             *(self.X, self.Y, self.weights, order),
             *(self.plan, self.objective, self.numbers, batch_size, capacity, team),
+            schedule=schedule,
         )
         return total, arena
 
@@ -467,6 +470,133 @@ def assert_same_training(arguments, settings, batch_size, capacity, rows=13, use
     for name in ("params", "stats", "grads", "slots"):
         assert_close(getattr(native, name), getattr(reference, name), name)
     assert_same_blocks(arena, expected_arena, native, capacity)
+
+
+def build_schedule(n_steps):
+    """Numbers of each step, those of the first none at all."""
+    steps = np.arange(n_steps)
+    schedule = np.zeros(n_steps, _kernels.SCHEDULED)
+    schedule["learning_rate"], schedule["decay_1"] = 0.02 * steps, 0.9 / (1 + steps)
+    schedule["weight_decay"], schedule["dropout_factor"] = steps / 2, steps / n_steps
+    return schedule
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("settings", [{}, {"dropout": 0.7, "batch_norm": True}])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_a_schedule_has_numbers_for_each_step(optimizer, settings, dtype):
+    """The twin's; and to the bit those of steps by rules with these numbers."""
+    head, order, schedule = (
+        ("cross_entropy", "softmax"),
+        np.arange(12),
+        build_schedule(3),
+    )
+    arguments = [7, 33, 4, 3], "tanh", head, optimizer, dtype
+    native, reference, by_hand = (Case(*arguments, **settings) for _ in range(3))
+    before = native.rule.copy()
+    total, _ = native.train(_kernels, order, 5, 5, schedule=schedule)
+    expected, _ = reference.train(_reference, order, 5, 5, schedule=schedule)
+    assert total == pytest.approx(expected, rel=TOLERANCES[native.X.dtype])
+    for number, begin in enumerate((0, 5, 10)):
+        for name in schedule.dtype.names:
+            by_hand.rule[name] = schedule[name][number]
+        by_hand.train(_kernels, order[begin:][:5], 5, 5)
+    for name in ("params", "stats", "grads", "slots"):
+        assert_close(getattr(native, name), getattr(reference, name), name)
+        if not settings or name != "stats":
+            mine, others = getattr(native, name), getattr(by_hand, name)
+            np.testing.assert_array_equal(mine, others)
+    before["t"] = 3
+    np.testing.assert_array_equal(native.rule, before)
+    np.testing.assert_array_equal(reference.rule, before)
+
+
+def test_a_weightless_batch_has_its_own_place_in_the_schedule():
+    order, schedule = np.arange(12), build_schedule(3)
+    cases = [
+        Case([3, 2], "relu", ("squared_error", "identity"), "sgd", "float64")
+        for _ in range(2)
+    ]
+    for case, module in zip(cases, (_kernels, _reference), strict=True):
+        case.weights[4:8] = 0
+        case.train(module, order, 4, 4, schedule=schedule)
+        assert case.rule["t"] == 2
+    assert_close(cases[0].params, cases[1].params)
+
+
+@pytest.mark.parametrize("n_threads", [2, 3])
+def test_threads_leave_the_bits_of_schedules_alone(n_threads):
+    results = []
+    for team_size in (1, n_threads):
+        case = Case(
+            *(
+                [40, 300, 30, 3],
+                "tanh",
+                ("cross_entropy", "softmax"),
+                "adam",
+                "float32",
+            ),
+            rows=130,
+            dropout=0.5,
+        )
+        with thread_team(team_size) as team:
+            schedule = build_schedule(3)
+            case.train(_kernels, np.arange(130), 50, 50, team=team, schedule=schedule)
+        results.append(case.params)
+    np.testing.assert_array_equal(*results)
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        (lambda table: table[:2], ValueError, "2 entries"),
+        (lambda table: np.tile(table, 2), ValueError, "6 entries"),
+        (lambda table: table.astype(reordered(table.dtype)), TypeError, "SCHEDULED"),
+        (lambda table: table.tolist(), TypeError, "SCHEDULED"),
+    ],
+)
+def test_a_schedule_has_an_entry_a_step(change, error, message):
+    case = Case([3, 4, 2], "relu", ALL_HEADS[0], "sgd", "float64")
+    schedule = change(build_schedule(3))
+    with pytest.raises(error, match=message):
+        case.train(_kernels, np.arange(12), 5, 5, schedule=schedule)
+
+
+@pytest.mark.parametrize("factor", [-0.1, 2.0, np.nan, np.inf])
+def test_no_more_than_all_units_are_dropped(factor):
+    case = Case([3, 4, 2], "relu", ALL_HEADS[0], "sgd", "float64", dropout=0.5)
+    schedule = build_schedule(3)
+    schedule["dropout_factor"][2] = factor
+    with pytest.raises(ValueError, match="dropout_factor"):
+        case.train(_kernels, np.arange(12), 5, 5, schedule=schedule)
+    case.rule["dropout_factor"] = factor
+    with pytest.raises(ValueError, match="dropout_factor"):
+        case.train(_kernels, np.arange(12), 5, 5)
+    with pytest.raises(ValueError, match="dropout_factor"):
+        _kernels.compute_batch_gradient(
+            *(case.grads, case.stats, case.arena(5), case.X, case.Y, case.weights),
+            *(case.params, case.rule, np.arange(5), case.plan, case.objective),
+            *(case.numbers, 1.0, 0, 5, 5),
+        )
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_rows_of_probabilities_of_one_class_are_its_index(dtype):
+    """cross_entropy against log_loss, of the same classes."""
+    z, classes = 4 * draw((40, 7), dtype), np.arange(40) % 7
+    scales, numbers = np.abs(draw(40, dtype, 3)), np.zeros(7, dtype)
+    results = []
+    for loss, y in [
+        ("log_loss", classes[:, None].astype(dtype)),
+        ("cross_entropy", np.eye(7, dtype=dtype)[classes]),
+    ]:
+        delta, losses, rdelta = np.empty_like(z), np.empty_like(y), np.empty_like(z)
+        codes = LOSSES[loss], ACTIVATIONS["softmax"]
+        _kernels.evaluate_head(delta, losses, z, y, scales, numbers, *codes)
+        _kernels.differentiate_head(rdelta, z, z, y, scales, numbers, *codes)
+        results.append([delta, losses.sum(axis=1), rdelta])
+    for mine, expected in zip(*results, strict=True):
+        np.testing.assert_array_equal(mine, expected)
 
 
 TOPOLOGIES = [[3, 2], [5, 17, 1], [7, 33, 4, 3]]

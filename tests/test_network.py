@@ -21,6 +21,8 @@ def make_data(network, rows=9, seed=0):
     random = np.random.RandomState(seed)
     X = random.standard_normal((rows, network.layer_sizes[0]))
     n_out = network.layer_sizes[-1]
+    if network.loss_name == "cross_entropy":
+        return X, random.dirichlet(np.ones(n_out), rows)
     if network.output_activation == "softmax":
         return X, random.randint(0, n_out, rows)
     return X, random.randint(0, 2, (rows, n_out)) + (network.loss_name == "gamma")

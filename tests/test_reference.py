@@ -251,6 +251,8 @@ class Run:
 
 
 def draw_targets(rng, rows, n_out, loss, output):
+    if loss == "cross_entropy":
+        return rng.uniform(size=(rows, n_out))
     if output == "softmax":
         return rng.integers(n_out, size=(rows, 1)).astype(float)
     if loss == "log_loss":
@@ -288,7 +290,7 @@ def make_problem(
 ):
     """A network and data drawn at random."""
     rng = np.random.default_rng(seed)
-    layers = build_layers(sizes, hidden, output, **shape)
+    layers = build_layers(sizes, hidden, output, loss=loss, **shape)
     weights = rng.uniform(0.1, 3, rows).astype(dtype) if weighted else None
     return Problem(
         layers,
@@ -705,6 +707,8 @@ def head_truth(loss, output, z, y, numbers):
         return tweedie_truth(np.e**z, y, numbers)
     if loss == "log_cosh":
         return np.log(np.cosh(z - y))
+    if loss == "cross_entropy":
+        return -y * np.log(np.e**z / (np.e**z).sum(axis=1, keepdims=True))
     if output == "softmax":
         one_hot = np.eye(z.shape[1])[y[:, 0].astype(int)]
         shares = -one_hot * scipy.special.log_softmax(z, axis=1)

@@ -133,7 +133,7 @@ def test_every_part_comes_back():
     settings = {"dropout": 0.3, "batch_norm": True, "early_stopping": True}
     model = fit(MLPClassifier(**SMALL, **UNSTOPPED, **settings), *iris())
     state = model._state
-    state.keep()
+    state.keep(0.5)
     state.message = "told"
     state.plateau.n_stalled = 3
     state.overfitting.update(1, 0.5, 0.7, tol=0.0, patience=0)
@@ -173,9 +173,8 @@ def test_the_last_parameters_stay_where_no_epoch_had_a_score(
 ):
     network = Network([2, 1], random_state=0)
     state, first = TrainingState(network, None), network.params.copy()
-    state.keep()
+    state.keep(best_score)
     network.params[:], state.history = value, {"loss": [loss]}
-    state.plateau.best = best_score
     state.take_best()
     assert (network.params == (value if stays else first)).all()
 

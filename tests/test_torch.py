@@ -168,11 +168,15 @@ def log_cosh(z, y, _):
     return torch.log(torch.cosh(z - y))
 
 
+def cross_entropy(z, y, _):
+    return functional.cross_entropy(z, y, reduction="none")[:, None]
+
+
 LOSSES = {
     loss.__name__: loss
     for loss in [
         *(squared_error, log_loss, absolute_error, huber, quantile, poisson),
-        *(gamma, tweedie, log_cosh),
+        *(gamma, tweedie, log_cosh, cross_entropy),
     ]
 }
 HEADS = [(loss, output) for loss in _kernels.HEADS for output in _kernels.HEADS[loss]]
@@ -322,6 +326,8 @@ def draw_data(network, n_rows):
     random = np.random.RandomState(1)
     X = random.normal(size=(n_rows, SIZES[0]))
     shape = (n_rows, network.n_target_columns)
+    if network.loss_name == "cross_entropy":
+        return X, random.dirichlet(np.ones(SIZES[-1]), n_rows)
     if network.output_activation == "softmax":
         return X, random.randint(SIZES[-1], size=shape).astype(float)
     if network.loss_name == "log_loss":

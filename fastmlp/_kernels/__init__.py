@@ -61,6 +61,7 @@ GROUP: np.dtype = engine.GROUP
 TENSOR: np.dtype = engine.TENSOR
 LAYER: np.dtype = engine.LAYER
 RULE: np.dtype = engine.RULE
+SCHEDULED: np.dtype = engine.SCHEDULED
 OBJECTIVE: np.dtype = engine.OBJECTIVE
 THREADS: bool = engine.THREADS
 Plan: type = engine.Plan

@@ -354,6 +354,11 @@ cdef int check_head(
     return 0
 
 
+cdef inline bint takes_indices(Py_ssize_t loss, Py_ssize_t activation) noexcept:
+    """Whether a target is the index of a class, and not a number an output."""
+    return loss == heads.LOG_LOSS and activation == activations.SOFTMAX
+
+
 cdef inline bint is_class_index(double y, double n_classes) noexcept nogil:
     """Whether y is one of 0 ... n_classes - 1. No branch: rows are checked side by side."""
     # Doubles from 2⁵² on are whole: a fraction of y does not survive the sum.
@@ -366,7 +371,7 @@ cdef int check_targets(
 ) except -1:
     cdef Py_ssize_t i
     cdef const Layer* last = last_layer(job)
-    cdef bint indices = last.activation == activations.SOFTMAX
+    cdef bint indices = takes_indices(job.objective.loss, last.activation)
     cdef const real* y = matrix_pointer(Y)
     cdef bint inside = True
     if Y.shape[0] != job.n_rows:
@@ -411,6 +416,35 @@ cdef int check_rule(const Rule[::1] rule) except -1:
     if rule[0].seed < 0:
         raise ValueError("seed must not be negative")
     return 0
+
+
+cdef int check_dropout(const Job* job, double factor) except -1:
+    """Dropout times that factor is a share of units, in every layer."""
+    cdef Py_ssize_t l
+    for l in range(job.n_layers):
+        if not 0 <= job.layers[l].dropout * factor < 1:
+            raise ValueError(f"layer {l}: dropout times dropout_factor must be in [0, 1)")
+    return 0
+
+
+cdef const Scheduled* checked_schedule(
+    schedule, const Job* job, Py_ssize_t n_rows, Py_ssize_t batch_size
+) except? NULL:
+    """The numbers of each step of so many rows; NULL: there are none."""
+    cdef Py_ssize_t i, n_steps = (n_rows + batch_size - 1) // batch_size
+    cdef const Scheduled[::1] numbers
+    if schedule is None:
+        return NULL
+    if not isinstance(schedule, numpy.ndarray) or schedule.dtype != SCHEDULED:
+        raise TypeError("schedule must be an array of fastmlp._kernels.SCHEDULED")
+    numbers = schedule
+    if numbers.shape[0] != n_steps:
+        raise ValueError(
+            f"schedule has {numbers.shape[0]} entries, it must have one for each of "
+            f"{n_steps} steps")
+    for i in range(n_steps):
+        check_dropout(job, numbers[i].dropout_factor)
+    return &numbers[0] if n_steps > 0 else NULL
 
 
 cdef int check_weight(double total_weight) except -1:
@@ -528,6 +562,7 @@ cdef Job describe_model(
     job.stats = <void*>pointer(stats)
     job.arena = <void*>&arena[0]
     job.n_threads = 1
+    job.norm = -1
     add_region(regions, job.params, params.shape[0], sizeof(real), written)
     add_region(regions, job.stats, stats.shape[0], sizeof(real), written)
     add_region(regions, job.arena, arena.shape[0], sizeof(real), True)
@@ -568,11 +603,11 @@ cdef Job describe_supervised(
     """A job with targets, its buffers checked."""
     cdef Job job = describe(regions, params, stats, arena, X, plan, capacity, written)
     check_head(&job, objective, numbers.shape[0])
+    job.objective = objective[0]
     check_targets(&job, Y, sample_weight, plan.first_column)
     job.Y = <const void*>matrix_pointer(Y)
     job.n_targets = Y.shape[1]
     job.sample_weight = <const void*>pointer(sample_weight)
-    job.objective = objective[0]
     job.numbers = <const void*>&numbers[0]
     add_region(regions, job.Y, Y.shape[0] * Y.shape[1], sizeof(real), False)
     if sample_weight is not None:
@@ -788,11 +823,11 @@ def train(
     real[::1] arena, X, const real[:, ::1] Y, const real[::1] sample_weight,
     const Py_ssize_t[::1] order, Plan plan, const Objective[::1] objective,
     const real[::1] numbers, Py_ssize_t batch_size, Py_ssize_t capacity, Team team=None,
-    double total=0.0,
+    double total=0.0, schedule=None,
 ):
     """One optimizer step for each batch of order; returns total + Σ of J × rows, with no
-    share of a row's loss counted for more than the objective's cap. A team shares the
-    work."""
+    share of a row's loss counted for more than the objective's cap. A schedule has an
+    entry for each step, of numbers in place of the rule's. A team shares the work."""
     cdef Regions regions
     cdef Job job = describe_supervised(
         &regions, params, stats, arena, X, Y, sample_weight, plan, objective, numbers,
@@ -803,6 +838,8 @@ def train(
     check_order(order, job.n_rows)
     if batch_size < 1:
         raise ValueError("batch_size must be positive")
+    check_dropout(&job, rule[0].dropout_factor)
+    job.schedule = checked_schedule(schedule, &job, order.shape[0], batch_size)
     for l in range(job.n_layers):
         if job.layers[l].normalized >= 0:
             check_normalised_batches(order.shape[0], batch_size, capacity)
@@ -837,6 +874,7 @@ def compute_batch_gradient(
         capacity, True)
     cdef Rule mine
     check_rule(rule)
+    check_dropout(&job, rule[0].dropout_factor)
     check_order(rows, job.n_rows)
     check_weight(total_weight)
     if grads.shape[0] != params.shape[0]:

@@ -27,7 +27,8 @@ from fastmlp._kernels cimport losses as heads
 from fastmlp._kernels.optimizers cimport Coefficients
 from fastmlp._kernels.products cimport walk_t
 from fastmlp._kernels.records cimport (
-    AVERAGE_POOL, CONV, DENSE, MAX_POOL, Group, Layer, Objective, Rows, Rule, Tensor, real,
+    AVERAGE_POOL, CONV, DENSE, MAX_POOL, Group, Layer, Objective, Rows, Rule, Scheduled,
+    Tensor, real,
 )
 
 include "tables.pxi"
@@ -367,7 +368,8 @@ cdef void update_whole(real* arena, const Job* job, Step* step) noexcept nogil:
     """The step along a gradient that is there, of this thread's parameters."""
     cdef Py_ssize_t l
     if step.rule.clip_norm < INFINITY:
-        clip_gradient(job, step, gradient_norm(arena, job, step))
+        clip_gradient(
+            job, step, job.norm if job.norm >= 0 else gradient_norm(arena, job, step))
     for l in range(job.n_layers):
         update_layer(<real*>job.params, arena, job, step, l)
 
@@ -522,8 +524,16 @@ cdef void begin_step(Step* step, const Job* job, double weight) noexcept nogil:
         mine.shrink = 1 - decay * group.rate_factor * group.decay_factor
 
 
+cdef inline void follow_schedule(Rule* rule, const Scheduled* numbers) noexcept nogil:
+    """The numbers of one step in place of the rule's."""
+    rule.learning_rate = numbers.learning_rate
+    rule.decay_1 = numbers.decay_1
+    rule.weight_decay = numbers.weight_decay
+    rule.dropout_factor = numbers.dropout_factor
+
+
 cdef void run_epoch(real* arena, Job* job, int thread) noexcept nogil:
-    """Steps over successive batches of the order. Thread 0 leaves the rule after the
+    """Steps over successive batches of the order. Thread 0 leaves the number of the
     last step in job.rule and adds Σ of J × rows to job.result, batch by batch, so that
     the sum does not depend on how an epoch is cut into calls."""
     cdef Py_ssize_t batch, begin, size
@@ -540,6 +550,8 @@ cdef void run_epoch(real* arena, Job* job, int thread) noexcept nogil:
         if weight == 0:
             continue
         rule.t += 1
+        if job.schedule != NULL:
+            follow_schedule(&rule, job.schedule + batch)
         begin_step(&step, job, weight)
         result += size * take_step(arena, job, &step, job.order + begin, size, weight)
         if stops_behind(job.stop, watch.phase):
@@ -548,7 +560,7 @@ cdef void run_epoch(real* arena, Job* job, int thread) noexcept nogil:
     # The job lives until every thread has read it for the last time.
     barrier_wait(job.barrier, job.n_threads)
     if thread == 0:
-        job.rule[0] = rule
+        job.rule.t = rule.t
         job.result = result
 
 
@@ -580,18 +592,13 @@ cdef void find_batch_gradient(real* arena, Job* job, int thread) noexcept nogil:
 
 cdef void apply_gradient(real* arena, Job* job, int thread) noexcept nogil:
     """The rule's next step along job.grads; the penalty before it into job.result."""
-    cdef Py_ssize_t l
     cdef Rule rule = job.rule[0]
     cdef Watch watch = watch_of(thread)
     cdef Step step
     rule.t += 1
     step.rule, step.watch, step.mode, step.thread = &rule, &watch, APPLY, thread
     begin_step(&step, job, job.total_weight)
-    if rule.clip_norm < INFINITY:
-        clip_gradient(
-            job, &step, job.norm if job.norm >= 0 else gradient_norm(arena, job, &step))
-    for l in range(job.n_layers):
-        update_layer(<real*>job.params, arena, job, &step, l)
+    update_whole(arena, job, &step)
     # The job lives until every thread has read it for the last time.
     barrier_wait(job.barrier, job.n_threads)
     if thread != 0:

@@ -26,7 +26,7 @@ cdef enum:
 
 
 cdef enum:
-    MOST_GROUPS = 8
+    MOST_GROUPS = 16
     # Parts of a block's rows that a convolution's gradient is found in, and threads that
     # work on rows where there is one: each has some of the parts, and a scratch.
     PARTS = 8
@@ -64,6 +64,7 @@ cdef struct Job:
     const Group* groups
     const GroupRange* penalised  # tensors of one group, side by side
     Rule* rule
+    const Scheduled* schedule  # of each step; NULL: the rule's numbers stay
     Mode mode
     const void* direction  # what the Hessian is multiplied with
     void* r_arena

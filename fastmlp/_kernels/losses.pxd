@@ -1,7 +1,7 @@
 """Heads: a loss with its output activation.
 
 Each reads z and writes ∂ℓ/∂z into delta and the share of ℓ that each target has into
-losses: (rows, n) like y, under softmax (rows, 1). evaluate_head then multiplies delta by
+losses: of the shape of y, (rows, n), under softmax's log_loss (rows, 1). evaluate_head then multiplies delta by
 the rows' scales, wᵢ/m. differentiate_head multiplies by the second derivative, ∂²ℓ/∂z².
 A code without a formula gives NaN.
 
@@ -23,6 +23,7 @@ cdef enum Loss:
     GAMMA = 6
     TWEEDIE = 7
     LOG_COSH = 8
+    CROSS_ENTROPY = 9
 
 
 cdef inline void squared_error(
@@ -188,6 +189,37 @@ cdef inline void log_loss_softmax(
         begin += size
 
 
+cdef inline void cross_entropy_of_block(
+    real* delta, real* losses, const real* z, const real* y, Py_ssize_t rows, Py_ssize_t n
+) noexcept nogil:
+    cdef Py_ssize_t i, at
+    cdef real total, log_total
+    cdef real largest[reductions.BLOCK]
+    cdef real totals[reductions.BLOCK]
+    activations.exponentiate_rows(delta, largest, totals, z, rows, n)
+    activations.divide_rows(delta, totals, rows, n)
+    for i in range(rows):
+        total, log_total = 0, math.log(totals[i])
+        for at in range(i * n, i * n + n):
+            total += y[at]
+        for at in range(i * n, i * n + n):
+            losses[at] = y[at] * (log_total + (largest[i] - z[at]))
+            delta[at] = total * delta[at] - y[at]
+
+
+cdef inline void cross_entropy(
+    real* delta, real* losses, const real* z, const real* y, Py_ssize_t rows, Py_ssize_t n
+) noexcept nogil:
+    """−Σ y_k ln p_k, p = softmax(z); δ = p Σ y − y. A row of y has a probability for each
+    class."""
+    cdef Py_ssize_t begin = 0, size
+    while begin < rows:
+        size = min(rows - begin, <Py_ssize_t>reductions.BLOCK)
+        cross_entropy_of_block(
+            delta + begin * n, losses + begin * n, z + begin * n, y + begin * n, size, n)
+        begin += size
+
+
 cdef inline void scale_rows(
     real* delta, const real* scales, Py_ssize_t rows, Py_ssize_t n
 ) noexcept nogil:
@@ -230,10 +262,26 @@ cdef inline void evaluate_head(
         log_loss_softmax(delta, losses, z, y, rows, n)
     elif loss == LOG_LOSS:
         log_loss_logistic(delta, losses, z, y, rows * n)
+    elif loss == CROSS_ENTROPY:
+        cross_entropy(delta, losses, z, y, rows, n)
     else:
         fill_with_nan(delta, rows * n)
         fill_with_nan(losses, rows * n)
     scale_rows(delta, scales, rows, n)
+
+
+cdef inline void multiply_by_sums(
+    real* rdelta, const real* y, Py_ssize_t rows, Py_ssize_t n
+) noexcept nogil:
+    """Each row of rdelta times the sum of y's."""
+    cdef Py_ssize_t i, at
+    cdef real total
+    for i in range(rows):
+        total = 0
+        for at in range(i * n, i * n + n):
+            total += y[at]
+        for at in range(i * n, i * n + n):
+            rdelta[at] = rdelta[at] * total
 
 
 cdef inline void differentiate_squared_error(
@@ -287,6 +335,11 @@ cdef inline void differentiate_head(
         for i in range(rows * n):
             p = math.sigmoid(z[i])
             rdelta[i] = p * (<real>1 - p) * rz[i]
+    elif loss == CROSS_ENTROPY:
+        memcpy(rdelta, z, rows * n * sizeof(real))
+        activations.softmax(rdelta, rows, n)
+        activations.multiply_softmax_jacobian(rdelta, rz, rdelta, rows, n)
+        multiply_by_sums(rdelta, y, rows, n)
     elif loss == ABSOLUTE_ERROR or loss == QUANTILE:
         for i in range(rows * n):
             rdelta[i] = 0

@@ -73,6 +73,14 @@ cdef struct Rule:
     double epsilon
     double weight_decay
     double clip_norm
+    double dropout_factor
+
+# What one step of a call has in place of the rule's own.
+cdef struct Scheduled:
+    double learning_rate
+    double decay_1
+    double weight_decay
+    double dropout_factor
 
 cdef struct Objective:
     Py_ssize_t loss

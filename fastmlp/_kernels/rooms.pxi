@@ -161,10 +161,11 @@ cdef int check_head_arrays(
     check_alike("z", z, z)
     check_head_codes(loss, activation)
     check_same("y", y.shape[0], z.shape[0])
-    check_same("y", y.shape[1], 1 if activation == activations.SOFTMAX else z.shape[1])
+    cdef bint indices = takes_indices(loss, activation)
+    check_same("y", y.shape[1], 1 if indices else z.shape[1])
     check_same("scales", scales.shape[0], z.shape[0])
     check_same("numbers", numbers.shape[0], z.shape[1])
-    for i in range(y.shape[0] if activation == activations.SOFTMAX else 0):
+    for i in range(y.shape[0] if indices else 0):
         inside &= 0 <= y[i, 0] < z.shape[1]
     if not inside:
         raise ValueError("class indices must be in 0 ... n_classes - 1")

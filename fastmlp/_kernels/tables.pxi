@@ -7,6 +7,7 @@ cdef Group a_group
 cdef Tensor a_tensor
 cdef Layer a_layer
 cdef Rule a_rule
+cdef Scheduled a_scheduled
 cdef Objective an_objective
 
 # The records' dtypes, from the structs themselves.
@@ -14,6 +15,7 @@ GROUP = numpy.asarray(<Group[:1]>&a_group).dtype
 TENSOR = numpy.asarray(<Tensor[:1]>&a_tensor).dtype
 LAYER = numpy.asarray(<Layer[:1]>&a_layer).dtype
 RULE = numpy.asarray(<Rule[:1]>&a_rule).dtype
+SCHEDULED = numpy.asarray(<Scheduled[:1]>&a_scheduled).dtype
 OBJECTIVE = numpy.asarray(<Objective[:1]>&an_objective).dtype
 
 # Kinds of layers.
@@ -63,6 +65,7 @@ LOSSES = {
     "gamma": heads.GAMMA,
     "tweedie": heads.TWEEDIE,
     "log_cosh": heads.LOG_COSH,
+    "cross_entropy": heads.CROSS_ENTROPY,
 }
 
 # Losses with a number of each output: what it is called, its default, and between which
@@ -87,6 +90,7 @@ HEADS = {
     "gamma": ("exp",),
     "tweedie": ("exp",),
     "log_cosh": ("identity",),
+    "cross_entropy": ("softmax",),
 }
 
 OPTIMIZERS = {

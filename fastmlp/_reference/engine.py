@@ -193,6 +193,7 @@ def compute_batch_gradient(
         batch, inputs = _gather(
             arena, X, Y, w / total_weight, rows[part], params, views, plan, capacity
         )
+        batch = _scale_dropout(batch, rule["dropout_factor"][0])
         evaluate(batch, inputs, batch.targets, objective, numbers, step)
         value += _sum_losses(batch, objective["cap"][0])
         backward(gradients, batch.layers, inputs, batch.scales, step)
@@ -254,9 +255,11 @@ def train(
     capacity,
     team=None,
     total=0.0,
+    schedule=None,
 ):
     """One step for each successive batch_size rows of order; returns total + Σ of
     J × rows, each J before its step, no losses[i, k] counted for more than cap in it.
+    A schedule has an entry for each step, of numbers in place of the rule's.
     """
     if len(stats) and min(batch_size, len(order)) > capacity:
         raise ValueError("batch normalisation needs the whole batch in the arena")
@@ -264,20 +267,24 @@ def train(
         raise ValueError("batch normalisation needs two rows or more in every batch")
     w = weigh_rows(sample_weight, len(Y))
     moments = np.empty_like(stats)
-    for part in split(len(order), batch_size):
+    for i, part in enumerate(split(len(order), batch_size)):
         rows = order[part]
         m = float(w[rows].sum())
         if m == 0:
             continue
+        own = rule.copy()
+        for name in () if schedule is None else schedule.dtype.names:
+            own[name] = schedule[name][i]
         value = compute_batch_gradient(
-            *(grads, moments, arena, X, Y, sample_weight, params, rule, rows),
+            *(grads, moments, arena, X, Y, sample_weight, params, own, rows),
             *(plan, objective, numbers, m, 0, batch_size, capacity),
         )
         momentum = MOMENTUM * len(rows) / batch_size
         value += apply(
-            *(params, stats, grads, slots, rule, arena, moments, momentum),
+            *(params, stats, grads, slots, own, arena, moments, momentum),
             *(plan, objective, m, capacity),
         )
+        rule["t"] = own["t"]
         total += value * len(rows)
     return total
 
@@ -321,6 +328,12 @@ def _gather(arena, X, Y, scales, rows, params, moments, plan, capacity):
     batch.targets[...] = Y[rows]
     batch.scales[:] = scales[rows]
     return batch, inputs
+
+
+def _scale_dropout(batch, factor):
+    """The batch, of layers whose shares of dropped units are multiplied by factor."""
+    layers = [layer._replace(dropout=layer.dropout * factor) for layer in batch.layers]
+    return batch._replace(layers=layers)
 
 
 def _sum_losses(batch, cap):

@@ -6,7 +6,7 @@ slopes[i, k] = ∂ℓᵢ/∂z[i, k]. Its curvature, a function of v and the same
 """
 
 import numpy as np
-from scipy.special import xlogy
+from scipy.special import log_softmax, xlogy
 
 from fastmlp._kernels import ACTIVATIONS, LOSSES
 from fastmlp._reference.activations import (
@@ -55,6 +55,16 @@ def softmax_log_loss(z, y, numbers):
 def softmax_log_loss_curvature(v, z, y, numbers):
     """∂²ℓ/∂z² is that of ln Σⱼ e^zⱼ, softmax's own Jacobian."""
     return multiply_softmax_jacobian(v, softmax(z))
+
+
+def cross_entropy(z, y, numbers):
+    """ℓ = −Σₖ yₖ ln pₖ, ∂ℓ/∂z = p Σₖ yₖ − y; a row of y has a probability a class."""
+    return -y * log_softmax(z, axis=1), softmax(z) * y.sum(1, keepdims=True) - y
+
+
+def cross_entropy_curvature(v, z, y, numbers):
+    """∂²ℓ/∂z² = Σₖ yₖ times softmax's own Jacobian."""
+    return y.sum(1, keepdims=True) * multiply_softmax_jacobian(v, softmax(z))
 
 
 def logistic_log_loss(z, y, numbers):
@@ -136,6 +146,7 @@ HEAD_FUNCTIONS = {
     ("gamma", "exp"): gamma,
     ("tweedie", "exp"): tweedie,
     ("log_cosh", "identity"): log_cosh,
+    ("cross_entropy", "softmax"): cross_entropy,
 }
 
 HEAD_CURVATURE_FUNCTIONS = {
@@ -149,6 +160,7 @@ HEAD_CURVATURE_FUNCTIONS = {
     ("gamma", "exp"): lambda v, z, y, _: y * np.exp(-z) * v,
     ("tweedie", "exp"): tweedie_curvature,
     ("log_cosh", "identity"): lambda v, z, y, _: v / np.cosh(z - y) ** 2,
+    ("cross_entropy", "softmax"): cross_entropy_curvature,
 }
 
 _NAMES = {

@@ -111,6 +111,14 @@ class BaseMLP(
     def _encode(self, y: np.ndarray, dtype: np.dtype) -> np.ndarray:
         """Targets as the network takes them."""
 
+    def _trained_on(self, Y: np.ndarray) -> np.ndarray:
+        """Encoded targets as losses count them."""
+        return Y
+
+    def _truth(self, data: Data) -> np.ndarray:
+        """Targets as a scorer takes them."""
+        return data.y
+
     @abstractmethod
     def _count_outputs(self, Y: np.ndarray) -> int:
         """Units of the last layer, from the encoded targets."""
@@ -258,6 +266,12 @@ class BaseMLP(
             n_epochs=1 if incremental else self.max_iter,
         )
 
+    @property
+    def _is_judged_by_score(self) -> bool:
+        """Whether validation scores decide about when training ends, or where."""
+        by_score = self.keep_best in (True, "score")
+        return self.early_stopping or self.stop_on_overfit or by_score
+
     def _check_combination(
         self, recipe: Recipe, given: Data | None, incremental: bool
     ) -> None:
@@ -266,12 +280,22 @@ class BaseMLP(
             if recipe.batch_norm or callable(recipe.dropout) or np.any(recipe.dropout):
                 raise ValueError(
                     f"solver={recipe.solver!r} takes neither batch_norm nor dropout; "
-                    f"choose one of {', '.join(FIRST_ORDER_SOLVERS)}"
+                    f"{others}"
                 )
-        elif incremental and recipe.early_stopping:
-            raise ValueError("partial_fit does not support early_stopping=True")
+            if recipe.rate_factors is not None or recipe.decay_factors is not None:
+                raise ValueError(
+                    f"solver={recipe.solver!r} takes neither rate_factors nor "
+                    f"decay_factors; {others}"
+                )
+            if recipe.keep_best and given is None:
+                raise ValueError(
+                    f"solver={recipe.solver!r} holds out no rows: keep_best needs X_val"
+                )
+        elif incremental and recipe.holds_out:
+            name = "keep_best" if recipe.keep_best else "early_stopping"
+            raise ValueError(f"partial_fit does not support {name}=True")
         elif recipe.stop_on_overfit and not (
-            given is not None or recipe.early_stopping or incremental
+            given is not None or recipe.holds_out or incremental
         ):
             raise ValueError("stop_on_overfit needs X_val, or early_stopping=True")
 
@@ -318,7 +342,8 @@ class BaseMLP(
                 "Got `batch_size` less than 1 or larger than sample size. It is going "
                 "to be clipped"
             )
-        return network.as_data(data.X, data.Y, data.training_weight)
+        Y = self._trained_on(data.Y)
+        return network.as_data(data.X, Y, data.training_weight)
 
     # -- use
 

@@ -23,12 +23,14 @@ from fastmlp.estimators._base import BaseMLP
 from fastmlp.estimators._data import Data
 from fastmlp.estimators._docs import fill_docstring
 from fastmlp.estimators._labels import (
+    SOFT,
     Labels,
+    as_probabilities,
     find_classes,
     fit_binarizer,
     weigh_classes,
 )
-from fastmlp.estimators._parameters import parameter
+from fastmlp.estimators._parameters import FRACTION, parameter
 from fastmlp.estimators._publication import reading
 from fastmlp.head import Head
 from fastmlp.network import Network
@@ -100,6 +102,17 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         """
         What the rows of each class count for, {label: weight}; 'balanced': inversely
         to how often the class occurs. Multiplied with sample_weight in training.
+        """,
+    )
+
+    label_smoothing: float = parameter(
+        0.0,
+        [FRACTION],
+        "float",
+        """
+        Share ε of each target that is given to all K classes alike, in [0, 1): losses,
+        those of validation rows too, are of (1 - ε) times the target plus ε/K. K is 2
+        for labels that can be had together.
         """,
     )
 
@@ -298,17 +311,20 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     def _learn_classes(self, y: Any, classes: ArrayLike | None) -> None:
         if _check_partial_fit_first_call(self, classes):
-            multilabel = type_of_target(y).startswith("multilabel")
+            kind = type_of_target(y)
             self._label_binarizer = fit_binarizer(
-                y if multilabel else np.asarray(classes)
+                y if kind.startswith("multilabel") else np.asarray(classes)
             )
+            if kind == SOFT:
+                self._label_binarizer.y_type_ = SOFT
 
     def _check_targets(self, y: np.ndarray, incremental: bool) -> None:
         if not hasattr(self, "classes_") or not (self.warm_start or incremental):
             self._label_binarizer = fit_binarizer(y)
             self.classes_ = self._label_binarizer.classes_
             return
-        if self.warm_start and set(find_classes(y)) != set(self.classes_):
+        as_before = self._labels.is_soft or set(find_classes(y)) == set(self.classes_)
+        if self.warm_start and not as_before:
             raise ValueError(
                 "warm_start can only be used where `y` has the same classes as in "
                 f"the previous call to fit. Previously got {self.classes_}, `y` "
@@ -317,6 +333,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         self._check_validation_targets(y)
 
     def _check_validation_targets(self, y: np.ndarray) -> None:
+        if self._labels.is_soft and y.ndim == 2:
+            as_probabilities(y, len(self.classes_))
+            return
         if (y.ndim == 1) != self._labels.exclusive:
             raise ValueError(
                 f"y is a {type_of_target(y)} target, the network's are "
@@ -331,6 +350,18 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     def _encode(self, y: np.ndarray, dtype: np.dtype) -> np.ndarray:
         return self._labels.encode(y, dtype, self._head().output_activation)
+
+    def _trained_on(self, Y: np.ndarray) -> np.ndarray:
+        head = self._head()
+        if self.label_smoothing == 0 and head.loss != "cross_entropy":
+            return Y
+        softmax = head.output_activation == "softmax"
+        return self._labels.smooth(Y, self.label_smoothing, softmax)
+
+    def _truth(self, data: Data) -> np.ndarray:
+        if data.y.ndim == 1 or not self._labels.exclusive:
+            return data.y
+        return self.classes_[self._labels.likeliest(data.Y)[:, 0].astype(np.intp)]
 
     def _count_outputs(self, Y: np.ndarray) -> int:
         if self._head().output_activation == "softmax":
@@ -352,16 +383,19 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
                 "output_activation='softmax' is for classes that exclude each other, "
                 "not for labels that can be had together"
             )
+        if activation == "softmax" and (self.label_smoothing or self._labels.is_soft):
+            return Head("cross_entropy", activation)
         return Head(self.loss, activation)
 
     def _stratify_by(self, data: Data) -> np.ndarray | None:
         # scikit-learn stratifies the single column of two classes, and no other.
-        if self._labels.kind != "binary":
+        if self._labels.kind != "binary" or self._labels.is_soft:
             return None
         return np.where(data.Y[:, 0] == 1, "True", "False")
 
     def _missing_classes(self, Y: np.ndarray) -> np.ndarray:
         """Classes that no row has; labels in which all rows agree."""
+        Y = self._labels.likeliest(Y)
         if not self._labels.exclusive:
             return np.flatnonzero((Y[0] == Y).all(axis=0))
         if Y.shape[1] > 1:
@@ -382,6 +416,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     ) -> list[int]:
         # One row of each class that is missing, where training keeps another.
         moved: list[int] = []
+        Y = self._labels.likeliest(Y)
         for index in self._missing_classes(Y[others]):
             has_class = Y[:, 0] == index if Y.shape[1] == 1 else Y[:, index] == 1
             kept = rows[~np.isin(rows, moved)]
@@ -403,12 +438,17 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         return told
 
     def _own_score(self, data: Data) -> Callable[[np.ndarray], float]:
-        exclusive = self._labels.exclusive
-        return lambda outputs: accuracy(outputs, data.Y, data.sample_weight, exclusive)
+        exclusive, Y = self._labels.exclusive, self._labels.likeliest(data.Y)
+        return lambda outputs: accuracy(outputs, Y, data.sample_weight, exclusive)
 
     def _weigh(self, data: Data) -> np.ndarray | None:
         if self.class_weight is None:
             return data.sample_weight
+        if self._labels.is_soft:
+            raise ValueError(
+                "class_weight is for class labels, and y has rows of probabilities: "
+                "give sample_weight"
+            )
         weights = self._class_weights(data.y)
         if not np.isfinite(weights).all() or (weights < 0).any():
             raise ValueError("class_weight must be finite and non-negative")
@@ -438,6 +478,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 fill_docstring(MLPClassifier, score="accuracy")
 fill_docstring(
     MLPClassifier.fit,
-    shape="(n_samples,) or (n_samples, n_labels)",
-    targets="Class labels, or an indicator matrix of labels that can be had together.",
+    shape="(n_samples,), (n_samples, n_labels) or (n_samples, n_classes)",
+    targets="Class labels; an indicator matrix, of 0 and 1 alone, of labels that can "
+    "be had\n    together; or soft targets, a matrix of probabilities with a column "
+    "for each class\n    and rows of sum 1, as ``predict_proba`` gives them: "
+    "``classes_`` are the columns'\n    numbers then.",
 )

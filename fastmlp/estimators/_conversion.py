@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from fastmlp.estimators._attributes import network_of
 from fastmlp.estimators._fitted import set_model
+from fastmlp.estimators._labels import Labels
 from fastmlp.estimators._publication import reading
 from fastmlp.network import Network
 from fastmlp.recipe import FULL_BATCH_SOLVERS
@@ -81,6 +82,9 @@ class Conversion:
         now._check_sklearn_predicts(network)
         theirs = now._sklearn_class(**_shared_parameters(now, network))
         _copy_attributes(theirs, now, 1 / _count_averaged(now, network))
+        if "_label_binarizer" in vars(theirs):
+            binarizer = theirs._label_binarizer
+            binarizer.y_type_ = Labels(binarizer).kind
         _write_layers(theirs, network)
         _fill_in_progress(theirs)
         state = vars(now).get("_state") or TrainingState(

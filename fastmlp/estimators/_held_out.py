@@ -58,7 +58,7 @@ def hold_out(
         if given is None:
             return None
         held_out = given
-    elif given is not None or not recipe.early_stopping:
+    elif given is not None or not recipe.holds_out:
         if state.split is not None or not _has_rows(state.order, len(data.Y)):
             state.split, state.order = None, RowOrder(len(data.Y))
         held_out = given
@@ -66,8 +66,10 @@ def hold_out(
         held_out = data.take(_split(estimator, state, data))
     watched = _what_is_watched(estimator, recipe, state, held_out, given is not None)
     state.plateau.watch(*watched)
-    if recipe.early_stopping and state.best is None:
-        state.keep()
+    if recipe.keeps_best_by and state.best is None:
+        # The best score of earlier fits is to be beaten, where it is of the same rows.
+        is_same = state.plateau.is_score and recipe.keeps_best_by == "score"
+        state.keep(state.plateau.best if is_same else -math.inf)
     if held_out is None:
         return None
     _check(estimator, data, held_out, given is not None)
@@ -153,11 +155,6 @@ def _what_is_watched(
     return "held_out", scoring, n_trained_on, len(held_out.Y)
 
 
-def _is_judged(estimator: Any) -> bool:
-    """Whether validation scores decide when training ends."""
-    return estimator.early_stopping or estimator.stop_on_overfit
-
-
 def _check(estimator: Any, data: Data, held_out: Data, given: bool) -> None:
     """Refuse rows by which no score can tell two models apart.
 
@@ -175,7 +172,7 @@ def _check(estimator: Any, data: Data, held_out: Data, given: bool) -> None:
             "The validation set is too small: X_val needs at least two rows of "
             "non-zero weight."
         )
-    by_own_score = estimator.scoring is None and _is_judged(estimator)
+    by_own_score = estimator.scoring is None and estimator._is_judged_by_score
     if not by_own_score or not _are_alike(Y) or _are_alike(data.Y):
         return
     message = (
@@ -198,7 +195,8 @@ def _make_held_out(
     estimator: Any, state: TrainingState, data: Data, given: bool
 ) -> HeldOut:
     network = state.network
-    evaluator = network.evaluator(network.as_data(data.X, data.Y, data.sample_weight))
+    Y = estimator._trained_on(data.Y)
+    evaluator = network.evaluator(network.as_data(data.X, Y, data.sample_weight))
     if estimator.scoring is None:
         return HeldOut(evaluator, estimator._own_score(data))
     judge = _scorer(estimator, state, data)
@@ -223,14 +221,14 @@ def _try(estimator: Any, judge: Callable[[], float]) -> tuple[bool, ValueError |
             score = judge()
     except ValueError as error:
         return False, error
-    return not (_is_judged(estimator) and math.isnan(score)), None
+    return not (estimator._is_judged_by_score and math.isnan(score)), None
 
 
 def _scorer(estimator: Any, state: TrainingState, data: Data) -> Callable[[], float]:
     scorer = estimator._tell_classes(
         check_scoring(estimator, scoring=estimator.scoring)
     )
-    settings = {}
+    settings, truth = {}, estimator._truth(data)
     if data.sample_weight is not None and _takes_weights(scorer):
         settings["sample_weight"] = data.sample_weight
 
@@ -239,7 +237,7 @@ def _scorer(estimator: Any, state: TrainingState, data: Data) -> Callable[[], fl
         # The rows that it is asked about have been validated, and lost their names.
         fitted.__dict__.pop("feature_names_in_", None)
         set_model(fitted, state)
-        return float(scorer(fitted, data.X, data.y, **settings))
+        return float(scorer(fitted, data.X, truth, **settings))
 
     return judge
 

@@ -11,6 +11,11 @@ from scipy.sparse import issparse
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils.multiclass import type_of_target, unique_labels
 
+# scikit-learn's type of a matrix of numbers: here rows of probabilities of classes.
+SOFT = "continuous-multioutput"
+# Probabilities that are written with three digits may miss a sum of 1 by so much.
+MOST_MISSING = 0.01
+
 
 def sort_classes(y: ArrayLike) -> np.ndarray:
     """What occurs in y, sorted; strings among objects as NumPy's strings."""
@@ -78,12 +83,39 @@ def fit_binarizer(y: ArrayLike) -> LabelBinarizer:
         If y is not a classification target.
     """
     kind = find_kind(y)
-    if kind not in ("binary", "multiclass"):
+    if kind not in ("binary", "multiclass", SOFT):
         return LabelBinarizer().fit(y)
     binarizer = LabelBinarizer()
     binarizer.y_type_, binarizer.sparse_input_ = kind, False
-    binarizer.classes_ = sort_classes(y)
+    if kind == SOFT:
+        binarizer.classes_ = np.arange(as_probabilities(y).shape[1])
+    else:
+        binarizer.classes_ = sort_classes(y)
     return binarizer
+
+
+def as_probabilities(y: ArrayLike, n_classes: int | None = None) -> np.ndarray:
+    """Rows of probabilities in double, each divided by its sum, which is about 1.
+
+    Raises
+    ------
+    ValueError
+        If they are no such rows, or not of so many classes.
+    """
+    rows = np.asarray(y, dtype=np.float64)
+    if n_classes is not None and rows.shape[1] != n_classes:
+        raise ValueError(
+            f"y has {rows.shape[1]} columns of probabilities, and there are "
+            f"{n_classes} classes"
+        )
+    totals = rows.sum(axis=1, keepdims=True)
+    if (rows < 0).any() or (np.abs(totals - 1) > MOST_MISSING).any():
+        raise ValueError(
+            "Unknown label type: a matrix of numbers must have rows of probabilities, "
+            "a column for each class: not negative, and of sum 1. (One of 0 and 1 "
+            "alone is of labels that can be had together.)"
+        )
+    return rows / totals
 
 
 class Labels:
@@ -91,7 +123,8 @@ class Labels:
 
     Under softmax classes become one column of class indices. Else two classes become
     one column of 0 and 1, and several classes, or labels that can be had together, a
-    column each. All that is known of them is read from scikit-learn's binarizer, which
+    column each. Rows of probabilities stay what they are, of two classes the second
+    column. All that is known of them is read from scikit-learn's binarizer, which
     users exchange and change.
 
     Parameters
@@ -106,7 +139,14 @@ class Labels:
     @property
     def kind(self) -> str:
         """'binary', 'multiclass' or 'multilabel-indicator'."""
+        if self.is_soft:
+            return "binary" if len(self.classes_) == 2 else "multiclass"
         return self.binarizer.y_type_
+
+    @property
+    def is_soft(self) -> bool:
+        """Whether targets may be rows of probabilities."""
+        return self.binarizer.y_type_ == SOFT
 
     @property
     def classes_(self) -> np.ndarray:
@@ -123,6 +163,10 @@ class Labels:
     ) -> np.ndarray:
         """Encoded targets of shape (n_samples, n_target_columns)."""
         softmax = output_activation == "softmax"
+        if self.is_soft and y.ndim == 2:
+            first = 1 if self.kind == "binary" and not softmax else 0
+            rows = as_probabilities(y, len(self.classes_))
+            return np.ascontiguousarray(rows[:, first:], dtype=dtype)
         if not (self.exclusive and self._is_usual and self._is_sorted):
             Y = self.binarizer.transform(y)
             Y = (Y.toarray() if issparse(Y) else Y) > 0
@@ -133,6 +177,27 @@ class Labels:
         if softmax or self.kind == "binary":
             return indices.astype(dtype).reshape(-1, 1)
         return np.eye(len(self.classes_), dtype=dtype)[indices]
+
+    def likeliest(self, Y: np.ndarray) -> np.ndarray:
+        """Encoded targets, of probabilities the indices of the likeliest classes."""
+        if not self.is_soft:
+            return Y
+        if Y.shape[1] > 1:
+            return Y.argmax(axis=1)[:, np.newaxis]
+        return (Y > 0.5).astype(Y.dtype) if self.kind == "binary" else Y
+
+    def smooth(self, Y: np.ndarray, share: float, softmax: bool) -> np.ndarray:
+        """Encoded targets, that share of them given to all classes alike.
+
+        (1 − ε) y + ε/K: K classes where they exclude each other, 2 for a label by
+        itself (Szegedy and others 2016). Under softmax indices become rows.
+        """
+        several = softmax or self.kind == "multiclass"
+        n_classes = len(self.classes_) if several else 2
+        if softmax and Y.shape[1] == 1:
+            Y = np.eye(n_classes, dtype=Y.dtype)[Y[:, 0].astype(np.intp)]
+        kind = Y.dtype.type
+        return Y * kind(1 - share) + kind(share / n_classes)
 
     def decode(self, outputs: np.ndarray) -> np.ndarray:
         """The likeliest labels for outputs of shape (n_samples, n_outputs)."""

@@ -11,6 +11,7 @@ from sklearn.preprocessing import LabelBinarizer
 
 from fastmlp.estimators._attributes import holds_views, network_of
 from fastmlp.estimators._images import Images
+from fastmlp.estimators._labels import SOFT, Labels
 from fastmlp.estimators._publication import reading
 from fastmlp.estimators._warnings import warn
 from fastmlp.model_files import ModelFileError, save_model
@@ -178,7 +179,7 @@ def build_estimator(kind: str, facts: Any, arrays: dict[str, np.ndarray]) -> Any
 
 
 def _binarizer_of(labels: Any) -> LabelBinarizer:
-    kinds = ("binary", "multiclass", "multilabel-indicator")
+    kinds = ("binary", "multiclass", "multilabel-indicator", SOFT)
     if labels["kind"] not in kinds or not _is_vector(labels["classes"]):
         raise ValueError("the labels are missing or invalid")
     binarizer = LabelBinarizer(**labels["settings"])
@@ -206,6 +207,6 @@ def _check_fitted(estimator: Any) -> None:
     if labels is None:
         return
     n_classes, n_outputs = len(labels.classes_), network.layer_sizes[-1]
-    few = labels.y_type_ == "binary" and n_classes <= 2 and n_outputs in (1, 2)
+    few = Labels(labels).kind == "binary" and n_classes <= 2 and n_outputs in (1, 2)
     if not (few or n_classes == n_outputs):
         raise ValueError(f"{n_classes} classes do not go with {n_outputs} outputs")

@@ -17,7 +17,7 @@ import numpy as np
 from sklearn.metrics import get_scorer_names
 
 from fastmlp import _kernels
-from fastmlp.initialization import INITIALIZERS
+from fastmlp.initialization import BIAS_INITIALIZERS, INITIALIZERS
 from fastmlp.recipe import FIRST_ORDER_SOLVERS, FULL_BATCH_SOLVERS
 from fastmlp.schedules import SCHEDULES
 from fastmlp.sklearn_private import (
@@ -320,6 +320,37 @@ class Parameters:
         deviation of normal weights. 'glorot_uniform' is scikit-learn's.
         """,
     )
+    bias_init: str | float | None = parameter(
+        None,
+        [StrOptions(set(BIAS_INITIALIZERS)), POSITIVE, None],
+        "str or float",
+        """
+        How biases are drawn: 'zeros'; 'fan_in_uniform', uniform in ±1/√n_in; or a
+        number, the standard deviation of normal biases. None: as init has them, 0 but
+        for 'glorot_uniform'.
+        """,
+    )
+    zero_last_layer: bool = parameter(
+        False,
+        ["boolean"],
+        "bool",
+        "Whether weights and biases of the output layer begin at 0.",
+    )
+    rate_factors: Sequence[float] | None = parameter(
+        None,
+        ["array-like", None],
+        "list of float",
+        """
+        What multiplies η in each layer, the output layer's last; 0 leaves a layer as
+        it is. None: 1. First-order solvers only.
+        """,
+    )
+    decay_factors: Sequence[float] | None = parameter(
+        None,
+        ["array-like", None],
+        "list of float",
+        "What multiplies weight_decay in each layer, likewise.",
+    )
     decay_rate: float = parameter(
         0.5,
         [interval(0, 1, "right")],
@@ -355,6 +386,23 @@ class Parameters:
         {score}. NaN is never an improvement. Where the scorer cannot judge the held-out
         rows since a class is missing there, one row more of that class is held out.
         """,
+    )
+    keep_best: bool | str = parameter(
+        False,
+        ["boolean", StrOptions({"score", "loss"})],
+        "bool, 'score' or 'loss'",
+        """
+        Whether a fit ends with the parameters of its best epoch, that of the highest
+        validation 'score', which is True, or of the least validation 'loss'. It runs
+        as long as without; rows are held out as for early_stopping, which keeps the
+        best 'score' anyway.
+        """,
+    )
+    best_epoch: str = parameter(
+        "first",
+        [StrOptions({"first", "last"})],
+        "{'first', 'last'}",
+        "Which of epochs that are best alike is kept.",
     )
     stop_on_overfit: bool = parameter(
         False,

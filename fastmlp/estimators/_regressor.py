@@ -29,7 +29,11 @@ from fastmlp.network import Network
 from fastmlp.recipe import pick
 from fastmlp.rows import as_array, check_kind, refusing_overflow
 from fastmlp.scores import D2, r2
-from fastmlp.sklearn_private import StrOptions, _fit_context
+from fastmlp.sklearn_private import (
+    StrOptions,
+    _fit_context,
+    has_passed_by_transformed_targets,
+)
 
 
 @dataclass(eq=False, repr=False)
@@ -40,7 +44,7 @@ class RegressionLoss(ABC):  # noqa: B024 - ABC stays the last base, as in scikit
 
     loss: str = parameter(
         "squared_error",
-        [StrOptions(set(_kernels.HEADS) - {"log_loss"})],
+        [StrOptions(set(_kernels.HEADS) - {"log_loss", "cross_entropy"})],
         "str",
         """
         What is minimised: half the 'squared_error', with outputs 'identity',
@@ -141,6 +145,12 @@ class MLPRegressor(RegressorMixin, BaseMLP, RegressionLoss):
             If the data are not fit for training, or training diverges. The
             estimator is then as it was before.
         """
+        if y_val is not None and has_passed_by_transformed_targets(y_val):
+            raise ValueError(
+                "TransformedTargetRegressor transforms y, and not y_val: scores and "
+                "losses of the validation rows would be on another scale. Let rows of "
+                "X be held out, or transform y and y_val yourself"
+            )
         judges = X_val, y_val, sample_weight_val
         self._train(X, y, sample_weight, validation=judges, resume_from=resume_from)
         return self

@@ -100,7 +100,8 @@ def _describe_divergence(
         ("J", "iteration") if recipe.is_full_batch else ("the training loss", "epoch")
     )
     before = f" from {losses[0]:.3g}" if epoch > 1 else ""
-    kept = "best validation score" if recipe.early_stopping else f"last {unit}"
+    by = None if recipe.is_full_batch else recipe.keeps_best_by
+    kept = f"best validation {by}" if by else f"last {unit}"
     return (
         f"{name} went{before} to {losses[epoch - 1]:.3g} in {unit} {epoch}. The "
         f"parameters of the {kept} are kept."
@@ -109,7 +110,7 @@ def _describe_divergence(
 
 def _warn_of_scores(estimator: Any, state: TrainingState) -> None:
     scores = state.history.get("validation_score", [])
-    is_judged = estimator.early_stopping or estimator.stop_on_overfit
+    is_judged = estimator._is_judged_by_score
     if not scores or not is_judged or state.stop_reason == StopReason.DIVERGED:
         return
     if all(math.isnan(score) for score in scores):

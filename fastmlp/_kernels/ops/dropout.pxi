@@ -6,7 +6,8 @@ cdef inline void drop_units(
 ) noexcept nogil:
     """The step's mask of layer l on a (rows, n_out)."""
     cdef const Layer* layer = &job.layers[l]
+    cdef const Rule* rule = span.step.rule
     random.drop(
-        a, layer.dropout, span.step.rule.seed, span.step.rule.t, l,
+        a, layer.dropout * rule.dropout_factor, rule.seed, rule.t, l,
         (job.first_row + span.step.position + span.first) * layer.n_out,
         span.rows * layer.n_out)
