@@ -55,7 +55,7 @@ def check_layers(
 
 def check_name(what: str, name: str, known: Sequence[str] | dict) -> str:
     """The name, if it is known."""
-    if name not in known:
+    if not isinstance(name, str) or name not in known:
         raise ValueError(f"{what} must be one of {sorted(known)}, got {name!r}")
     return name
 

@@ -267,7 +267,10 @@ def sign(body):
 
 
 def taken_apart(path):
-    data = path.read_bytes()
+    return apart(path.read_bytes())
+
+
+def apart(data):
     n_bytes = int.from_bytes(data[:8], "little")
     return json.loads(data[8 : 8 + n_bytes]), data[8 + n_bytes : -32]
 

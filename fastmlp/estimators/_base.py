@@ -187,6 +187,8 @@ class BaseMLP(
         goes_on = hasattr(self, "coefs_") and (self.warm_start or incremental)
         goes_on = goes_on and resume_from is None
         if incremental:
+            # scikit-learn looks at the parameters before the first call only.
+            self._validate_params()
             check_structure(y, "y")
             self._learn_classes(y, classes)
         data = self._validate(X, y, sample_weight, incremental, goes_on)
