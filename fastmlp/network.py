@@ -32,6 +32,7 @@ from fastmlp.settings import (
     activation_params,
     as_list,
     check_dtype,
+    check_flag,
     check_layer_sizes,
     check_layers,
     check_name,
@@ -274,7 +275,7 @@ class Network:
         self.loss_name = check_name("loss", loss, _kernels.HEADS)
         self.output_activation = check_name(
             f"output_activation of loss={loss!r}",
-            output_activation or _kernels.HEADS[loss][0],
+            _kernels.HEADS[loss][0] if output_activation is None else output_activation,
             _kernels.HEADS[loss],
         )
         self.huber_delta, self.quantile = huber_delta, quantile
@@ -293,7 +294,7 @@ class Network:
             check_range("dropout", rate, 0, 1)
             for rate in one_a_layer("dropout", dropout, n_hidden)
         ]
-        self.batch_norm = bool(batch_norm)
+        self.batch_norm = check_flag("batch_norm", batch_norm)
 
     def _lay_out(self) -> None:
         """The plan of what is configured."""

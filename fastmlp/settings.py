@@ -10,6 +10,9 @@ import numpy as np
 
 from fastmlp import _kernels
 
+# BLAS counts rows and columns in C ints.
+MOST_UNITS = int(np.iinfo(np.intc).max)
+
 
 def check_layer_sizes(layer_sizes: Sequence[int]) -> list[int]:
     """Two or more positive integers, as a list of int."""
@@ -17,9 +20,10 @@ def check_layer_sizes(layer_sizes: Sequence[int]) -> list[int]:
     whole = all(
         isinstance(n, numbers.Integral) and not isinstance(n, bool) for n in sizes
     )
-    if len(sizes) < 2 or not whole or min(sizes) < 1:
+    if len(sizes) < 2 or not whole or not 1 <= min(sizes) <= max(sizes) <= MOST_UNITS:
         raise ValueError(
-            f"layer_sizes must be two or more positive integers, got {layer_sizes!r}"
+            "layer_sizes must be two or more positive integers that fit a C int, got "
+            f"{layer_sizes!r}"
         )
     return [int(n) for n in sizes]
 
@@ -72,11 +76,26 @@ def check_range(
     what: str, value: float, low: float, high: float, *, closed: bool = False
 ) -> float:
     """The value, if it is in [low, high), or in [low, high] where that is closed."""
-    known = isinstance(value, numbers.Real) and not np.isnan(value)
-    if not known or not (low <= value < high or (closed and value == high)):
+    number = _as_float(value)
+    if not (low <= number < high or (closed and number == high)):
         end = "]" if closed else ")"
         raise ValueError(f"{what} must be in [{low}, {high}{end}, got {value!r}")
-    return float(value)
+    return number
+
+
+def _as_float(value: Any) -> float:
+    """A real number as a float, infinity where none holds it; else NaN."""
+    try:
+        return float(value) if isinstance(value, numbers.Real) else np.nan
+    except OverflowError:
+        return np.inf
+
+
+def check_flag(what: str, value: bool) -> bool:
+    """The value, if it is a bool."""
+    if not isinstance(value, bool | np.bool_):
+        raise ValueError(f"{what} must be True or False, got {value!r}")
+    return bool(value)
 
 
 def as_list(value: Any) -> list:
@@ -99,9 +118,10 @@ def one_a_layer(what: str, value: Any, n_hidden: int) -> list:
 
 def check_between(what: str, value: float, low: float, high: float) -> float:
     """The value, if it is in (low, high)."""
-    if not isinstance(value, numbers.Real) or not low < value < high:
+    number = _as_float(value)
+    if not low < number < high:
         raise ValueError(f"{what} must be in ({low:g}, {high:g}), got {value!r}")
-    return float(value)
+    return number
 
 
 def activation_params(names: Sequence[str], **given: float) -> list[float]:

@@ -99,11 +99,11 @@ def partition_rows(n_rows: int, layers: np.ndarray, block_rows: int) -> list[sli
     return [slice(begin, min(end, n_rows)) for begin, end in pairwise(ends)]
 
 
-def piece_rows(layers: np.ndarray, block_rows: int) -> int:
-    """Rows, in whole blocks, that a thread predicts before it looks whether another has
-    failed: some hundredths of a second's.
+def piece_rows(layers: np.ndarray, block_rows: int, n_products: int = 1) -> int:
+    """Rows, in whole blocks, that a thread works on before it looks whether another has
+    failed: some hundredths of a second's of so many products with each weight.
     """
-    work = block_rows * int(layers["n_in"] @ layers["n_out"])
+    work = n_products * block_rows * int(layers["n_in"] @ layers["n_out"])
     return max(1, WORK_OF_A_PIECE // work) * block_rows
 
 

@@ -15,7 +15,7 @@ from sklearn.utils._param_validation import Interval, make_constraint
 
 # What a parameter, a number or a name may be by mistake.
 ODD = (
-    *(None, True, False, -1, 0, 1, 2, 7, 2**31, 2**63, 10**30, -(10**30)),
+    *(None, True, False, -1, 0, 1, 2, 7, 2**31, 2**63, 10**30, 10**400),
     *(0.5, -0.5, 1e-320, 1e300, float("nan"), float("inf"), -float("inf"), 1j),
     *("", "x", "relu", "1", b"x", (), [], {}, [1, 2], [0.5, 0.5], ["relu"], [None]),
     *([[1]], {1}, {"a": 1}, [1, "relu"], np.float32(0.5), np.int64(2), np.bool_(True)),

@@ -6,7 +6,7 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from functools import partial
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -242,7 +242,7 @@ class BaseMLP(
         """What the parameters ask for."""
         given: Any = self.hidden_layer_sizes
         sizes = tuple(given) if hasattr(given, "__iter__") else (given,)
-        if any(size <= 0 for size in sizes):
+        if not all(isinstance(size, Real) and size > 0 for size in sizes):
             raise ValueError(f"hidden_layer_sizes must be > 0, got {list(sizes)}.")
         return pick(
             Recipe,

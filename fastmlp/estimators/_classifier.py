@@ -30,6 +30,7 @@ from fastmlp.estimators._labels import (
 )
 from fastmlp.estimators._parameters import parameter
 from fastmlp.estimators._publication import reading
+from fastmlp.estimators._validation import scikit_learn_looks
 from fastmlp.head import Head
 from fastmlp.network import Network
 from fastmlp.rows import as_csr, refusing_overflow
@@ -221,7 +222,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         float
         """
         # scikit-learn's metrics know one kind of sparse labels.
-        return super().score(X, as_csr(y, "y"), sample_weight)
+        with scikit_learn_looks():
+            return super().score(X, as_csr(y, "y"), sample_weight)
 
     def predict_log_proba(self, X: ArrayLike) -> np.ndarray:
         """Logarithm of :meth:`predict_proba`.

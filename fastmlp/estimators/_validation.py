@@ -32,9 +32,9 @@ INPUT_SETTINGS = {"accept_sparse": ["csr", "csc"], "dtype": "numeric", "order": 
 
 
 @contextmanager
-def _scikit_learn_looks() -> Iterator[None]:
-    """It sums an array to see whether it is finite: a sum may be infinite, or NaN, where
-    no entry is. And it leaves it to Python to refuse integers that no float can hold.
+def scikit_learn_looks() -> Iterator[None]:
+    """It sums arrays to see whether they are finite: a sum may be infinite, or NaN,
+    where no entry is. And it lets Python refuse integers that no float can hold.
     """
     try:
         with np.errstate(over="ignore", invalid="ignore"):
@@ -69,7 +69,7 @@ def checked_data(estimator: Any, X: Any, y: Any, reset: bool) -> tuple[Any, np.n
         return X, y
     check_structure(X, "X")
     check_structure(y, "y")
-    with _scikit_learn_looks():
+    with scikit_learn_looks():
         X, y = validate_data(
             estimator,
             X,
@@ -126,7 +126,7 @@ def checked_inputs(estimator: Any, X: Any) -> Any:
     if is_known_matrix(estimator, X):
         return X
     check_structure(X, "X")
-    with _scikit_learn_looks():
+    with scikit_learn_looks():
         X = validate_data(estimator, X, reset=False, **INPUT_SETTINGS)
     return as_numbers_of(input_types(estimator), X, "X")
 
@@ -221,7 +221,7 @@ def checked_sample_weight(
     given = np.asarray(sample_weight)
     if given.dtype.kind not in "bO":
         check_kind(given, name)
-    with _scikit_learn_looks():
+    with scikit_learn_looks():
         weights = _check_sample_weight(sample_weight, X, dtype=X.dtype)
     if (weights < 0).any():
         raise ValueError(f"Negative values in data passed to `{name}`")
@@ -241,13 +241,15 @@ def checked_truth(
         If they are not numbers, a finite one for each row.
     """
     truth: np.ndarray
-    truth = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y")
+    with scikit_learn_looks():
+        truth = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y")
     check_consistent_length(outputs, truth, sample_weight)
     if truth.ndim == 2 and truth.shape[1] == 1:
         truth = truth[:, 0]
     if sample_weight is None:
         return truth, None
-    return truth, _check_sample_weight(sample_weight, truth, dtype=np.float64)
+    with scikit_learn_looks():
+        return truth, _check_sample_weight(sample_weight, truth, dtype=np.float64)
 
 
 @contextmanager
