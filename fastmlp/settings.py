@@ -66,7 +66,10 @@ def check_name(what: str, name: str, known: Sequence[str] | dict) -> str:
 
 def check_dtype(dtype: np.dtype | type | str) -> np.dtype:
     """float32 or float64, as a dtype."""
-    checked = np.dtype(dtype)
+    try:
+        checked = np.dtype(dtype)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"dtype must be float32 or float64, got {dtype!r}") from error
     if checked not in (np.float32, np.float64):
         raise ValueError(f"dtype must be float32 or float64, got {checked}")
     return checked

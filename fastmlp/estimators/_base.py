@@ -50,7 +50,7 @@ from fastmlp.recipe import (
     Recipe,
     pick,
 )
-from fastmlp.rows import ArrayRows, check_structure
+from fastmlp.rows import ArrayRows, as_csr
 from fastmlp.schedules import ScheduleSettings
 from fastmlp.sklearn_private import CallbackSupportMixin, ScikitLearnPrivates
 from fastmlp.state import TrainingState
@@ -189,7 +189,7 @@ class BaseMLP(
         if incremental:
             # scikit-learn looks at the parameters before the first call only.
             self._validate_params()
-            check_structure(y, "y")
+            y = as_csr(y, "y")
             self._learn_classes(y, classes)
         data = self._validate(X, y, sample_weight, incremental, goes_on)
         given = validated_rows_to_judge_by(self, data, *validation)
