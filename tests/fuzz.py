@@ -87,7 +87,8 @@ def check_words(error):
 
     What scikit-learn has raised is in its own words, as from its own estimators.
     """
-    frames = [frame.f_code.co_filename for frame, _ in walk_tb(error.__traceback__)]
+    first = error.__cause__ or error
+    frames = [frame.f_code.co_filename for frame, _ in walk_tb(first.__traceback__)]
     ours = [path for path in frames if "numpy" not in path and "scipy" not in path]
     text = str(error)
     by_accident = ours[-1].startswith(PACKAGE) and ACCIDENTS.search(text)
@@ -241,7 +242,7 @@ def fits(draw):
         keywords["y_val"] = draw(vectors(table, N_ROWS))
         keywords["sample_weight_val"] = draw(st.none() | vectors("weights", N_ROWS))
     if method == "partial_fit" and not hasattr(model, method):
-        assert model.solver not in FIRST_ORDER_SOLVERS
+        assert all(model.solver is not name for name in FIRST_ORDER_SOLVERS)
         return
     if call(model, method, X, y, w, **keywords) is not None:
         check_fitted(model)
