@@ -24,29 +24,39 @@ from pathlib import Path
 from sklearn.datasets import load_iris
 
 from fastmlp import Checkpoint, MLPClassifier, Network
-from fastmlp.model_files import ModelFileError, from_bytes, load
+from fastmlp.model_files import ModelFileError, from_bytes, load, replace_file
 
 
 def networks():
     return [Network([20, 30, 3], random_state=seed) for seed in (0, 1)]
 
 
-def save_for_ever(path):
+def contents(path):
+    """The two networks' files."""
+    for network in networks():
+        network.save(path)
+        yield path.read_bytes()
+
+
+def save_for_ever(path, files, begun):
+    """The part of a save that touches the disk, over and over."""
+    os.write(begun, b"!")
     while True:
-        for network in networks():
-            network.save(path)
+        for content in files:
+            replace_file(path, content)
 
 
 def kill_saves(path, n_kills):
     """Kill a process that saves, at random moments; the file is one of the two, and
     the next save removes what was left beside it."""
     known = {network.params.tobytes() for network in networks()}
-    networks()[0].save(path)
-    n_left = 0
+    files = list(contents(path))
+    n_left, (told, begun) = 0, os.pipe()
     for seed in range(n_kills):
         child = os.fork()
         if child == 0:
-            save_for_ever(path)
+            save_for_ever(path, files, begun)
+        os.read(told, 1)
         time.sleep(random.Random(seed).uniform(0, 0.01))
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
