@@ -87,8 +87,8 @@ def check_words(error):
 
     What scikit-learn has raised is in its own words, as from its own estimators.
     """
-    first = error.__cause__ or error
-    frames = [frame.f_code.co_filename for frame, _ in walk_tb(first.__traceback__)]
+    tracebacks = [e.__traceback__ for e in (error, error.__cause__) if e]
+    frames = [f.f_code.co_filename for t in tracebacks for f, _ in walk_tb(t)]
     ours = [path for path in frames if "numpy" not in path and "scipy" not in path]
     text = str(error)
     by_accident = ours[-1].startswith(PACKAGE) and ACCIDENTS.search(text)
