@@ -6,7 +6,7 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from functools import partial
-from numbers import Integral, Real
+from numbers import Integral
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -56,6 +56,8 @@ from fastmlp.sklearn_private import CallbackSupportMixin, ScikitLearnPrivates
 from fastmlp.state import TrainingState
 from fastmlp.summary import Summary, summarize
 from fastmlp.validation import HeldOut
+
+_REAL = (int, float, np.integer, np.floating)
 
 
 class Start(NamedTuple):
@@ -242,7 +244,7 @@ class BaseMLP(
         """What the parameters ask for."""
         given: Any = self.hidden_layer_sizes
         sizes = tuple(given) if hasattr(given, "__iter__") else (given,)
-        if not all(isinstance(size, Real) and size > 0 for size in sizes):
+        if not all(isinstance(n, _REAL) and n > 0 for n in sizes):
             raise ValueError(f"hidden_layer_sizes must be > 0, got {list(sizes)}.")
         return pick(
             Recipe,

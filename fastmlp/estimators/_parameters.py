@@ -95,7 +95,7 @@ def _check(cls: Any, name: str, kind: type, value: Any) -> None:
     validate_parameter_constraints(constraints, {name: value}, caller_name=cls.__name__)
 
 
-_check_plain = lru_cache(maxsize=1024)(_check)
+_check_plain: Callable[[Any, str, type, Any], None] = lru_cache(maxsize=1024)(_check)
 
 
 @dataclass(eq=False, repr=False)
