@@ -8,7 +8,12 @@ import numpy as np
 
 from fastmlp import _kernels
 from fastmlp.rows import Inputs, count_rows, take_rows
-from fastmlp.threads import partition_rows, run_in_threads
+from fastmlp.threads import (
+    PRODUCTS_OF_A_STEP,
+    partition_rows,
+    piece_rows,
+    run_in_threads,
+)
 from fastmlp.workspace import build_arena
 
 if TYPE_CHECKING:
@@ -37,7 +42,9 @@ def jacobian(network: Network, inputs: Inputs) -> np.ndarray:
         model = network.params, network.stats, network.plan
         _kernels.jacobian(out[rows], arena, take_rows(inputs, rows), *model, ROWS)
 
-    run_in_threads(differentiate, partition_rows(n_rows, network.plan, ROWS))
+    ranges = partition_rows(n_rows, network.plan, ROWS)
+    n_products = PRODUCTS_OF_A_STEP * network.layer_sizes[-1]
+    run_in_threads(differentiate, ranges, piece_rows(network.plan, ROWS, n_products))
     return out
 
 

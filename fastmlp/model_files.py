@@ -11,17 +11,23 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
 from fastmlp._extras import require
 from fastmlp._version import __version__
 from fastmlp.random_streams import stream_from
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 FORMAT = 1
 # The one tensor behind all others: of one byte a number, and the last by its name.
@@ -307,7 +313,8 @@ def replace_file(path: str | os.PathLike[str], data: bytes) -> None:
 
     The content is written beside it, forced to the disk and read again before it takes
     the file's name. A process that is killed meanwhile leaves the old file, and beside
-    it one whose name ends in ``.tmp``, which nothing reads.
+    it one whose name ends in ``.tmp``: nothing reads it, and the next save of the file
+    removes it.
 
     Parameters
     ----------
@@ -322,20 +329,71 @@ def replace_file(path: str | os.PathLike[str], data: bytes) -> None:
         If it cannot be written; the old file is still there.
     """
     target = Path(os.path.realpath(path))
-    beside = target.with_name(f".{target.name}.{secrets.token_hex(8)}.tmp")
-    try:
-        with beside.open("xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+    _remove_left_over(target)
+    with _open_beside(target) as (file, beside):
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
         if beside.read_bytes() != data:
             raise OSError(f"{os.fspath(path)!r} was not written as it should be")
+        if fcntl is None:  # Windows renames no file that is open
+            file.close()
         beside.replace(target)
-    except BaseException:
-        with suppress(OSError):
-            beside.unlink()
-        raise
     sync_folder(target.parent)
+
+
+@contextmanager
+def _open_beside(target: Path) -> Iterator[tuple[IO[bytes], Path]]:
+    """A new file beside another, locked while it is of use; an error removes it."""
+    file, beside = _create_locked(target)
+    with file:
+        try:
+            yield file, beside
+        except BaseException:
+            with suppress(OSError):  # of what could not be written
+                file.close()
+            with suppress(OSError):
+                beside.unlink()
+            raise
+
+
+def _create_locked(target: Path) -> tuple[IO[bytes], Path]:
+    while True:
+        beside = target.with_name(f".{target.name}.{secrets.token_hex(8)}.tmp")
+        file = beside.open("xb")
+        if fcntl is None:
+            return file, beside
+        with suppress(OSError):  # the file system has no locks
+            fcntl.flock(file, fcntl.LOCK_EX)
+        # Another save may have found it before it was locked, and removed it.
+        if os.fstat(file.fileno()).st_nlink > 0:
+            return file, beside
+        file.close()
+
+
+def _remove_left_over(target: Path) -> None:
+    """Remove what killed saves of a file have left beside it: what nobody has locked.
+
+    Where there are no locks nobody can tell whether a save is under way, and it stays.
+    """
+    if fcntl is None:
+        return
+    name = re.compile(rf"\.{re.escape(target.name)}\.[0-9a-f]{{16}}\.tmp")
+    with suppress(OSError):
+        for found in os.listdir(target.parent):
+            if name.fullmatch(found):
+                with suppress(OSError):
+                    _remove_unlocked(target.with_name(found))
+
+
+def _remove_unlocked(path: Path) -> None:
+    # Neither through a link nor waiting for a pipe, should somebody have put one there.
+    handle = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        path.unlink()
+    finally:
+        os.close(handle)
 
 
 def sync_folder(folder: Path) -> None:

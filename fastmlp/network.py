@@ -40,6 +40,7 @@ from fastmlp.settings import (
     activation_params,
     as_list,
     check_dtype,
+    check_flag,
     check_layers,
     check_name,
     check_range,
@@ -328,7 +329,7 @@ class Network:
         self.loss_name = check_name("loss", loss, _kernels.HEADS)
         self.output_activation = check_name(
             f"output_activation of loss={loss!r}",
-            output_activation or _kernels.HEADS[loss][0],
+            _kernels.HEADS[loss][0] if output_activation is None else output_activation,
             _kernels.HEADS[loss],
         )
         self.huber_delta, self.quantile = huber_delta, quantile
@@ -347,10 +348,10 @@ class Network:
             check_range("dropout", rate, 0, 1)
             for rate in one_a_layer("dropout", dropout, n_hidden)
         ]
-        self.batch_norm = bool(batch_norm)
         n_layers = n_hidden + 1
         self.rate_factors = check_factors("rate_factors", rate_factors, n_layers)
         self.decay_factors = check_factors("decay_factors", decay_factors, n_layers)
+        self.batch_norm = check_flag("batch_norm", batch_norm)
 
     def _lay_out(self) -> None:
         """The plan of what is configured."""

@@ -96,9 +96,7 @@ def as_inputs(X: Any, n_inputs: int, dtype: np.dtype) -> Inputs:
     if isinstance(X, tuple):
         return X
     sparse = not isinstance(X, np.ndarray) and scipy.sparse.issparse(X)
-    if sparse:
-        check_structure(X, "X")
-    matrix: Any = X.tocsr() if sparse else as_numbers(X, dtype, "X")
+    matrix: Any = as_csr(X, "X") if sparse else as_numbers(X, dtype, "X")
     if matrix.ndim != 2 or matrix.shape[1] != n_inputs:
         raise ValueError(
             f"X must have shape (n_samples, {n_inputs}), got {matrix.shape}"
@@ -158,6 +156,20 @@ def as_data(
     if not np.isfinite(weights).all() or (weights < 0).any():
         raise ValueError("sample_weight must be finite and non-negative")
     return inputs, Y, weights
+
+
+def as_csr(X: Any, name: str) -> Any:
+    """A sparse matrix as compressed sparse rows, its structure checked; else as it is.
+
+    Raises
+    ------
+    ValueError
+        As :func:`check_structure`.
+    """
+    if not scipy.sparse.issparse(X):
+        return X
+    check_structure(X, name)
+    return X.tocsr()
 
 
 def check_structure(X: Any, name: str) -> None:

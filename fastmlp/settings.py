@@ -10,6 +10,9 @@ import numpy as np
 
 from fastmlp import _kernels
 
+# BLAS counts rows and columns in C ints.
+MOST_UNITS = int(np.iinfo(np.intc).max)
+
 
 def check_layers(
     weights: Sequence[Any], biases: Sequence[Any], names: tuple[str, str]
@@ -42,14 +45,17 @@ def check_layers(
 
 def check_name(what: str, name: str, known: Sequence[str] | dict) -> str:
     """The name, if it is known."""
-    if name not in known:
+    if not isinstance(name, str) or name not in known:
         raise ValueError(f"{what} must be one of {sorted(known)}, got {name!r}")
     return name
 
 
 def check_dtype(dtype: np.dtype | type | str) -> np.dtype:
     """float32 or float64, as a dtype."""
-    checked = np.dtype(dtype)
+    try:
+        checked = np.dtype(dtype)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"dtype must be float32 or float64, got {dtype!r}") from error
     if checked not in (np.float32, np.float64):
         raise ValueError(f"dtype must be float32 or float64, got {checked}")
     return checked
@@ -59,11 +65,26 @@ def check_range(
     what: str, value: float, low: float, high: float, *, closed: bool = False
 ) -> float:
     """The value, if it is in [low, high), or in [low, high] where that is closed."""
-    known = isinstance(value, numbers.Real) and not np.isnan(value)
-    if not known or not (low <= value < high or (closed and value == high)):
+    number = _as_float(value)
+    if not (low <= number < high or (closed and number == high)):
         end = "]" if closed else ")"
         raise ValueError(f"{what} must be in [{low}, {high}{end}, got {value!r}")
-    return float(value)
+    return number
+
+
+def _as_float(value: Any) -> float:
+    """A real number as a float, infinity where none holds it; else NaN."""
+    try:
+        return float(value) if isinstance(value, numbers.Real) else np.nan
+    except OverflowError:
+        return np.inf
+
+
+def check_flag(what: str, value: bool) -> bool:
+    """The value, if it is a bool."""
+    if not isinstance(value, bool | np.bool_):
+        raise ValueError(f"{what} must be True or False, got {value!r}")
+    return bool(value)
 
 
 def as_list(value: Any) -> list:
@@ -86,9 +107,10 @@ def one_a_layer(what: str, value: Any, n_hidden: int) -> list:
 
 def check_between(what: str, value: float, low: float, high: float) -> float:
     """The value, if it is in (low, high)."""
-    if not isinstance(value, numbers.Real) or not low < value < high:
+    number = _as_float(value)
+    if not low < number < high:
         raise ValueError(f"{what} must be in ({low:g}, {high:g}), got {value!r}")
-    return float(value)
+    return number
 
 
 def activation_params(names: Sequence[str], **given: float) -> list[float]:

@@ -15,6 +15,7 @@ import numpy as np
 
 from fastmlp.layers import from_facts, geometries
 from fastmlp.network import Network
+from fastmlp.random_streams import stream_from
 from fastmlp.state import TrainingState
 
 Check = Callable[[Any], bool]
@@ -150,7 +151,17 @@ def checked_state(arrays: dict[str, np.ndarray]) -> TrainingState:
         c.ndim != 1 or c.dtype != float or len(c) != len(columns[0]) for c in columns
     ):
         raise ValueError("the columns of the history do not fit together")
-    return TrainingState.from_arrays(arrays)
+    state = TrainingState.from_arrays(arrays)
+    _check_streams(state)
+    return state
+
+
+def _check_streams(state: TrainingState) -> None:
+    """Make the streams once that are kept as what they were, until they are needed."""
+    kept = [state.split.stream] if state.split else []
+    kept += [stream for stream, _ in state.order.shuffles] if state.order else []
+    for stream in kept:
+        stream_from(stream)
 
 
 def checked_network(facts: Any, arrays: dict[str, np.ndarray]) -> Network:

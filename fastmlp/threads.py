@@ -97,12 +97,12 @@ def partition_rows(n_rows: int, plan: Any, block_rows: int) -> list[slice]:
     return [slice(begin, min(end, n_rows)) for begin, end in pairwise(ends)]
 
 
-def piece_rows(plan: Any, block_rows: int) -> int:
-    """Rows, in whole blocks, that a thread predicts before it looks whether another has
-    failed: some hundredths of a second's.
+def piece_rows(plan: Any, block_rows: int, n_products: int = 1) -> int:
+    """Rows, in whole blocks, that a thread works on before it looks whether another has
+    failed: some hundredths of a second's of so many products with each weight.
     """
     # A layer that only pools has no products.
-    work = block_rows * max(1, plan.multiply_adds)
+    work = n_products * block_rows * max(1, plan.multiply_adds)
     return max(1, WORK_OF_A_PIECE // work) * block_rows
 
 

@@ -1,6 +1,14 @@
-"""Saves and fits that are killed, saves without room: ``saving.py kill|fit|room N``.
+"""Saves and fits that are killed, disks that are full, files that are damaged.
 
-A folder is made and cleared for it; what is printed is how many saves there were.
+Each is a command, which ends with an error where something was lost, and prints how
+many there were::
+
+    python tests/saving.py kill [2000]   # a process that saves, at random moments
+    python tests/saving.py fit [100]     # a fit, which goes on until it is through
+    python tests/saving.py room [1]      # no room behind any byte, or every n-th
+    python tests/saving.py damage [1]    # of every byte, or every n-th; and all lengths
+
+A folder is made and cleared for it.
 """
 
 import os
@@ -16,36 +24,53 @@ from pathlib import Path
 from sklearn.datasets import load_iris
 
 from fastmlp import Checkpoint, MLPClassifier, Network
-from fastmlp.model_files import load
+from fastmlp.model_files import ModelFileError, from_bytes, load, replace_file
 
 
 def networks():
     return [Network([20, 30, 3], random_state=seed) for seed in (0, 1)]
 
 
-def save_for_ever(path):
+def contents(path):
+    """The two networks' files."""
+    for network in networks():
+        network.save(path)
+        yield path.read_bytes()
+
+
+def save_for_ever(path, files, begun):
+    """The part of a save that touches the disk, over and over."""
+    os.write(begun, b"!")
     while True:
-        for network in networks():
-            network.save(path)
+        for content in files:
+            replace_file(path, content)
 
 
 def kill_saves(path, n_kills):
-    """Kill a process that saves, at random moments; the file is one of the two."""
+    """Kill a process that saves, at random moments; the file is one of the two, and
+    the next save removes what was left beside it."""
     known = {network.params.tobytes() for network in networks()}
-    networks()[0].save(path)
-    n_left = 0
+    files = list(contents(path))
+    n_left, (told, begun) = 0, os.pipe()
     for seed in range(n_kills):
         child = os.fork()
         if child == 0:
-            save_for_ever(path)
+            save_for_ever(path, files, begun)
+        os.read(told, 1)
         time.sleep(random.Random(seed).uniform(0, 0.01))
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
         assert load(path).params.tobytes() in known
-        for left in path.parent.glob(".*.tmp"):
-            n_left += 1
-            left.unlink()
-    print(n_kills, n_left)
+        left = left_beside(path)
+        assert len(left) <= 1
+        n_left += len(left)
+    networks()[0].save(path)
+    assert not left_beside(path)
+    print(f"{n_kills} saves were killed, {n_left} of them left a .tmp that is gone")
+
+
+def left_beside(path):
+    return list(path.parent.glob(".*.tmp"))
 
 
 def fill_disk(path, step):
@@ -66,7 +91,56 @@ def fill_disk(path, step):
         assert load(path).params.tobytes() == old.params.tobytes()
         assert [p.name for p in path.parent.iterdir()] == [path.name]
     assert n_refused == len(range(0, size, step))
-    print(n_refused, 0)
+    print(f"{n_refused} saves had no room in {size} bytes, none changed the old file")
+
+
+def damage(path, step):
+    """Every n-th byte as three others, and every length: each must be refused."""
+    n_refused = 0
+    for kind in (save_network, save_estimator, save_checkpoint):
+        kind(path)
+        data = path.read_bytes()
+        draw = random.Random(0)
+        for place in range(0, len(data), step):
+            others = draw.sample(range(1, 256), 3)
+            for flip in others:
+                twin = bytearray(data)
+                twin[place] ^= flip
+                n_refused += is_refused(bytes(twin))
+            n_refused += is_refused(data[:place])
+        path.write_bytes(data[: len(data) // 2])
+        try:
+            load(path)
+        except ModelFileError:
+            n_refused += 1
+    print(f"{n_refused} damaged files, each a ModelFileError")
+
+
+def is_refused(content):
+    """1; another error, or none, ends the run."""
+    try:
+        from_bytes(content)
+    except ModelFileError:
+        return 1
+    raise AssertionError("damage was not seen")
+
+
+def save_network(path):
+    Network([2, 3, 1], random_state=0).save(path)
+
+
+def save_estimator(path):
+    fitted_to_iris().save(path)
+
+
+def save_checkpoint(path):
+    fitted_to_iris(callbacks=[Checkpoint(path)])
+
+
+def fitted_to_iris(**settings):
+    warnings.simplefilter("ignore")
+    model = MLPClassifier((4,), max_iter=2, random_state=0, **settings)
+    return model.fit(*load_iris(return_X_y=True))
 
 
 def facts(model):
@@ -111,7 +185,7 @@ def kill_fits(path, n_fits):
                 os._exit(0)
             n_kills += end_soon(child, path, draw.uniform(0, 0.05))
         assert facts(load(done)) == expected
-    print(n_fits, n_kills)
+    print(f"{n_fits} fits were killed {n_kills} times, and ended at the same bits")
 
 
 def written(path):
@@ -144,6 +218,11 @@ def run_saving(*arguments):
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as folder:
-        modes = {"kill": kill_saves, "fit": kill_fits, "room": fill_disk}
-        work = modes[sys.argv[1]]
-        work(Path(folder, "network.safetensors"), int(sys.argv[2]))
+        modes = {
+            "kill": (kill_saves, 2000),
+            "fit": (kill_fits, 100),
+            "room": (fill_disk, 1),
+            "damage": (damage, 1),
+        }
+        work, *numbers = modes[sys.argv[1]]
+        work(Path(folder, "file.safetensors"), int([*numbers, *sys.argv[2:]][-1]))

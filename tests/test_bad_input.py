@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.sparse
 import sklearn.neural_network
 from fits import iris
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
@@ -253,6 +254,47 @@ def test_np_matrix(name, method):
     ]
     assert [type(error) for error in errors] == [TypeError, TypeError]
     assert str(errors[0]) == str(errors[1])
+
+
+@pytest.mark.parametrize("params", BAD_PARAMETERS, ids=str)
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_bad_parameters_set_between_two_calls_of_partial_fit(name, params):
+    """scikit-learn does not look again."""
+    model = fitted(name).set_params(**params)
+    before = snapshot(model)
+    method = "fit" if params.get("solver") else "partial_fit"
+    with pytest.raises(ValueError, match=r"parameter of|must be > 0"):
+        getattr(model, method)(*iris())
+    assert snapshot(model) == before
+
+
+@pytest.mark.parametrize("name", ESTIMATORS)
+@pytest.mark.parametrize("method", [*METHODS, "predict", "score"])
+def test_integers_that_no_float_can_hold(method, name):
+    X, y = iris()
+    model = fitted(name)
+    before = snapshot(model)
+    large, number = X.astype(object), np.full(len(y), 10**400, object)
+    large[3, 1] = 10**400
+    calls = [(large,)] if method == "predict" else [(large, y)]
+    if method in METHODS:
+        calls.append((X, y, number))
+    if (name, method) == ("MLPRegressor", "score"):
+        calls += [(X, number), (X, y, number)]
+    for arguments in calls:
+        with pytest.raises(ValueError, match="too large"):
+            getattr(model, method)(*arguments)
+    assert snapshot(model) == before
+
+
+@pytest.mark.parametrize("form", ["csr", "csc", "coo", "bsr", "lil", "dok", "dia"])
+def test_score_of_sparse_labels_in_any_form(form):
+    X, y = iris()
+    labels = np.stack([y > 0, y > 1], axis=1).astype(int)
+    with without_warnings():
+        model = fresh("MLPClassifier", max_iter=30).fit(X, labels)
+    found = model.score(X, scipy.sparse.csr_array(labels).asformat(form))
+    assert found == model.score(X, labels) > 0
 
 
 # -- going on with something else

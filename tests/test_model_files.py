@@ -22,6 +22,7 @@ from fastmlp import (
     ModelFileError,
     Network,
     load,
+    model_files,
 )
 from fastmlp.model_files import build_model, from_bytes, refusing
 from fastmlp.recipe import FIRST_ORDER_SOLVERS, FULL_BATCH_SOLVERS
@@ -275,7 +276,10 @@ def sign(body):
 
 
 def taken_apart(path):
-    data = path.read_bytes()
+    return apart(path.read_bytes())
+
+
+def apart(data):
     n_bytes = int.from_bytes(data[:8], "little")
     return json.loads(data[8 : 8 + n_bytes]), data[8 + n_bytes : -32]
 
@@ -437,6 +441,74 @@ def test_links_are_followed(tmp_path):
     Network([2, 1]).save(tmp_path / "link")
     assert (tmp_path / "link").is_symlink()
     assert load(tmp_path / "model").layer_sizes == [2, 1]
+
+
+needs_locks = pytest.mark.skipif(sys.platform == "win32", reason="has no such locks")
+
+
+@needs_locks
+def test_a_save_removes_what_killed_ones_have_left(tmp_path):
+    """Nothing else, and not through a link."""
+    path, token = tmp_path / "model", "0123456789abcdef"
+    (tmp_path / f".model.{token}.tmp").write_bytes(b"half of a file")
+    (tmp_path / ".model.fedcba9876543210.tmp").write_bytes(b"")
+    other = [f".models.{token}.tmp", ".model.1.tmp", f".model.{token}x.tmp", "mine"]
+    for name in other:
+        (tmp_path / name).write_bytes(b"mine")
+    link = tmp_path / ".model.00000000aaaaaaaa.tmp"
+    link.symlink_to(tmp_path / "mine")
+    Network([2, 1]).save(path)
+    assert {p.name for p in tmp_path.iterdir()} == {"model", link.name, *other}
+
+
+@needs_locks
+def test_a_save_under_way_is_left_alone(tmp_path):
+    """Of another process or thread: its lock tells."""
+    path = tmp_path / "model"
+    with model_files._open_beside(path) as (file, beside):
+        Network([2, 1]).save(path)
+        assert beside.exists()
+        file.write(b"the other's")
+        file.flush()
+        beside.replace(path)
+    assert path.read_bytes() == b"the other's"
+    with pytest.raises(KeyError), model_files._open_beside(path):
+        raise KeyError
+    assert [p.name for p in tmp_path.iterdir()] == ["model"]
+
+
+@needs_locks
+def test_a_file_that_is_removed_before_it_is_locked_is_made_again(
+    tmp_path, monkeypatch
+):
+    import fcntl
+
+    flock, removed = fcntl.flock, []
+
+    def remove_first(file, operation):
+        if not removed:
+            removed.extend(tmp_path.iterdir())
+            removed[0].unlink()
+        flock(file, operation)
+
+    monkeypatch.setattr(fcntl, "flock", remove_first)
+    Network([2, 1]).save(tmp_path / "model")
+    assert len(removed) == 1
+    assert load(tmp_path / "model").layer_sizes == [2, 1]
+
+
+@pytest.mark.parametrize("name", ["split", "order"])
+def test_streams_that_are_needed_later_are_looked_at(name, tmp_path):
+    path = tmp_path / "model"
+    fit(MLPClassifier(**SMALL, early_stopping=True), X, y).save(path)
+    header, tensors = taken_apart(path)
+    begin, end = header["state.meta"]["data_offsets"]
+    state = json.loads(tensors[begin:end])
+    stream = state["split"]["stream"] if name == "split" else None
+    stream = stream or state["order"]["shuffles"][0][0]
+    stream["state"]["pos"] = 10**6
+    error = try_out(with_state(header, tensors, json.dumps(state).encode()))
+    assert "no state of a random generator" in str(error)
 
 
 @pytest.mark.slow

@@ -50,12 +50,14 @@ from fastmlp.recipe import (
     Recipe,
     pick,
 )
-from fastmlp.rows import ArrayRows, check_structure
+from fastmlp.rows import ArrayRows, as_csr
 from fastmlp.schedules import ScheduleSettings
 from fastmlp.sklearn_private import CallbackSupportMixin, ScikitLearnPrivates
 from fastmlp.state import TrainingState
 from fastmlp.summary import Summary, summarize
 from fastmlp.validation import HeldOut
+
+_REAL = (int, float, np.integer, np.floating)
 
 
 class Start(NamedTuple):
@@ -203,7 +205,9 @@ class BaseMLP(
         goes_on = hasattr(self, "coefs_") and (self.warm_start or incremental)
         goes_on = goes_on and resume_from is None
         if incremental:
-            check_structure(y, "y")
+            # scikit-learn looks at the parameters before the first call only.
+            self._validate_params()
+            y = as_csr(y, "y")
             self._learn_classes(y, classes)
         data = self._validate(X, y, sample_weight, incremental, goes_on)
         given = validated_rows_to_judge_by(self, data, *validation)
@@ -254,7 +258,7 @@ class BaseMLP(
         """What the parameters ask for."""
         given: Any = self.hidden_layer_sizes
         sizes = tuple(given) if hasattr(given, "__iter__") else (given,)
-        if any(size <= 0 for size in sizes):
+        if not all(isinstance(n, _REAL) and n > 0 for n in sizes):
             raise ValueError(f"hidden_layer_sizes must be > 0, got {list(sizes)}.")
         return pick(
             Recipe,
@@ -276,6 +280,7 @@ class BaseMLP(
         self, recipe: Recipe, given: Data | None, incremental: bool
     ) -> None:
         """Refuse parameters that do not go together."""
+        others = f"choose one of {', '.join(FIRST_ORDER_SOLVERS)}"
         if recipe.is_full_batch:
             if recipe.batch_norm or callable(recipe.dropout) or np.any(recipe.dropout):
                 raise ValueError(

@@ -32,9 +32,10 @@ from fastmlp.estimators._labels import (
 )
 from fastmlp.estimators._parameters import FRACTION, parameter
 from fastmlp.estimators._publication import reading
+from fastmlp.estimators._validation import scikit_learn_looks
 from fastmlp.head import Head
 from fastmlp.network import Network
-from fastmlp.rows import refusing_overflow
+from fastmlp.rows import as_csr, refusing_overflow
 from fastmlp.scores import accuracy
 from fastmlp.sklearn_private import (
     StrOptions,
@@ -214,6 +215,28 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         now = reading(self)
         inputs, network = now._checked_inputs(X), network_of(now)
         return now._probabilities(network, now._predict_by(network, inputs))
+
+    def score(
+        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> float:
+        """Accuracy: the share of the rows of which :meth:`predict` has every label.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+            Inputs.
+        y : array-like or sparse matrix of shape (n_samples,) or (n_samples, n_labels)
+            Labels.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows.
+
+        Returns
+        -------
+        float
+        """
+        # scikit-learn's metrics know one kind of sparse labels.
+        with scikit_learn_looks():
+            return super().score(X, as_csr(y, "y"), sample_weight)
 
     def predict_log_proba(self, X: ArrayLike) -> np.ndarray:
         """Logarithm of :meth:`predict_proba`.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass, field, fields
-from functools import cache
+from functools import cache, lru_cache
 from numbers import Integral, Real
 from typing import Any
 
@@ -83,6 +83,19 @@ def _constraints(cls: Any) -> dict[str, list]:
 @cache
 def _defaults(cls: Any) -> dict[str, Any]:
     return {row.name: row.default for row in fields(cls)}
+
+
+# Of these, equal ones of a type are valid alike.
+_PLAIN = (bool, int, float, str)
+
+
+def _check(cls: Any, name: str, kind: type, value: Any) -> None:
+    """Raise scikit-learn's error unless a parameter may be that."""
+    constraints = {name: cls._parameter_constraints[name]}
+    validate_parameter_constraints(constraints, {name: value}, caller_name=cls.__name__)
+
+
+_check_plain: Callable[[Any, str, type, Any], None] = lru_cache(maxsize=1024)(_check)
 
 
 @dataclass(eq=False, repr=False)
@@ -462,12 +475,10 @@ class Parameters:
         """
         cls: Any = type(self)
         constraints, defaults = self._parameter_constraints, _defaults(cls)
-        given = {
-            name: value
-            for name, value in self.__dict__.items()
-            if name in constraints
-            and not (name in defaults and value is defaults[name])
-        }
-        validate_parameter_constraints(
-            constraints, given, caller_name=type(self).__name__
-        )
+        for name, value in self.__dict__.items():
+            if name not in constraints:
+                continue
+            if name in defaults and value is defaults[name]:
+                continue
+            check = _check_plain if type(value) in _PLAIN else _check
+            check(cls, name, type(value), value)

@@ -22,7 +22,7 @@ from fastmlp.estimators._data import Data
 from fastmlp.estimators._docs import fill_docstring
 from fastmlp.estimators._parameters import POSITIVE, interval, parameter
 from fastmlp.estimators._publication import reading
-from fastmlp.estimators._validation import checked_truth
+from fastmlp.estimators._validation import checked_truth, scikit_learn_looks
 from fastmlp.estimators._warnings import warn
 from fastmlp.head import Head
 from fastmlp.network import Network
@@ -236,7 +236,8 @@ class MLPRegressor(RegressorMixin, BaseMLP, RegressionLoss):
             At most 1; NaN, with a warning, of a single row.
         """
         if self.loss in ("squared_error", "poisson"):
-            return super().score(X, y, sample_weight)
+            with scikit_learn_looks():
+                return super().score(X, y, sample_weight)
         outputs = self.predict(X)
         outputs = outputs.reshape(len(outputs), -1)
         truth, weights = checked_truth(y, outputs, sample_weight)

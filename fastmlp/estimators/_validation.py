@@ -31,11 +31,16 @@ from fastmlp.sklearn_private import _check_sample_weight
 INPUT_SETTINGS = {"accept_sparse": ["csr", "csc"], "dtype": "numeric", "order": "C"}
 
 
-def _quiet_sums() -> np.errstate:
-    """scikit-learn sums X to see whether it is finite: a sum may be infinite, or NaN,
-    where no entry is.
+@contextmanager
+def scikit_learn_looks() -> Iterator[None]:
+    """It sums arrays to see whether they are finite: a sum may be infinite, or NaN,
+    where no entry is. And it lets Python refuse integers that no float can hold.
     """
-    return np.errstate(over="ignore", invalid="ignore")
+    try:
+        with np.errstate(over="ignore", invalid="ignore"):
+            yield
+    except OverflowError as error:
+        raise ValueError(f"Input contains a value too large: {error}") from error
 
 
 def input_types(estimator: Any) -> list[np.dtype]:
@@ -65,7 +70,7 @@ def checked_data(estimator: Any, X: Any, y: Any, reset: bool) -> tuple[Any, np.n
         return X, y
     check_structure(X, "X")
     check_structure(y, "y")
-    with _quiet_sums():
+    with scikit_learn_looks():
         X, y = validate_data(
             estimator,
             X,
@@ -123,7 +128,7 @@ def checked_inputs(estimator: Any, X: Any) -> Any:
     if is_known_matrix(estimator, X):
         return X
     check_structure(X, "X")
-    with _quiet_sums():
+    with scikit_learn_looks():
         X = validate_data(estimator, X, reset=False, **INPUT_SETTINGS)
     return as_numbers_of(input_types(estimator), X, "X")
 
@@ -218,7 +223,8 @@ def checked_sample_weight(
     given = np.asarray(sample_weight)
     if given.dtype.kind not in "bO":
         check_kind(given, name)
-    weights = _check_sample_weight(sample_weight, X, dtype=X.dtype)
+    with scikit_learn_looks():
+        weights = _check_sample_weight(sample_weight, X, dtype=X.dtype)
     if (weights < 0).any():
         raise ValueError(f"Negative values in data passed to `{name}`")
     if not weights.any():
@@ -237,13 +243,15 @@ def checked_truth(
         If they are not numbers, a finite one for each row.
     """
     truth: np.ndarray
-    truth = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y")
+    with scikit_learn_looks():
+        truth = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y")
     check_consistent_length(outputs, truth, sample_weight)
     if truth.ndim == 2 and truth.shape[1] == 1:
         truth = truth[:, 0]
     if sample_weight is None:
         return truth, None
-    return truth, _check_sample_weight(sample_weight, truth, dtype=np.float64)
+    with scikit_learn_looks():
+        return truth, _check_sample_weight(sample_weight, truth, dtype=np.float64)
 
 
 @contextmanager
