@@ -31,6 +31,14 @@ from fastmlp.estimators._model_file import save_estimator
 from fastmlp.estimators._parameters import Parameters
 from fastmlp.estimators._pickling import from_stored, to_stored
 from fastmlp.estimators._publication import attempt, reading
+from fastmlp.estimators._streams import (
+    check_fit,
+    data_of,
+    is_streamed,
+    opened,
+    predict_blocks,
+    rows_of,
+)
 from fastmlp.estimators._validation import (
     checked_data,
     checked_inputs,
@@ -50,7 +58,7 @@ from fastmlp.recipe import (
     Recipe,
     pick,
 )
-from fastmlp.rows import ArrayRows, check_structure
+from fastmlp.rows import ArrayRows, RowSource, check_structure
 from fastmlp.schedules import ScheduleSettings
 from fastmlp.sklearn_private import CallbackSupportMixin, ScikitLearnPrivates
 from fastmlp.state import TrainingState
@@ -63,7 +71,7 @@ class Start(NamedTuple):
 
     Parameters
     ----------
-    rows : ArrayRows
+    rows : RowSource
         What is trained on.
     held_out : HeldOut or None
         What is judged by.
@@ -77,7 +85,7 @@ class Start(NamedTuple):
         What the user has asked for; what writes checkpoints, after all others.
     """
 
-    rows: ArrayRows
+    rows: RowSource
     held_out: HeldOut | None
     goes_on: bool
     n_told: int
@@ -159,10 +167,10 @@ class BaseMLP(
         resume_from: Any = None,
     ) -> None:
         """Fit on a twin, and take over what it has become: all of it, or nothing."""
-        with attempt(self) as trial:
+        with attempt(self) as trial, opened(X, validation) as (rows, judges):
             new = trial.twin
             recipe, state, start = new._prepare(
-                X, y, sample_weight, incremental, validation, classes, resume_from
+                rows, y, sample_weight, incremental, judges, classes, resume_from
             )
             with fit_task(self, X, y, sample_weight, start) as tasks:
                 listeners = [*start.listeners, *tasks, *start.writers]
@@ -193,6 +201,8 @@ class BaseMLP(
         given = validated_rows_to_judge_by(self, data, *validation)
         recipe = self._recipe(incremental)
         self._check_combination(recipe, given, incremental)
+        if is_streamed(data.X):
+            check_fit(self, recipe, data, given)
         check_checkpoints(self, recipe, incremental, resume_from)
         if resume_from is None:
             state = self._begin(recipe, data, goes_on)
@@ -208,7 +218,7 @@ class BaseMLP(
                 state.resume(recipe)
         view = partial(view_of, self, goes_on)
         start = Start(
-            ArrayRows(self._rows(state.network, data)),
+            self._rows(recipe, state.network, data),
             held_out,
             goes_on,
             0 if recipe.is_full_batch else recipe.n_epochs,
@@ -229,6 +239,8 @@ class BaseMLP(
         incremental: bool,
         goes_on: bool,
     ) -> Data:
+        if is_streamed(X) and not incremental:
+            return data_of(self, X, y, sample_weight, reset=not goes_on)
         X, y = checked_data(self, X, y, reset=not goes_on)
         self._check_targets(y, incremental)
         weights = checked_sample_weight(sample_weight, X)
@@ -310,15 +322,17 @@ class BaseMLP(
         read_progress(self, state)
         return state
 
-    def _rows(self, network: Network, data: Data) -> tuple:
+    def _rows(self, recipe: Recipe, network: Network, data: Data) -> RowSource:
         """What is trained on, as the kernels take it."""
         size, has_batches = self.batch_size, self.solver not in FULL_BATCH_SOLVERS
-        if has_batches and not isinstance(size, str) and size > len(data.Y):
+        if has_batches and not isinstance(size, str) and size > data.n_rows:
             warn(
                 "Got `batch_size` less than 1 or larger than sample size. It is going "
                 "to be clipped"
             )
-        return network.as_data(data.X, data.Y, data.training_weight)
+        if is_streamed(data.X):
+            return rows_of(self, network, data, recipe.batch_rows(data.n_rows))
+        return ArrayRows(network.as_data(data.X, data.Y, data.training_weight))
 
     # -- use
 
@@ -372,7 +386,8 @@ class BaseMLP(
         """
         now = reading(self)
         inputs = now._checked_inputs(X)
-        return now._squeeze(network_of(now).logits(inputs))
+        network = network_of(now).with_output_activation("identity")
+        return now._squeeze(now._predict_by(network, inputs))
 
     def _squeeze(self, outputs: np.ndarray) -> np.ndarray:
         """One column as a vector."""
@@ -385,6 +400,8 @@ class BaseMLP(
 
     def _predict_by(self, network: Network, inputs: Any) -> np.ndarray:
         """The network's outputs, with a bar if one is asked for."""
+        if is_streamed(inputs):
+            return predict_blocks(self, network, inputs)
         if self.verbose == BAR:
             return predict_rows(network, inputs)
         return network.predict(inputs)

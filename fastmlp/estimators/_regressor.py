@@ -117,7 +117,7 @@ class MLPRegressor(RegressorMixin, BaseMLP, RegressionLoss):
     def fit(
         self,
         X: ArrayLike,
-        y: ArrayLike,
+        y: ArrayLike | None = None,
         sample_weight: ArrayLike | None = None,
         *,
         X_val: ArrayLike | None = None,
