@@ -38,6 +38,7 @@ from fastmlp.estimators._streams import (
     opened,
     predict_blocks,
     rows_of,
+    warn_of_map,
 )
 from fastmlp.estimators._validation import (
     checked_data,
@@ -241,6 +242,7 @@ class BaseMLP(
     ) -> Data:
         if is_streamed(X) and not incremental:
             return data_of(self, X, y, sample_weight, reset=not goes_on)
+        warn_of_map(self, X)
         X, y = checked_data(self, X, y, reset=not goes_on)
         self._check_targets(y, incremental)
         weights = checked_sample_weight(sample_weight, X)
@@ -376,7 +378,7 @@ class BaseMLP(
 
         Parameters
         ----------
-        X : array-like or sparse matrix of shape (n_samples, n_features)
+        X : array-like, sparse matrix or Blocks of shape (n_samples, n_features)
             Inputs.
 
         Returns

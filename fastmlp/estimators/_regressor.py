@@ -169,7 +169,7 @@ class MLPRegressor(RegressorMixin, BaseMLP, RegressionLoss):
 
         Parameters
         ----------
-        X : array-like or sparse matrix of shape (n_samples, n_features)
+        X : array-like, sparse matrix or Blocks of shape (n_samples, n_features)
             Inputs.
 
         Returns

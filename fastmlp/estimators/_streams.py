@@ -19,8 +19,9 @@ from sklearn.utils.class_weight import compute_class_weight
 
 from fastmlp.checkpoints import describe
 from fastmlp.estimators._data import Data
-from fastmlp.estimators._labels import find_classes
+from fastmlp.estimators._labels import find_kind, fit_binarizer
 from fastmlp.estimators._warnings import warn
+from fastmlp.limits import read_memory
 from fastmlp.network import Network
 from fastmlp.recipe import FIRST_ORDER_SOLVERS, Recipe
 from fastmlp.rows import Data as KernelData
@@ -131,7 +132,8 @@ class _Census:
         weights = checked_weights(block.sample_weight, len(y))
         self._is_weighted |= weights is None or bool(weights.any())
         if self._counts_classes and y.ndim == 1:
-            find_classes(y)
+            if find_kind(y) not in ("binary", "multiclass"):
+                fit_binarizer(y)  # says what y is
             self._dtypes.add(y.dtype)
             for label, count in zip(*_count(y), strict=True):
                 self.counts[label] = self.counts.get(label, 0) + count
@@ -144,7 +146,7 @@ class _Census:
         seen = y if self._range is None else np.concatenate([self._range, y])
         self._range = np.stack([seen.min(axis=0), seen.max(axis=0)])
         if self._counts_classes:
-            find_classes(y)
+            fit_binarizer(y)
 
     def targets(self, classes: Any) -> np.ndarray:
         """Those that stand for all."""
@@ -295,6 +297,20 @@ def _encode(
         of_class = class_weights[np.searchsorted(estimator.classes_, y)]
         weights = of_class if weights is None else of_class * weights
     return network.as_data(X, estimator._encode(y, network.dtype), weights)
+
+
+def warn_of_map(estimator: Any, X: Any) -> None:
+    """Warn of a memory map that memory does not hold, where rows are read at random."""
+    memory = read_memory()
+    if not isinstance(X, np.memmap) or memory is None or X.nbytes <= memory:
+        return
+    if estimator.shuffle and estimator.solver in FIRST_ORDER_SOLVERS:
+        warn(
+            f"X is a memory map of {X.nbytes / 1e9:.1f} GB, and there are "
+            f"{memory / 1e9:.1f} GB of memory: its rows are read from the disk one by "
+            "one, in random order. fastmlp.stream.Blocks(X, y=y) in place of X and y "
+            "reads them block by block"
+        )
 
 
 def new_order(data: Data) -> RowOrder:

@@ -52,9 +52,9 @@ class ArrowRows:
             part
             for fragment in dataset.get_fragments()
             for part in _row_groups(fragment)
-            if part.count_rows()
+            if _count_rows(part)
         ]
-        self._sizes = [part.count_rows() for part in self._parts]
+        self._sizes = [_count_rows(part) for part in self._parts]
         n_rows = sum(self._sizes)
         if n_rows == 0:
             raise ValueError("the source has no rows")
@@ -98,3 +98,11 @@ class ArrowRows:
 def _row_groups(fragment: Any) -> list[Any]:
     split = getattr(fragment, "split_by_row_group", None)
     return [fragment] if split is None else split()
+
+
+def _count_rows(part: Any) -> int:
+    # Arrow counts the rows of the whole file, of a fragment that is a part of it.
+    groups = getattr(part, "row_groups", None)
+    if groups is None:
+        return part.count_rows()
+    return sum(group.num_rows for group in groups)
