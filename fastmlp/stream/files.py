@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from fastmlp.memory import kept_matrix
 
 
 class ArrayFile:
@@ -43,8 +46,9 @@ class ArrayFile:
 
     def __getitem__(self, rows: slice) -> np.ndarray:
         begin, end, _ = rows.indices(len(self))
-        out = np.empty((max(0, end - begin), *self.shape[1:]), self.dtype)
-        row_bytes = self.dtype.itemsize * int(np.prod(self.shape[1:], dtype=np.int64))
+        n_rows, row_size = max(0, end - begin), math.prod(self.shape[1:])
+        out = kept_matrix(n_rows, row_size, self.dtype).reshape(-1, *self.shape[1:])
+        row_bytes = self.dtype.itemsize * row_size
         self._file.seek(self._offset + begin * row_bytes)
         left = memoryview(out.reshape(-1).view(np.uint8))  # type: ignore[arg-type]
         while left:

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from fastmlp.memory import kept_matrix
 from fastmlp.network import Network
 from fastmlp.rows import Data, check_kind
 from fastmlp.stream.blocks import Stream
@@ -123,7 +124,8 @@ class StreamRows:
         """A pool's rows behind those that the last has left."""
         n_kept = 0 if kept is None else len(kept[1])
         n_new = sum(self._sizes[number] for number in pool)
-        X = np.empty((n_kept + n_new, self._stream.shape[1]), self._stream.dtype)
+        shape = n_kept + n_new, self._stream.shape[1]
+        X = kept_matrix(*shape, self._stream.dtype)
         begin, targets, weights = n_kept, [], []
         for number in pool:
             block = next(blocks, None)
@@ -206,7 +208,7 @@ def _inputs(stream: Stream) -> Iterator[np.ndarray]:
 
 
 def _gather(stream: Stream, blocks: list[Block], n_rows: int) -> np.ndarray:
-    X, begin = np.empty((n_rows, stream.source.n_features), stream.dtype), 0
+    X, begin = kept_matrix(n_rows, stream.source.n_features, stream.dtype), 0
     for block in blocks:
         end = begin + len(block.X)  # type: ignore[arg-type]
         copy_rows(X[begin:end], block)
