@@ -67,6 +67,7 @@ def parse_arguments() -> argparse.Namespace:
     add_measuring(commands, "lm", "Levenberg–Marquardt on small regressions")
     add_measuring(commands, "memory", "the memory that a fit needs")
     add_measuring(commands, "crowd", "threads beside busy processes")
+    add_measuring(commands, "stream", "rows that are read block by block")
     table = commands.add_parser("table", help="write the README's table")
     table.add_argument("--check", action="store_true", help="only compare")
     commands.add_parser("picture", help="draw docs/growth.png")
@@ -107,6 +108,10 @@ def main() -> int:
         from bench import crowd
 
         return crowd.run(options.repeats, options.json)
+    if options.command == "stream":
+        from bench import stream
+
+        return stream.run(options.repeats, options.json)
     if options.command == "fit":
         from bench import fit
 

@@ -1,4 +1,4 @@
-"""How many threads a fit may have, and who says so."""
+"""How many threads, and how much memory, a fit may have, and who says so."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 import threading
 import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -80,25 +80,30 @@ def read_quota(root: str = "/") -> int | None:
 
 def _read_shares(root: Path) -> Iterator[float]:
     """Quota over period of the process's group and of those around it."""
+    for folder in _find_groups(root, "cpu"):
+        share = _read_share_v2(folder) or _read_share_v1(folder)
+        if share is not None:
+            yield share
+
+
+def _find_groups(root: Path, controller: str) -> Iterator[Path]:
+    """Folders of the process's group and of those around it."""
     mounts = root / "sys/fs/cgroup"
-    for controllers, group in _read_groups(root / "proc/self/cgroup"):
+    for controllers, group in _read_groups(root / "proc/self/cgroup", controller):
         mount = mounts if controllers == "" else mounts / controllers
         folders = [mount / group, *(mount / group).parents]
-        for folder in folders[: folders.index(mount) + 1]:
-            share = _read_share_v2(folder) or _read_share_v1(folder)
-            if share is not None:
-                yield share
+        yield from folders[: folders.index(mount) + 1]
 
 
-def _read_groups(path: Path) -> Iterator[tuple[str, str]]:
-    """Controllers and group of each line that may limit CPU time."""
+def _read_groups(path: Path, controller: str) -> Iterator[tuple[str, str]]:
+    """Controllers and group of each line that may limit what is asked for."""
     try:
         lines = path.read_text().splitlines()
     except OSError:
         return
     for line in lines:
         _, controllers, group = line.split(":", 2)
-        if controllers == "" or "cpu" in controllers.split(","):
+        if controllers == "" or controller in controllers.split(","):
             yield controllers, group.lstrip("/")
 
 
@@ -119,6 +124,26 @@ def _read_share_v1(folder: Path) -> float | None:
     except (OSError, ValueError):
         return None
     return quota / period if quota > 0 and period > 0 else None
+
+
+@cache
+def read_memory(root: str = "/") -> int | None:
+    """Bytes of memory that this process may have: the machine's, or those that Linux's
+    control groups allow. None where nobody tells. It is read once a process.
+
+    Parameters
+    ----------
+    root : str, default='/'
+        Where ``/proc`` and ``/sys`` are.
+    """
+    limits = []
+    with suppress(AttributeError, OSError, ValueError):  # not of every system
+        limits.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    for folder in _find_groups(Path(root), "memory"):
+        for name in ("memory.max", "memory.limit_in_bytes"):
+            with suppress(OSError, ValueError):  # of the other version, or "max"
+                limits.append(int((folder / name).read_text()))
+    return min(limits, default=None)
 
 
 # -- BLAS

@@ -60,6 +60,11 @@ def aligned_empty(shape: int | tuple[int, ...], dtype: np.dtype) -> np.ndarray:
     return np.ndarray((*n_rows, size), dtype, raw, offset, strides)
 
 
+def kept_matrix(n_rows: int, n_columns: int, dtype: np.dtype) -> np.ndarray:
+    """An uninitialised matrix, C-contiguous, in memory that the next one reuses."""
+    return aligned_empty(n_rows * n_columns, dtype).reshape(n_rows, n_columns)
+
+
 def aligned_copy(array: np.ndarray) -> np.ndarray:
     """A copy whose rows begin on 64-byte boundaries."""
     copy = aligned_empty(array.shape, array.dtype)

@@ -276,7 +276,10 @@ class RowSource(Protocol):
         """Whether they are compressed sparse rows."""
 
     def chunks(self, order: np.ndarray) -> Iterator[tuple[Data, np.ndarray]]:
-        """An epoch's rows: data that are in memory, and the order of their rows."""
+        """An epoch's rows: data that are in memory, and the order of their rows.
+
+        ``order`` is what ``rows()`` of the state's order has given.
+        """
 
     def largest_input(self) -> float:
         """Magnitude of the largest entry of X."""
@@ -421,3 +424,37 @@ class RowOrder:
     def forget_rows(self) -> None:
         """Keep only how the order came about."""
         self.base = self._rows = None
+
+
+@dataclass
+class SeededOrder(RowOrder):
+    """The order of rows that are never in memory all at once: a seed for each epoch.
+
+    Parameters
+    ----------
+    seed : int or None
+        Of the present epoch; None: the rows come as they lie.
+    """
+
+    seed: int | None = None
+
+    def rows(self) -> np.ndarray:
+        """The seed, which the source makes an order of; empty without one."""
+        return np.array([] if self.seed is None else [self.seed], np.intp)
+
+    def shuffle(self, stream: np.random.RandomState) -> None:
+        """Draw the next epoch's seed."""
+        self.seed = int(stream.randint(2**31 - 1))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The seed, beside what every order has."""
+        return {**super().to_dict(), "seed": self.seed}
+
+    def begin_anew(self) -> RowOrder:
+        """The same rows, before any shuffle."""
+        return SeededOrder(self.n_rows)
+
+
+def order_from(facts: dict[str, Any]) -> RowOrder:
+    """The order that ``to_dict`` has stored."""
+    return SeededOrder(**facts) if "seed" in facts else RowOrder(**facts)

@@ -15,7 +15,7 @@ from fastmlp.memory import aligned_copy
 from fastmlp.network import Network, copy_into
 from fastmlp.optimizers import Optimizer
 from fastmlp.random_streams import copy_stream, stream_from
-from fastmlp.rows import RowOrder, Split
+from fastmlp.rows import RowOrder, Split, order_from
 from fastmlp.schedules import LearningRate
 from fastmlp.stopping import Logs, Overfitting, Plateau, StopReason
 
@@ -301,7 +301,7 @@ class TrainingState:
             Plateau(**{**plateau, "watched": tuple(plateau["watched"])}),
             facts["n_samples_seen"],
             split and Split(**split),
-            order and RowOrder(**order),
+            order and order_from(order),
             {name: column.tolist() for name, column in facts["history"].items()},
             Overfitting(**facts["overfitting"]),
             best and Snapshot(**best),

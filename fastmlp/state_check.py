@@ -69,6 +69,10 @@ ORDER: dict[str, Check] = {
     "shuffles": lambda v: type(v) is list and all(map(_is_shuffle, v)),
     "in_succession": _is_of(bool),
 }
+SEEDED_ORDER: dict[str, Check] = {
+    **ORDER,
+    "seed": lambda v: v is None or (_is_count(v) and v < 2**31),
+}
 OPTIMIZER: dict[str, Check] = {
     "name": _is_of(str),
     "numbers": lambda v: (
@@ -108,7 +112,7 @@ STATE: dict[str, Check] = {
     "plateau": _table(PLATEAU),
     "n_samples_seen": _is_count,
     "split": _or_none(_table(SPLIT)),
-    "order": _or_none(_table(ORDER)),
+    "order": lambda v: v is None or _table(ORDER)(v) or _table(SEEDED_ORDER)(v),
     "history": lambda v: type(v) is dict and all(map(_is_reference, v.values())),
     "overfitting": _table(OVERFITTING),
     "best": _or_none(

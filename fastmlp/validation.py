@@ -4,12 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
-from fastmlp.evaluation import Evaluator
 from fastmlp.stopping import Logs
+
+
+class Evaluates(Protocol):
+    """What judging asks of an evaluator (:class:`fastmlp.evaluation.Evaluator`).
+
+    Attributes
+    ----------
+    team : Team or None
+        Who shares the next evaluation.
+    """
+
+    team: Any
+
+    def data_loss_and_outputs(self) -> tuple[float, np.ndarray]:
+        """Mean loss of the rows without penalty, and the network's outputs."""
 
 
 @dataclass
@@ -18,14 +32,14 @@ class HeldOut:
 
     Parameters
     ----------
-    evaluator : Evaluator
+    evaluator : Evaluates
         Of these rows, by the network that is trained.
     score : callable
         ``score(outputs) -> float`` of the network's outputs for these rows; larger is
         better.
     """
 
-    evaluator: Evaluator
+    evaluator: Evaluates
     score: Callable[[np.ndarray], float]
 
     def judge(self, team: Any) -> Logs:

@@ -31,6 +31,15 @@ from fastmlp.estimators._model_file import save_estimator
 from fastmlp.estimators._parameters import Parameters
 from fastmlp.estimators._pickling import from_stored, to_stored
 from fastmlp.estimators._publication import attempt, reading
+from fastmlp.estimators._streams import (
+    check_fit,
+    data_of,
+    is_streamed,
+    opened,
+    predict_blocks,
+    rows_of,
+    warn_of_map,
+)
 from fastmlp.estimators._validation import (
     checked_data,
     checked_inputs,
@@ -50,7 +59,7 @@ from fastmlp.recipe import (
     Recipe,
     pick,
 )
-from fastmlp.rows import ArrayRows, as_csr
+from fastmlp.rows import ArrayRows, RowSource, as_csr
 from fastmlp.schedules import ScheduleSettings
 from fastmlp.sklearn_private import CallbackSupportMixin, ScikitLearnPrivates
 from fastmlp.state import TrainingState
@@ -65,7 +74,7 @@ class Start(NamedTuple):
 
     Parameters
     ----------
-    rows : ArrayRows
+    rows : RowSource
         What is trained on.
     held_out : HeldOut or None
         What is judged by.
@@ -79,7 +88,7 @@ class Start(NamedTuple):
         What the user has asked for; what writes checkpoints, after all others.
     """
 
-    rows: ArrayRows
+    rows: RowSource
     held_out: HeldOut | None
     goes_on: bool
     n_told: int
@@ -177,10 +186,10 @@ class BaseMLP(
         resume_from: Any = None,
     ) -> None:
         """Fit on a twin, and take over what it has become: all of it, or nothing."""
-        with attempt(self) as trial:
+        with attempt(self) as trial, opened(X, validation) as (rows, judges):
             new = trial.twin
             recipe, state, start = new._prepare(
-                X, y, sample_weight, incremental, validation, classes, resume_from
+                rows, y, sample_weight, incremental, judges, classes, resume_from
             )
             with fit_task(self, X, y, sample_weight, start) as tasks:
                 listeners = [*start.listeners, *tasks, *start.writers]
@@ -213,6 +222,8 @@ class BaseMLP(
         given = validated_rows_to_judge_by(self, data, *validation)
         recipe = self._recipe(incremental)
         self._check_combination(recipe, given, incremental)
+        if is_streamed(data.X):
+            check_fit(self, recipe, data, given)
         check_checkpoints(self, recipe, incremental, resume_from)
         if resume_from is None:
             state = self._begin(recipe, data, goes_on)
@@ -226,7 +237,7 @@ class BaseMLP(
             state.begin(recipe, incremental)
         view = partial(view_of, self, goes_on)
         start = Start(
-            ArrayRows(self._rows(state.network, data)),
+            self._rows(recipe, state.network, data),
             held_out,
             goes_on,
             0 if recipe.is_full_batch else recipe.n_epochs,
@@ -247,6 +258,9 @@ class BaseMLP(
         incremental: bool,
         goes_on: bool,
     ) -> Data:
+        if is_streamed(X) and not incremental:
+            return data_of(self, X, y, sample_weight, reset=not goes_on)
+        warn_of_map(self, X)
         X, y = checked_data(self, X, y, reset=not goes_on)
         self._check_targets(y, incremental)
         weights = checked_sample_weight(sample_weight, X)
@@ -339,16 +353,18 @@ class BaseMLP(
         read_progress(self, state)
         return state
 
-    def _rows(self, network: Network, data: Data) -> tuple:
+    def _rows(self, recipe: Recipe, network: Network, data: Data) -> RowSource:
         """What is trained on, as the kernels take it."""
         size, has_batches = self.batch_size, self.solver not in FULL_BATCH_SOLVERS
-        if has_batches and not isinstance(size, str) and size > len(data.Y):
+        if has_batches and not isinstance(size, str) and size > data.n_rows:
             warn(
                 "Got `batch_size` less than 1 or larger than sample size. It is going "
                 "to be clipped"
             )
+        if is_streamed(data.X):
+            return rows_of(self, network, data, recipe.batch_rows(data.n_rows))
         Y = self._trained_on(data.Y)
-        return network.as_data(data.X, Y, data.training_weight)
+        return ArrayRows(network.as_data(data.X, Y, data.training_weight))
 
     # -- use
 
@@ -392,7 +408,7 @@ class BaseMLP(
 
         Parameters
         ----------
-        X : array-like or sparse matrix of shape (n_samples, n_features)
+        X : array-like, sparse matrix or Blocks of shape (n_samples, n_features)
             Inputs.
 
         Returns
@@ -402,7 +418,8 @@ class BaseMLP(
         """
         now = reading(self)
         inputs = now._checked_inputs(X)
-        return now._squeeze(network_of(now).logits(inputs))
+        network = network_of(now).with_output_activation("identity")
+        return now._squeeze(now._predict_by(network, inputs))
 
     def _squeeze(self, outputs: np.ndarray) -> np.ndarray:
         """One column as a vector."""
@@ -415,6 +432,8 @@ class BaseMLP(
 
     def _predict_by(self, network: Network, inputs: Any) -> np.ndarray:
         """The network's outputs, with a bar if one is asked for."""
+        if is_streamed(inputs):
+            return predict_blocks(self, network, inputs)
         if self.verbose == BAR:
             return predict_rows(network, inputs)
         return network.predict(inputs)

@@ -14,6 +14,7 @@ from fastmlp.checkpoints import (
     read_checkpoint,
 )
 from fastmlp.estimators._data import Data, of_type
+from fastmlp.estimators._streams import facts_of
 from fastmlp.recipe import FIRST_ORDER_SOLVERS, Recipe
 from fastmlp.state import TrainingState
 
@@ -105,7 +106,7 @@ def _origin(estimator: Any, data: Data, given: Data | None) -> Origin:
     facts: dict[str, Any] = {}
     for suffix, rows in ("", data), ("_val", given):
         if rows is not None:
-            facts |= describe(f"X{suffix}", rows.X)
+            facts |= facts_of(f"X{suffix}", rows.X)
             facts |= describe(f"y{suffix}", rows.Y)
             facts |= describe(f"sample_weight{suffix}", rows.sample_weight)
     return Origin({"class": type(estimator).__name__, **parameters}, facts)

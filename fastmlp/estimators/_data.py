@@ -17,10 +17,11 @@ class Data:
 
     Parameters
     ----------
-    X : ndarray or sparse matrix of shape (n_samples, n_features)
+    X : ndarray, sparse matrix or Stream of shape (n_samples, n_features)
         Rows.
     y : ndarray
-        Targets as they were given.
+        Targets as they were given. To train on a stream, some that stand for all
+        (:mod:`fastmlp.estimators._streams`).
     Y : ndarray of shape (n_samples, n_target_columns)
         Targets as the network takes them.
     sample_weight : ndarray of shape (n_samples,) or None
@@ -34,6 +35,11 @@ class Data:
     Y: np.ndarray
     sample_weight: np.ndarray | None
     training_weight: np.ndarray | None = None
+
+    @property
+    def n_rows(self) -> int:
+        """Rows of X."""
+        return self.X.shape[0]
 
     def astype(self, dtype: np.dtype) -> Data:
         """The same data for a network of that type; not copied if they have it.

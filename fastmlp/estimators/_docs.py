@@ -62,15 +62,17 @@ feature_names_in_ : ndarray of shape (n_features_in_,)
 FIT_PARAMETERS = """
 X : array-like or sparse matrix of shape (n_samples, n_features)
     Inputs. C-contiguous float32 or float64 arrays are not copied, and sparse
-    matrices never made dense; the network takes their type.
+    matrices never made dense; the network takes their type. Or
+    :class:`fastmlp.stream.Blocks`, which bring y and sample_weight along.
 y : array-like of shape {shape}
     {targets}
 sample_weight : array-like of shape (n_samples,), default=None
     Non-negative weights of the rows.
 X_val, y_val : array-like, default=None
-    Rows to validate by, two at least, in the form of X and y. Their scores and losses
-    are recorded, over-fitting is looked for, and early stopping judges by them in place
-    of rows of X; it then needs different targets, unless there is a scoring.
+    Rows to validate by, two at least, in the form of X and y; of Blocks X_val alone.
+    Their scores and losses are recorded, over-fitting is looked for, and early stopping
+    judges by them in place of rows of X; it then needs different targets, unless there
+    is a scoring.
 sample_weight_val : array-like, default=None
     Their weights.
 resume_from : str or path-like, default=None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from inspect import signature
 from typing import Any
 
@@ -16,6 +17,7 @@ from sklearn.model_selection import train_test_split
 from fastmlp.estimators._data import Data
 from fastmlp.estimators._fitted import set_model
 from fastmlp.estimators._publication import twin_of
+from fastmlp.estimators._streams import evaluator_of, new_order
 from fastmlp.estimators._warnings import warn
 from fastmlp.random_streams import stream_from
 from fastmlp.recipe import Recipe
@@ -59,8 +61,9 @@ def hold_out(
             return None
         held_out = given
     elif given is not None or not recipe.holds_out:
-        if state.split is not None or not _has_rows(state.order, len(data.Y)):
-            state.split, state.order = None, RowOrder(len(data.Y))
+        order = new_order(data)
+        if state.split is not None or not _is_alike(state.order, order):
+            state.split, state.order = None, order
         held_out = given
     else:
         held_out = data.take(_split(estimator, state, data))
@@ -76,8 +79,8 @@ def hold_out(
     return _make_held_out(estimator, state, held_out, given is not None)
 
 
-def _has_rows(order: RowOrder | None, n_rows: int) -> bool:
-    return order is not None and order.n_rows == n_rows
+def _is_alike(order: RowOrder | None, other: RowOrder) -> bool:
+    return type(order) is type(other) and order.n_rows == other.n_rows
 
 
 def _split(estimator: Any, state: TrainingState, data: Data) -> np.ndarray:
@@ -195,8 +198,7 @@ def _make_held_out(
     estimator: Any, state: TrainingState, data: Data, given: bool
 ) -> HeldOut:
     network = state.network
-    Y = estimator._trained_on(data.Y)
-    evaluator = network.evaluator(network.as_data(data.X, Y, data.sample_weight))
+    evaluator = evaluator_of(network, replace(data, Y=estimator._trained_on(data.Y)))
     if estimator.scoring is None:
         return HeldOut(evaluator, estimator._own_score(data))
     judge = _scorer(estimator, state, data)

@@ -114,6 +114,8 @@ class Images(ABC):
 
     def _architecture(self, n_features: int, recipe: Recipe, n_outputs: int) -> list:
         """Inputs, convolutions with their pooling, hidden layers, outputs."""
+        if "input_shape_" not in vars(self):  # the rows are read block by block
+            self.input_shape_ = self._find_shape((n_features,))
         layers: list[Any] = [self.input_shape_]
         for filters, kernel in _pairs(self.conv_layers):
             layers.append(Conv(filters, kernel, padding=self.padding))

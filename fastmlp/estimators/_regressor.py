@@ -121,7 +121,7 @@ class MLPRegressor(RegressorMixin, BaseMLP, RegressionLoss):
     def fit(
         self,
         X: ArrayLike,
-        y: ArrayLike,
+        y: ArrayLike | None = None,
         sample_weight: ArrayLike | None = None,
         *,
         X_val: ArrayLike | None = None,
@@ -179,7 +179,7 @@ class MLPRegressor(RegressorMixin, BaseMLP, RegressionLoss):
 
         Parameters
         ----------
-        X : array-like or sparse matrix of shape (n_samples, n_features)
+        X : array-like, sparse matrix or Blocks of shape (n_samples, n_features)
             Inputs.
 
         Returns

@@ -23,6 +23,7 @@ from sklearn.utils import (
 from sklearn.utils.validation import validate_data
 
 from fastmlp.estimators._data import Data
+from fastmlp.estimators._streams import is_streamed, validation_of
 from fastmlp.rows import as_array, check_kind, check_structure
 from fastmlp.settings import check_dtype
 from fastmlp.sklearn_private import _check_sample_weight
@@ -96,7 +97,13 @@ def validated_rows_to_judge_by(
         if sample_weight_val is not None:
             raise ValueError("sample_weight_val needs X_val and y_val")
         return None
-    if X_val is None or y_val is None:
+    if is_streamed(X_val):
+        if y_val is not None or sample_weight_val is not None:
+            raise ValueError(
+                "y_val and sample_weight_val of Blocks belong in them: "
+                "Blocks(source, y=..., sample_weight=...)"
+            )
+    elif X_val is None or y_val is None:
         raise ValueError("X_val and y_val must be given together")
     return _validated(estimator, data, X_val, y_val, sample_weight_val)
 
@@ -104,8 +111,12 @@ def validated_rows_to_judge_by(
 def _validated(
     estimator: Any, data: Data, X_val: Any, y_val: Any, sample_weight_val: Any
 ) -> Data:
-    with naming(lambda: _name_of_fault(estimator, X_val, y_val)):
-        X, y = checked_data(estimator, X_val, y_val, reset=False)
+    if is_streamed(X_val):
+        with naming("X_val"):
+            X, y, sample_weight_val = validation_of(estimator, X_val)
+    else:
+        with naming(lambda: _name_of_fault(estimator, X_val, y_val)):
+            X, y = checked_data(estimator, X_val, y_val, reset=False)
     if y.shape[1:] != data.y.shape[1:]:
         raise ValueError(
             f"y_val must have as many columns as y: their shapes are {y.shape} "
@@ -123,7 +134,9 @@ def _checked_weights(sample_weight_val: Any, X: Any) -> np.ndarray | None:
 
 
 def checked_inputs(estimator: Any, X: Any) -> Any:
-    """X of a fitted estimator as its network takes it."""
+    """X of a fitted estimator as its network takes it; Blocks as they are."""
+    if is_streamed(X):
+        return X
     X = estimator._as_rows(X, reset=False)
     if is_known_matrix(estimator, X):
         return X

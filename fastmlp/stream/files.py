@@ -1,0 +1,106 @@
+"""Arrays in files, read piece by piece."""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fastmlp.memory import kept_matrix
+
+
+class ArrayFile:
+    """An array in a file: its slices are read into memory of their own.
+
+    A memory map would bring a page at a time, each with a fault, and leave it among the
+    process's pages; a read takes what the disk can give.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file.
+    shape : tuple of int
+        Of the array, which lies row after row.
+    dtype : dtype
+        Of its entries.
+    offset : int
+        Bytes before the first entry.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        shape: tuple[int, ...],
+        dtype: np.dtype,
+        offset: int,
+    ) -> None:
+        self.shape, self.dtype = shape, dtype
+        self._offset = offset
+        self._file = Path(path).open("rb", buffering=0)  # noqa: SIM115 - see close
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: slice) -> np.ndarray:
+        begin, end, _ = rows.indices(len(self))
+        n_rows, row_size = max(0, end - begin), math.prod(self.shape[1:])
+        out = kept_matrix(n_rows, row_size, self.dtype).reshape(-1, *self.shape[1:])
+        row_bytes = self.dtype.itemsize * row_size
+        self._file.seek(self._offset + begin * row_bytes)
+        left = memoryview(out.reshape(-1).view(np.uint8))  # type: ignore[arg-type]
+        while left:
+            n_read = self._file.readinto(left)
+            if not n_read:
+                raise OSError(f"{self._file.name} has become shorter while it was read")
+            left = left[n_read:]
+        return out
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def open_array(path: str | os.PathLike[str]) -> Any:
+    """The array in a .npy file.
+
+    Returns
+    -------
+    ArrayFile, or memmap
+        The latter where rows do not lie one after the other (Fortran's order).
+
+    Raises
+    ------
+    ValueError
+        If the file is no .npy file of numbers or strings.
+    """
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except ValueError as error:
+        raise ValueError(f"{os.fspath(path)} cannot be read by rows: {error}") from None
+    if not isinstance(array, np.ndarray):
+        array.close()
+        raise ValueError(
+            f"{os.fspath(path)} is an archive of arrays: save one array by np.save"
+        )
+    return unmapped(array)
+
+
+def unmapped(array: Any) -> Any:
+    """The file of a memory map, where its rows lie in one, one after the other; what
+    is anything else, as it is.
+    """
+    if (
+        not isinstance(array, np.memmap)
+        or not array.flags.c_contiguous
+        or array.filename is None
+        or array.mode == "c"  # what was changed in memory is not in the file
+    ):
+        return array
+    whole = array
+    while isinstance(whole.base, np.memmap):
+        whole = whole.base
+    offset = whole.offset + array.ctypes.data - whole.ctypes.data
+    return ArrayFile(array.filename, array.shape, array.dtype, offset)
