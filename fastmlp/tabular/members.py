@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -40,6 +40,10 @@ class Rows:
     X: np.ndarray
     Y: np.ndarray
     sample_weight: np.ndarray | None
+
+    def times(self, factor: float) -> Rows:
+        """The rows with their inputs multiplied."""
+        return replace(self, X=self.X * np.float32(factor))
 
     def take(self, rows: np.ndarray) -> Rows:
         """Some of the rows."""
@@ -77,15 +81,21 @@ class Member:
 
     Parameters
     ----------
+    number : int
+        Of its job.
     network : Network
         With the parameters of its best epoch.
+    outputs : ndarray of float32 of shape (n_held_out, n_outputs)
+        For its held-out rows, before the output activation.
     history : dict of str to list of float
         Figures of its epochs.
     stop_reason : str
         Why there were no more.
     """
 
+    number: int
     network: Network
+    outputs: np.ndarray
     history: dict[str, list[float]]
     stop_reason: str
 
@@ -129,7 +139,7 @@ def train_members(
     preset : Preset
         How.
     data : Rows
-        What the jobs' rows are of; not copied.
+        What the jobs' rows are of.
     jobs : sequence of Job
         One a member.
     n_outputs : int
@@ -151,11 +161,11 @@ def train_members(
     KeyboardInterrupt
         Before the first epoch of any member was finished.
     """
-    brake = Brake()
+    brake, data = Brake(), data.times(preset.input_factor(data.X.shape[1]))
 
     def train(number: int) -> Member:
         told = [brake, *listeners(number, preset.make_recipe())]
-        return train_member(preset, data, jobs[number], n_outputs, told)
+        return train_member(preset, data, number, jobs[number], n_outputs, told)
 
     with ThreadPoolExecutor(n_workers, "fastmlp-member") as pool:
         futures = [pool.submit(train, number) for number in range(len(jobs))]
@@ -178,11 +188,12 @@ def train_members(
 def train_member(
     preset: Preset,
     data: Rows,
+    number: int,
     job: Job,
     n_outputs: int,
     listeners: Sequence[Listener] = (),
 ) -> Member:
-    """Train one network; see :func:`train_members`."""
+    """Train one network; see :func:`train_members`. The inputs are multiplied."""
     recipe, random_state = preset.make_recipe(), np.random.RandomState(job.seed)
     network = preset.make_network(data.X.shape[1], n_outputs, random_state)
     state = TrainingState(network, random_state)
@@ -190,16 +201,19 @@ def train_member(
     state.plateau.watch("held_out")
     state.keep()
     state.begin(recipe, incremental=False)
-    evaluator = network.evaluator(network.as_data(*_parts(job.held_out)))
+    judges = job.held_out.times(preset.input_factor(data.X.shape[1]))
+    evaluator = network.evaluator(network.as_data(*_parts(judges)))
     if job.score is None:
         held_out: HeldOut = JudgedByLoss(evaluator, lambda outputs: np.nan)
     else:
         held_out = HeldOut(evaluator, job.score)
     rows = ArrayRows(network.as_data(*_parts(data)))
     fitting.fit(recipe, state, rows, held_out, listeners)
-    return Member(
-        network, state.history, str(state.stop_reason or StopReason.MAX_ITER)
-    )
+    reason = str(state.stop_reason or StopReason.MAX_ITER)
+    outputs = network.logits(judges.X)
+    # From here on it takes inputs as they are.
+    network.weights[0][...] *= np.float32(preset.input_factor(data.X.shape[1]))
+    return Member(number, network, outputs, state.history, reason)
 
 
 def _parts(rows: Rows) -> tuple:
