@@ -63,6 +63,8 @@ class BaseTabular(TabularParameters, BaseEstimator, ABC):
     """The way of a fit: read, preprocess, train members, calibrate, publish."""
 
     members_: list[Network]
+    n_features_in_: int
+    feature_names_in_: np.ndarray
     preprocessor_: TablePreprocessor
 
     @abstractmethod
@@ -71,7 +73,7 @@ class BaseTabular(TabularParameters, BaseEstimator, ABC):
 
     @abstractmethod
     def _check_targets(self, y: Any) -> np.ndarray:
-        """Targets as an array, or ValueError where they are of no kind that is known."""
+        """Targets as an array, or ValueError where they are of no known kind."""
 
     @abstractmethod
     def _encode(self, y: np.ndarray) -> np.ndarray:
@@ -140,7 +142,7 @@ class BaseTabular(TabularParameters, BaseEstimator, ABC):
             not isinstance(size, int | np.integer) or size < 1 for size in sizes
         ):
             raise ValueError(
-                f"hidden_layer_sizes must be positive integers, one at least, got {sizes}"
+                f"hidden_layer_sizes must be positive integers, at least one, got {sizes}"
             )
 
     def _read(
@@ -166,7 +168,15 @@ class BaseTabular(TabularParameters, BaseEstimator, ABC):
 
     def _read_table(self, X: Any, reset: bool = False) -> Table:
         table = read_table(X)
-        validate_data(self, X, skip_check_array=True, reset=reset)
+        if not isinstance(X, Table):
+            validate_data(self, X, skip_check_array=True, reset=reset)
+        elif reset:
+            self.n_features_in_ = len(table.names)
+            self.feature_names_in_ = np.array(table.names, dtype=object)
+        elif table.names != list(self.feature_names_in_):
+            raise ValueError(
+                f"columns must be {list(self.feature_names_in_)}, got {table.names}"
+            )
         return table
 
     def _read_validation(

@@ -193,8 +193,8 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         binarizer = fit_binarizer(y)
         if len(binarizer.classes_) < 2 and y.ndim == 1:
             raise ValueError(
-                f"y has one class only, {binarizer.classes_.tolist()}: there is nothing "
-                "to tell apart"
+                f"y has one class only, {binarizer.classes_.tolist()}: there is "
+                "nothing to tell apart"
             )
         self._label_binarizer, self.classes_ = binarizer, binarizer.classes_
 
@@ -204,10 +204,8 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         unknown = set(find_classes(y)) - set(self.classes_)
         if unknown:
             raise ValueError(f"y_val has classes that y has not: {sorted(unknown)}")
-        encoded = self._labels.encode(
-            y, np.dtype(np.float32), self._head().output_activation
-        )
-        return encoded
+        activation = self._head().output_activation
+        return self._labels.encode(y, np.dtype(np.float32), activation)
 
     def _head(self) -> Head:
         return Head("log_loss", "softmax" if self._labels.exclusive else "logistic")
@@ -239,11 +237,11 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         )
 
     def _calibrate(self, members: list[Member], jobs: list[Job]) -> None:
-        weights = [job.held_out.sample_weight for job in jobs]
+        weights = [w for job in jobs if (w := job.held_out.sample_weight) is not None]
         self.temperature_ = fit_temperature(
             np.concatenate([member.outputs for member in members]),
             np.concatenate([job.held_out.Y for job in jobs]),
-            None if weights[0] is None else np.concatenate(weights),
+            np.concatenate(weights) if weights else None,
             self._labels.exclusive,
         )
 

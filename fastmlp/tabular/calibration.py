@@ -82,8 +82,8 @@ def jackknife_interval(
 ) -> np.ndarray:
     """Intervals by CV+: each member's prediction, and its residuals on its own rows.
 
-    With n residuals R_i, each of the member k(i) that had held the row out, the ends are
-    order statistics of f_k(i)(x) − R_i and of f_k(i)(x) + R_i.
+    With n residuals R_i, each of the member k(i) that had held the row out, the ends
+    are order statistics of f_k(i)(x) − R_i and of f_k(i)(x) + R_i.
 
     Parameters
     ----------

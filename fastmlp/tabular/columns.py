@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from numbers import Integral, Rational, Real
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -130,7 +130,7 @@ def read_table(X: Any, name: str = "X") -> Table:
     ----------
     X : DataFrame of pandas or polars, Table of Arrow, or array-like
         Of shape (n_samples, n_features). What has ``__arrow_c_stream__`` is read by
-        pyarrow, where that is imported.
+        pyarrow, where that is imported. A Table is returned as it is.
     name : str, default='X'
         What errors call it.
 
@@ -146,8 +146,11 @@ def read_table(X: Any, name: str = "X") -> Table:
             f"{name} is a sparse matrix, and a table must be dense: use MLPClassifier "
             "or MLPRegressor, which take sparse rows, or X.toarray()"
         )
+    if isinstance(X, Table):
+        return X
     names, columns = _find_columns(X, name)
-    read = [_read_column(c, f"column {n!r} of {name}") for n, c in zip(names, columns)]
+    pairs = zip(names, columns, strict=True)
+    read = [_read_column(c, f"column {n!r} of {name}") for n, c in pairs]
     n_rows = len(read[0].values if isinstance(read[0], Numbers) else read[0].codes)
     if n_rows == 0:
         raise ValueError(
@@ -213,12 +216,12 @@ def _read_column(column: Any, what: str) -> Column:
     except (TypeError, ValueError, OverflowError) as error:
         kind = TypeError if isinstance(error, TypeError) else ValueError
         raise kind(f"{what}: {error}") from error
-    if isinstance(read, Numbers) and read.values.dtype != object:
-        if np.isinf(read.values).any():
-            raise ValueError(
-                f"{what} contains infinity or a value too large for float64: "
-                "mark values that are not known as NaN"
-            )
+    is_float = isinstance(read, Numbers) and read.values.dtype != object
+    if is_float and np.isinf(read.values).any():  # type: ignore[union-attr]
+        raise ValueError(
+            f"{what} contains infinity or a value too large for float64: "
+            "mark values that are not known as NaN"
+        )
     return read
 
 
@@ -332,9 +335,7 @@ def _check_kind(kind: type) -> None:
     if issubclass(kind, DATES) or kind.__name__ in ("Period", "Interval"):
         raise _refuse_dates(kind.__name__)
     if not issubclass(kind, str | bytes | Real | Decimal | np.bool_):
-        raise TypeError(
-            f"argument must be a string or a number, got a {kind.__name__}"
-        )
+        raise TypeError(f"argument must be a string or a number, got a {kind.__name__}")
 
 
 def _refuse_dates(kind: object) -> TypeError:
@@ -342,20 +343,18 @@ def _refuse_dates(kind: object) -> TypeError:
 
 
 def _read_numbers(values: list) -> Numbers:
-    known = [not is_missing(value) for value in values]
     wide = any(
-        is_known and isinstance(value, Integral) and abs(int(value)) > LARGEST_EXACT
-        for is_known, value in zip(known, values)
+        isinstance(value, Integral) and abs(int(value)) > LARGEST_EXACT
+        for value in values
     )
     if not wide:
-        numbers = (float(v) if k else np.nan for k, v in zip(known, values))
-        return Numbers(np.fromiter(numbers, np.float64, len(values)))
+        numbers = [np.nan if is_missing(v) else float(v) for v in values]
+        return Numbers(np.array(numbers, np.float64))
     column = np.full(len(values), np.nan, object)
     for row, value in enumerate(values):
-        if known[row]:
-            is_whole = isinstance(value, Integral)
-            column[row] = int(value) if is_whole else float(value)
-            float(value)  # one beyond all floats is an OverflowError
+        if not is_missing(value):
+            number = float(value)  # one beyond all floats is an OverflowError
+            column[row] = int(value) if isinstance(value, Integral) else number
     return Numbers(column)
 
 
@@ -375,7 +374,7 @@ def key_of(value: Any) -> str:
         return str(value)
     if isinstance(value, bytes):
         return value.decode()
-    if isinstance(value, bool | np.bool_ | Rational) and int(value) == value:
+    if isinstance(value, np.bool_ | Integral):
         return str(int(value))
     number = float(value)
     return str(int(number)) if number.is_integer() else repr(number)

@@ -1,4 +1,4 @@
-"""The members of a model: networks trained side by side, each judged by its own rows."""
+"""A model's members: networks trained side by side, each judged by its own rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A table as the network's inputs: numbers centred and scaled, categories as 0 and 1."""
+"""A table as a network's inputs: numbers centred and scaled, categories as 0 and 1."""
 
 from __future__ import annotations
 
@@ -193,7 +193,7 @@ class TablePreprocessor:
 
     @property
     def n_inputs(self) -> int:
-        """Inputs of the network: at least one, which is 0 if all columns are constant."""
+        """Inputs of the network: at least one, 0 if all columns are constant."""
         return max(1, sum(encoder.n_inputs for encoder in self.encoders))
 
     def transform(self, table: Table) -> np.ndarray:

@@ -1,7 +1,7 @@
 """How the networks of a table are made and trained: the recipe, chosen once.
 
 Nothing here looks at a set's content, only at its size and its task. The numbers are
-those of RealMLP, in its neural tangent parametrisation: z = x W/√d + b with W ~ N(0, 1).
+those of RealMLP, in its neural tangent parametrisation: z = x W/√d + b, W ~ N(0, 1).
 Here V = W/√d is stored, so V ~ N(0, 1/d), and a step of Adam, which does not know how
 large a gradient is, is as much smaller. One rate for all layers is the one of the
 hidden layers; the first layer gets its own by larger inputs.
@@ -50,8 +50,8 @@ class Preset:
         Both fall to 0 along half a cosine over the second half of the fit.
     max_seconds : float or None
         Of each member.
-    n_threads : int
-        Inside each member.
+    n_threads : int or None
+        Inside each member; None: as many as pay.
     """
 
     head: Head
@@ -63,7 +63,7 @@ class Preset:
     dropout: float
     weight_decay: float
     max_seconds: float | None
-    n_threads: int
+    n_threads: int | None
 
     @property
     def width(self) -> int:
@@ -82,10 +82,12 @@ class Preset:
             self.head,
             tuple(self.hidden_layer_sizes),
             self.activation,
-            dropout=_falling(self.dropout) if self.dropout else 0.0,
+            dropout=_falling(self.dropout) if self.dropout else 0.0,  # type: ignore[arg-type]
             solver="adamw",
             optimizer=OptimizerSettings(
-                beta_1=0.9, beta_2=0.95, weight_decay=_falling(decay)
+                beta_1=0.9,
+                beta_2=0.95,
+                weight_decay=_falling(decay),  # type: ignore[arg-type]
             ),
             # An epoch has the rate of its middle.
             schedule=ScheduleSettings(
@@ -109,7 +111,9 @@ class Preset:
         sizes = [n_inputs, *self.hidden_layer_sizes, n_outputs]
         recipe = self.make_recipe()
         network = recipe.make_network(sizes, np.dtype(np.float32), random_state)
-        for layer, (W, b) in enumerate(zip(network.weights, network.biases)):
+        for layer, (W, b) in enumerate(
+            zip(network.weights, network.biases, strict=True)
+        ):
             fan_in = W.shape[0] if layer else self.width
             W[...] = random_state.normal(0, 1 / math.sqrt(fan_in), W.shape)
             b[...] = random_state.normal(0, 1, b.shape)
