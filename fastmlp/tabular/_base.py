@@ -142,7 +142,7 @@ class BaseTabular(TabularParameters, BaseEstimator, ABC):
             not isinstance(size, int | np.integer) or size < 1 for size in sizes
         ):
             raise ValueError(
-                f"hidden_layer_sizes must be positive integers, at least one, got {sizes}"
+                f"hidden_layer_sizes must be one or more positive integers, got {sizes}"
             )
 
     def _read(

@@ -24,7 +24,7 @@ from fastmlp.estimators._publication import reading
 from fastmlp.head import Head
 from fastmlp.sklearn_private import StrOptions, _fit_context
 from fastmlp.tabular._base import BaseTabular, Given
-from fastmlp.tabular.calibration import fit_temperature, probabilities
+from fastmlp.tabular.calibration import as_probabilities, fit_temperature
 from fastmlp.tabular.members import Job, Member, Score
 from fastmlp.tabular.metrics import make_score
 
@@ -143,7 +143,8 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         ndarray of shape (n_samples,) or (n_samples, n_labels)
         """
         now = reading(self)
-        return now._labels.decode(now.predict_proba(X))
+        probabilities = now.predict_proba(X)
+        return now._labels.decode(probabilities)
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Probability of each class, in the order of ``classes_``, or of each label.
@@ -174,7 +175,7 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         now = reading(self)
         inputs = now._inputs(X)
         logits = np.stack([network.logits(inputs) for network in now.members_])
-        return probabilities(logits, now.temperature_, now._labels.exclusive)
+        return as_probabilities(logits, now.temperature_, now._labels.exclusive)
 
     @property
     def _labels(self) -> Labels:

@@ -15,7 +15,7 @@ TEMPERATURES = 0.5, 8.0
 SUMS = 1 << 22
 
 
-def probabilities(
+def as_probabilities(
     logits: np.ndarray, temperature: float, exclusive: bool
 ) -> np.ndarray:
     """Probabilities of classes, or of labels that can be had together.

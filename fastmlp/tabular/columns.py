@@ -217,7 +217,7 @@ def _read_column(column: Any, what: str) -> Column:
         kind = TypeError if isinstance(error, TypeError) else ValueError
         raise kind(f"{what}: {error}") from error
     is_float = isinstance(read, Numbers) and read.values.dtype != object
-    if is_float and np.isinf(read.values).any():  # type: ignore[union-attr]
+    if is_float and np.isinf(read.values).any():
         raise ValueError(
             f"{what} contains infinity or a value too large for float64: "
             "mark values that are not known as NaN"
