@@ -121,11 +121,6 @@ class BaseTabular(TabularParameters, BaseEstimator, ABC):
             new: BaseTabular = trial.twin
             new._check_sizes()
             given = new._read(X, y, sample_weight, reset=True)
-            if len(given.y) < 2:
-                raise ValueError(
-                    "n_samples=1 of weight above zero: a fit needs two rows at least, "
-                    "one to learn from and one to judge by"
-                )
             held_out = new._read_validation(*validation)
             jobs, data = new._plan(given, held_out)
             members = new._train_members(jobs, data)
@@ -162,6 +157,11 @@ class BaseTabular(TabularParameters, BaseEstimator, ABC):
             rows = np.flatnonzero(weights)
             table, targets, weights = table.take(rows), targets[rows], weights[rows]
         if reset:
+            if len(targets) < 2:
+                raise ValueError(
+                    "n_samples=1 of weight above zero: a fit needs two rows at least, "
+                    "one to learn from and one to judge by"
+                )
             self._learn_targets(targets, weights)
             self.preprocessor_ = TablePreprocessor.fit(table, self.categorical_features)
         return Given(table, targets, weights)

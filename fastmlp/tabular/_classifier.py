@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.special import logit
 from sklearn.base import ClassifierMixin
 from sklearn.utils import Tags, check_array, column_or_1d
 from sklearn.utils.class_weight import compute_class_weight, compute_sample_weight
@@ -27,6 +28,9 @@ from fastmlp.tabular._base import BaseTabular, Given
 from fastmlp.tabular.calibration import as_probabilities, fit_temperature
 from fastmlp.tabular.members import Job, Member, Score
 from fastmlp.tabular.metrics import make_score
+
+# Of a class, when a member is judged: float32 knows no larger one below 1.
+LEAST_PROBABILITY = 1e-7
 
 
 @dataclass(eq=False, repr=False)
@@ -233,13 +237,26 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
 
     def _score_of(self, given: Given) -> Score | None:
         labels = self._labels
+        if self.metric is None or self.metric == "log_loss":
+            return self._calibrated_score_of(given)
         return make_score(
             *(self.metric, given.y, given.sample_weight, labels.decode, labels.classes_)
         )
 
+    def _calibrated_score_of(self, given: Given) -> Score:
+        """The log loss that is left at the best temperature, negative."""
+        exclusive, Y = self._labels.exclusive, self._encode(given.y)
+
+        def score(outputs: np.ndarray) -> float:
+            p = outputs.clip(LEAST_PROBABILITY, 1 - LEAST_PROBABILITY)
+            logits = np.log(p) if exclusive else logit(p)
+            return -fit_temperature(logits, Y, given.sample_weight, exclusive)[1]
+
+        return score
+
     def _calibrate(self, members: list[Member], jobs: list[Job]) -> None:
         weights = [w for job in jobs if (w := job.held_out.sample_weight) is not None]
-        self.temperature_ = fit_temperature(
+        self.temperature_, _ = fit_temperature(
             np.concatenate([member.outputs for member in members]),
             np.concatenate([job.held_out.Y for job in jobs]),
             np.concatenate(weights) if weights else None,

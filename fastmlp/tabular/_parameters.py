@@ -59,7 +59,8 @@ class TabularParameters:
         """
         What the best epoch is chosen by: the name of a scikit-learn scorer, 'accuracy'
         or 'roc_auc' say, or scorer(estimator, X, y), which is shown predictions and no
-        X. None, and 'log_loss' of a classifier: the loss.
+        X. None: the loss; of a classifier, and 'log_loss', that which is left once
+        probabilities are calibrated.
         """,
     )
     hidden_layer_sizes: Sequence[int] = parameter(

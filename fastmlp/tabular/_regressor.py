@@ -298,6 +298,9 @@ class TabularRegressor(RegressorMixin, BaseTabular):
         return max(len(self.y_mean_), self._n_levels())
 
     def _score_of(self, given: Given) -> Score | None:
+        if self.metric is None:
+            return None
+
         def read(outputs: np.ndarray) -> np.ndarray:
             return self._squeeze(self._decode(outputs))
 

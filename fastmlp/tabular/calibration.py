@@ -11,6 +11,8 @@ from scipy.special import expit, log_expit, log_softmax, softmax
 
 # The range in which a temperature is looked for.
 TEMPERATURES = 0.5, 8.0
+# How near its logarithm is found: far nearer than rows can tell.
+TOLERANCE = 0.01
 # Sums of a prediction and a residual that are sorted at a time.
 SUMS = 1 << 22
 
@@ -38,7 +40,7 @@ def fit_temperature(
     Y: np.ndarray,
     sample_weight: np.ndarray | None,
     exclusive: bool,
-) -> float:
+) -> tuple[float, float]:
     """The temperature by which rows that were not trained on have the least log loss.
 
     Parameters
@@ -54,8 +56,8 @@ def fit_temperature(
 
     Returns
     -------
-    float
-        In the range ``TEMPERATURES``.
+    temperature, loss : float
+        The former in the range ``TEMPERATURES``, the latter a mean over the rows.
 
     References
     ----------
@@ -74,7 +76,10 @@ def fit_temperature(
         return float(np.average(losses, weights=sample_weight))
 
     bounds = [math.log(t) for t in TEMPERATURES]
-    return math.exp(minimize_scalar(mean_loss, bounds=bounds, method="bounded").x)
+    found = minimize_scalar(
+        mean_loss, bounds=bounds, method="bounded", options={"xatol": TOLERANCE}
+    )
+    return math.exp(found.x), float(found.fun)
 
 
 def jackknife_interval(

@@ -44,12 +44,12 @@ class _Classes(ClassifierMixin, _Outputs):
 
 
 def make_score(
-    metric: Any,
+    metric: str | Callable,
     y: np.ndarray,
     sample_weight: np.ndarray | None,
     read: Predict,
     classes: np.ndarray | None = None,
-) -> Callable[[np.ndarray], float] | None:
+) -> Callable[[np.ndarray], float]:
     """The score of a network's outputs for some rows; larger is better.
 
     Parameters
@@ -57,7 +57,7 @@ def make_score(
     metric : str, callable or None
         The name of a scikit-learn scorer, or ``scorer(estimator, X, y)``, whose X has a
         row for each, and nothing in it. 'roc_auc' of more than two classes is that of
-        each against the rest. None and 'log_loss': the loss that is trained.
+        each against the rest.
     y : ndarray
         Targets of the rows, as the user has given them.
     sample_weight : ndarray of shape (n_rows,) or None
@@ -66,14 +66,7 @@ def make_score(
         Makes predictions of outputs.
     classes : ndarray or None
         Of a classifier.
-
-    Returns
-    -------
-    callable or None
-        None: judge by the loss.
     """
-    if metric is None or metric == "log_loss":
-        return None
     if metric == "roc_auc" and classes is not None and y.ndim == 1:
         metric = "roc_auc" if len(classes) == 2 else "roc_auc_ovr"
     nothing, settings = np.zeros((len(y), 1)), {}

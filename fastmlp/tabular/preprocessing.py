@@ -21,7 +21,7 @@ LARGEST = 1e9
 class NumberEncoder:
     """A column of numbers: x/√(1 + (x/3)²) of x = (value − median)/spread.
 
-    The spread is the interquartile range; where that is 0, half of the whole range. A
+    The spread is the interquartile range; where that is 0, the standard deviation. A
     constant column has no input. Missing values are the median; where some were missing
     in training, a second input says so.
 
@@ -92,7 +92,8 @@ def _center_and_spread(known: np.ndarray) -> tuple[float, float]:
     low, median, high = np.quantile(known, [0.25, 0.5, 0.75]).tolist()
     half = high / 2 - low / 2
     if half == 0:
-        half = (known.max() / 2 - known.min() / 2) / 2
+        largest = np.abs(known).max()
+        half = (known / largest).std() * largest / 2
     return median, float(max(2 * half, np.finfo(float).tiny))
 
 
