@@ -228,7 +228,7 @@ def test_labels_that_can_be_had_together():
 )
 def test_metrics_of_a_classifier(metric):
     for classes in y, np.digitize(target, [90, 110]):
-        model = classifier(metric=metric).fit(X, classes)
+        model = classifier(metric=metric, max_iter=30).fit(X, classes)
         scores = model.history_[0]["validation_score"]
         assert np.isfinite(scores).all()
         assert max(scores) > scores[0]

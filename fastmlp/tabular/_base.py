@@ -99,6 +99,10 @@ class BaseTabular(TabularParameters, BaseEstimator, ABC):
     def _calibrate(self, members: list[Member], jobs: list[Job]) -> None:
         """Learn from what members say of rows that they have not seen."""
 
+    def _soften(self, Y: np.ndarray) -> np.ndarray:
+        """Encoded targets as they are trained on."""
+        return Y
+
     def _strata(self, y: np.ndarray) -> np.ndarray | None:
         """What each fold is to have the same share of."""
         return None
@@ -220,7 +224,7 @@ class BaseTabular(TabularParameters, BaseEstimator, ABC):
         X = self.preprocessor_.transform(given.table)
         return Rows(
             X,
-            self._encode(given.y),
+            self._soften(self._encode(given.y)),
             None if weights is None else weights.astype(np.float32),
         )
 

@@ -13,6 +13,7 @@ from sklearn.utils import Tags, check_array, column_or_1d
 from sklearn.utils.class_weight import compute_class_weight, compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets
 
+from fastmlp import _kernels
 from fastmlp.estimators._docs import fill_docstring
 from fastmlp.estimators._labels import (
     Labels,
@@ -29,6 +30,10 @@ from fastmlp.tabular.calibration import as_probabilities, fit_temperature
 from fastmlp.tabular.members import Job, Member, Score
 from fastmlp.tabular.metrics import make_score
 
+# Probability that is spread evenly over all classes. It needs targets that are rows of
+# probabilities, which the engine's cross_entropy takes.
+SMOOTHING = 0.1
+LOSS = "cross_entropy" if "cross_entropy" in _kernels.HEADS else "log_loss"
 # Of a class, when a member is judged: float32 knows no larger one below 1.
 LEAST_PROBABILITY = 1e-7
 
@@ -213,7 +218,21 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         return self._labels.encode(y, np.dtype(np.float32), activation)
 
     def _head(self) -> Head:
-        return Head("log_loss", "softmax" if self._labels.exclusive else "logistic")
+        if self._labels.exclusive:
+            return Head(LOSS, "softmax")
+        return Head("log_loss", "logistic")
+
+    def _soften(self, Y: np.ndarray) -> np.ndarray:
+        if self._head().loss == "log_loss":
+            return Y
+        n_classes = len(self.classes_)
+        certain = np.eye(n_classes, dtype=np.float32)[Y[:, 0].astype(np.intp)]
+        return (1 - SMOOTHING) * certain + np.float32(SMOOTHING / n_classes)
+
+    def _harden(self, Y: np.ndarray) -> np.ndarray:
+        """What :meth:`_soften` has been given."""
+        is_soft = self._head().loss != "log_loss"
+        return Y.argmax(axis=1)[:, np.newaxis] if is_soft else Y
 
     def _defaults(self) -> tuple[str, float]:
         return "selu", 0.04
@@ -258,7 +277,7 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         weights = [w for job in jobs if (w := job.held_out.sample_weight) is not None]
         self.temperature_, _ = fit_temperature(
             np.concatenate([member.outputs for member in members]),
-            np.concatenate([job.held_out.Y for job in jobs]),
+            np.concatenate([self._harden(job.held_out.Y) for job in jobs]),
             np.concatenate(weights) if weights else None,
             self._labels.exclusive,
         )

@@ -10,7 +10,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import expit, log_expit, log_softmax, softmax
 
 # The range in which a temperature is looked for.
-TEMPERATURES = 0.5, 8.0
+TEMPERATURES = 0.2, 8.0
 # How near its logarithm is found: far nearer than rows can tell.
 TOLERANCE = 0.01
 # Sums of a prediction and a residual that are sorted at a time.

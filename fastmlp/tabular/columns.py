@@ -41,9 +41,21 @@ class Numbers:
     values : ndarray of shape (n_rows,)
         float64, NaN where a value is missing. Where a whole number is too large for
         that, objects: Python's integers, and NaN.
+
+    Raises
+    ------
+    ValueError
+        If one is infinite.
     """
 
     values: np.ndarray
+
+    def __post_init__(self) -> None:
+        if self.values.dtype != object and np.isinf(self.values).any():
+            raise ValueError(
+                "it contains infinity or a value too large for float64: mark values "
+                "that are not known as NaN"
+            )
 
     def take(self, rows: np.ndarray) -> Numbers:
         """The column of these rows."""
@@ -212,17 +224,10 @@ def _read_column(column: Any, what: str) -> Column:
     """A column of any of the libraries."""
     library = type(column).__module__.partition(".")[0]
     try:
-        read = READERS.get(library, _read_array)(column)
+        return READERS.get(library, _read_array)(column)
     except (TypeError, ValueError, OverflowError) as error:
         kind = TypeError if isinstance(error, TypeError) else ValueError
         raise kind(f"{what}: {error}") from error
-    is_float = isinstance(read, Numbers) and read.values.dtype != object
-    if is_float and np.isinf(read.values).any():
-        raise ValueError(
-            f"{what} contains infinity or a value too large for float64: "
-            "mark values that are not known as NaN"
-        )
-    return read
 
 
 def _read_array(values: np.ndarray) -> Column:
