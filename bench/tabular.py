@@ -190,7 +190,7 @@ def work(job: dict) -> dict:
 
 
 def compare(rows: list[dict]) -> list[dict]:
-    """Return each model's geometric means of ratios to the base, and of how many sets."""
+    """Return each model's geometric means of ratios to the base, over its sets."""
     means: dict[tuple, dict[str, float]] = {}
     for name in {row["set"] for row in rows}:
         for model in {row["model"] for row in rows if row["set"] == name}:
