@@ -7,6 +7,7 @@ import time
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 from sklearn.base import clone
 from sklearn.datasets import load_diabetes, make_friedman1
@@ -62,6 +63,37 @@ def test_the_schedule_is_the_papers():
 def test_larger_tables_get_fewer_epochs():
     rows = [10, 10_000, 20_000, 10**7]
     assert [count_epochs(n) for n in rows] == [256, 256, 128, 32]
+
+
+TYPES = {
+    "array": y,
+    "objects": y.astype(object),
+    "list": y.tolist(),
+    "pandas": pd.Series(y),
+    "category": pd.Series(pd.Categorical(y)),
+    "polars": pl.Series(y.tolist()),
+    "enum": pl.Series(y.tolist(), dtype=pl.Enum(["yes", "no"])),
+}
+
+
+@pytest.mark.parametrize("kind", TYPES)
+def test_classes_of_every_type(kind):
+    model = classifier(max_iter=1).fit(X, TYPES[kind])
+    assert model.classes_.tolist() == ["no", "yes"]
+
+
+def test_a_column_of_nullable_booleans_is_of_booleans():
+    model = classifier(max_iter=1).fit(X, pd.Series(y == "yes", dtype="boolean"))
+    assert model.classes_.dtype == bool
+
+
+@pytest.mark.parametrize("missing", [None, np.nan, pd.NA])
+def test_a_class_that_is_missing_is_refused(missing):
+    targets = y.astype(object)
+    targets[3] = missing
+    for some in targets, pd.Series(targets), targets.tolist():
+        with pytest.raises(ValueError, match="Input y contains NaN"):
+            classifier().fit(X, some)
 
 
 @pytest.mark.parametrize("make", [classifier, regressor])
@@ -330,6 +362,17 @@ def test_a_fit_that_fails_leaves_the_old_model(case):
 def test_weights_that_are_none(weights):
     with pytest.raises(ValueError, match=r"(?i)weight|NaN|convert"):
         classifier().fit(X, y, np.resize(weights, len(X)))
+
+
+def test_an_error_of_a_metric_ends_all_members():
+    def judge(model, features, truth):
+        raise RuntimeError("no judge")
+
+    model = regressor(n_members=3).fit(X, target)
+    before = model.predict(X)
+    with pytest.raises(RuntimeError, match="no judge"):
+        model.set_params(metric=judge, max_iter=100_000).fit(X, target)
+    np.testing.assert_array_equal(model.predict(X), before)
 
 
 def test_quantiles_need_one_target():

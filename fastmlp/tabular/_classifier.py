@@ -27,6 +27,7 @@ from fastmlp.head import Head
 from fastmlp.sklearn_private import StrOptions, _fit_context
 from fastmlp.tabular._base import BaseTabular, Given
 from fastmlp.tabular.calibration import as_probabilities, fit_temperature
+from fastmlp.tabular.columns import read_labels
 from fastmlp.tabular.members import Job, Member, Score
 from fastmlp.tabular.metrics import make_score
 
@@ -191,7 +192,8 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         return Labels(self._label_binarizer)
 
     def _check_targets(self, y: Any) -> np.ndarray:
-        if getattr(y, "ndim", 1) == 2 and y.shape[1] == 1:
+        y = read_labels(y)
+        if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         y = check_array(
             y, ensure_2d=False, dtype=None, input_name="y", ensure_min_samples=0

@@ -393,6 +393,24 @@ def is_missing(value: Any) -> bool:
     return is_number and bool(value != value)
 
 
+def read_labels(y: Any) -> Any:
+    """A classifier's targets, those of a frame's own types as NumPy's.
+
+    Raises
+    ------
+    ValueError
+        If one is missing.
+    """
+    if not isinstance(getattr(y, "dtype", None), np.dtype):
+        y = np.asarray(y, dtype=object) if hasattr(y, "dtype") else np.asarray(y)
+    if y.dtype != object:
+        return y
+    if any(is_missing(value) for value in y.ravel().tolist()):
+        raise ValueError("Input y contains NaN, None or NA: leave these rows out")
+    kinds = {type(value) for value in y.ravel().tolist()}
+    return np.array(y.tolist()) if len(kinds) == 1 else y
+
+
 def iterate(table: Table) -> Iterator[tuple[str, Column]]:
     """Names and columns."""
     return zip(table.names, table.columns, strict=True)
