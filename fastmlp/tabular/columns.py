@@ -402,7 +402,10 @@ def read_labels(y: Any) -> Any:
         If one is missing.
     """
     if not isinstance(getattr(y, "dtype", None), np.dtype):
-        y = np.asarray(y, dtype=object) if hasattr(y, "dtype") else np.asarray(y)
+        array = np.asarray(y)
+        # Among strings NumPy would make NaN one too.
+        of_objects = hasattr(y, "dtype") or array.dtype.kind in "US"
+        y = np.asarray(y, dtype=object) if of_objects else array
     if y.dtype != object:
         return y
     if any(is_missing(value) for value in y.ravel().tolist()):
