@@ -258,11 +258,14 @@ class BaseTabular(TabularParameters, BaseEstimator, ABC):
         self.members_ = [member.network for member in members]
         self.history_ = [member.history for member in members]
         self.n_iter_ = max(len(history["loss"]) for history in self.history_)
-        reasons = [member.stop_reason for member in members]
-        interrupted = len(members) < self.n_members
-        interrupted |= str(StopReason.INTERRUPTED) in reasons
-        last = str(StopReason.INTERRUPTED) if interrupted else reasons[-1]
-        self.stop_reason_ = last
+        early = [
+            member.stop_reason
+            for member in members
+            if member.stop_reason != StopReason.MAX_ITER
+        ]
+        if len(members) < self.n_members:
+            early = [str(StopReason.INTERRUPTED)]
+        self.stop_reason_ = early[0] if early else str(StopReason.MAX_ITER)
 
     # -- use
 

@@ -66,7 +66,8 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
     n_iter_ : int
         Epochs of the member that had most.
     stop_reason_ : str
-        Why training ended: 'max_iter', 'max_seconds' or 'interrupted'.
+        Why training ended: 'max_iter', 'max_seconds', 'interrupted' or, where a member
+        went back to its best epoch before that, 'diverged'.
     n_features_in_ : int
         Columns of X.
     feature_names_in_ : ndarray of shape (n_features_in_,)

@@ -199,7 +199,6 @@ def train_member(
     state = TrainingState(network, random_state)
     state.order = RowOrder(len(job.rows), base=job.rows)
     state.plateau.watch("held_out")
-    state.keep()
     state.begin(recipe, incremental=False)
     judges = job.held_out.times(preset.input_factor(data.X.shape[1]))
     evaluator = network.evaluator(network.as_data(*_parts(judges)))
