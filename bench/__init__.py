@@ -11,6 +11,7 @@
     python -m bench lm         Levenberg–Marquardt on small regressions
     python -m bench memory     the memory that a fit needs
     python -m bench crowd      threads beside busy processes
+    python -m bench tabular    tables out of the box, against trees and networks
     python -m bench table      the README's table from bench/results (--check)
 
 Nothing is timed before it agrees: a peer's few first steps with a plain NumPy

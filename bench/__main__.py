@@ -37,6 +37,22 @@ def add_measuring(commands, name: str, help_: str) -> argparse.ArgumentParser:
     return command
 
 
+def add_tabular(commands) -> None:
+    """Add the command that compares models of tables."""
+    from bench.tabular import MODELS, N_FOLDS
+
+    command = commands.add_parser("tabular", help="tables, out of the box")
+    command.add_argument(
+        "--data", type=Path, default=Path("../shared/data/tabular"), metavar="FOLDER"
+    )
+    command.add_argument("--sets", nargs="+", metavar="NAME")
+    command.add_argument("--models", nargs="+", choices=MODELS)
+    command.add_argument(
+        "--folds", type=int, choices=range(1, N_FOLDS + 1), default=N_FOLDS
+    )
+    command.add_argument("--json", type=Path, metavar="FILE")
+
+
 def parse_arguments() -> argparse.Namespace:
     """Read the command line."""
     from bench.peers import PEERS
@@ -68,6 +84,7 @@ def parse_arguments() -> argparse.Namespace:
     add_measuring(commands, "memory", "the memory that a fit needs")
     add_measuring(commands, "crowd", "threads beside busy processes")
     add_measuring(commands, "stream", "rows that are read block by block")
+    add_tabular(commands)
     table = commands.add_parser("table", help="write the README's table")
     table.add_argument("--check", action="store_true", help="only compare")
     commands.add_parser("picture", help="draw docs/growth.png")
@@ -86,6 +103,12 @@ def main() -> int:
         from bench import picture
 
         return picture.run(RESULTS / "growth.json", Path("docs/growth.png"))
+    if options.command == "tabular":
+        from bench import tabular
+
+        return tabular.run(
+            *(options.data, options.sets, options.models, options.folds, options.json)
+        )
     if options.repeats < 5:
         print("note: fewer than 5 repeats are for trying out", file=sys.stderr)
     if options.command == "kernels":

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from fastmlp.patching import patch_sklearn, unpatch_sklearn
     from fastmlp.patching import unload_ipython_extension as unload_ipython_extension
     from fastmlp.plot import NetworkDisplay, OptimizerPathDisplay, TrainingDisplay
+    from fastmlp.tabular import TabularClassifier, TabularRegressor
 
 __all__ = [
     "CNNClassifier",
@@ -33,6 +34,8 @@ __all__ = [
     "Network",
     "NetworkDisplay",
     "OptimizerPathDisplay",
+    "TabularClassifier",
+    "TabularRegressor",
     "TrainingDisplay",
     "ValidationMonitor",
     "__version__",
@@ -60,6 +63,8 @@ _ROOMS = {
     "Network": "network",
     "NetworkDisplay": "plot",
     "OptimizerPathDisplay": "plot",
+    "TabularClassifier": "tabular",
+    "TabularRegressor": "tabular",
     "TrainingDisplay": "plot",
     "ValidationMonitor": "estimators",
     "load": "model_files",

@@ -56,7 +56,7 @@ def load(path: str | os.PathLike[str]) -> Any:
 
     Returns
     -------
-    MLPClassifier, MLPRegressor, CNNClassifier, CNNRegressor or Network
+    One of fastmlp's estimators, or a Network
 
     Raises
     ------
@@ -80,6 +80,10 @@ def build_model(kind: str, facts: Any, arrays: dict[str, np.ndarray]) -> Any:
         from fastmlp.estimators._model_file import build_estimator
 
         return build_estimator(kind, facts, arrays)
+    if kind in ("TabularClassifier", "TabularRegressor"):
+        from fastmlp.tabular._model_file import build_tabular
+
+        return build_tabular(kind, facts)
     if kind == "checkpoint":
         raise ModelFileError(
             "this is a checkpoint of a fit: go on with fit(X, y, resume_from=path)"

@@ -1,0 +1,304 @@
+"""What both estimators share: the way of a fit, and its members' predictions."""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator
+from sklearn.utils import Tags, check_consistent_length, check_random_state
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from fastmlp.estimators._publication import attempt
+from fastmlp.estimators._validation import checked_sample_weight, naming
+from fastmlp.estimators._warnings import warn
+from fastmlp.head import Head
+from fastmlp.network import Network
+from fastmlp.stopping import StopReason
+from fastmlp.tabular._model_file import save_tabular
+from fastmlp.tabular._parameters import TabularParameters
+from fastmlp.tabular.columns import Table, read_table
+from fastmlp.tabular.members import (
+    Job,
+    Member,
+    Rows,
+    Score,
+    partition_into_folds,
+    train_members,
+)
+from fastmlp.tabular.preprocessing import TablePreprocessor
+from fastmlp.tabular.preset import Preset, count_epochs
+from fastmlp.tabular.progress import Progress
+from fastmlp.threads import count_usable
+
+# Of the rows each member holds out one of so many folds, or of as many as there are
+# members.
+FOLDS = 8
+
+
+@dataclass(frozen=True)
+class Given:
+    """Rows as a user has given them, checked.
+
+    Parameters
+    ----------
+    table : Table
+        X, without rows of weight zero.
+    y : ndarray of shape (n_rows,) or (n_rows, n_outputs)
+        Targets.
+    sample_weight : ndarray of shape (n_rows,) or None
+        Positive weights.
+    """
+
+    table: Table
+    y: np.ndarray
+    sample_weight: np.ndarray | None
+
+
+class BaseTabular(TabularParameters, BaseEstimator, ABC):
+    """The way of a fit: read, preprocess, train members, calibrate, publish."""
+
+    members_: list[Network]
+    n_features_in_: int
+    feature_names_in_: np.ndarray
+    preprocessor_: TablePreprocessor
+
+    @abstractmethod
+    def _learn_targets(self, y: Any, sample_weight: np.ndarray | None) -> None:
+        """Learn what targets can be, or raise ValueError where y is not fit for it."""
+
+    @abstractmethod
+    def _check_targets(self, y: Any) -> np.ndarray:
+        """Targets as an array, or ValueError where they are of no known kind."""
+
+    @abstractmethod
+    def _encode(self, y: np.ndarray) -> np.ndarray:
+        """Targets as the networks take them."""
+
+    @abstractmethod
+    def _head(self) -> Head:
+        """Loss and output activation."""
+
+    @abstractmethod
+    def _defaults(self) -> tuple[str, float]:
+        """Activation and learning rate where none are given."""
+
+    @abstractmethod
+    def _count_outputs(self) -> int:
+        """Units of the last layer."""
+
+    @abstractmethod
+    def _score_of(self, given: Given) -> Score | None:
+        """What rows held out are judged by."""
+
+    @abstractmethod
+    def _calibrate(self, members: list[Member], jobs: list[Job]) -> None:
+        """Learn from what members say of rows that they have not seen."""
+
+    def _soften(self, Y: np.ndarray) -> np.ndarray:
+        """Encoded targets as they are trained on."""
+        return Y
+
+    def _strata(self, y: np.ndarray) -> np.ndarray | None:
+        """What each fold is to have the same share of."""
+        return None
+
+    def _class_weights(self, y: np.ndarray) -> np.ndarray | None:
+        """What rows count for by their class."""
+        return None
+
+    # -- the way of a fit
+
+    def _train(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: ArrayLike | None,
+        validation: tuple[Any, Any, Any],
+    ) -> None:
+        """Fit on a twin, and take over what it has become: all of it, or nothing."""
+        with attempt(self) as trial:
+            new: BaseTabular = trial.twin
+            new._check_sizes()
+            given = new._read(X, y, sample_weight, reset=True)
+            held_out = new._read_validation(*validation)
+            jobs, data = new._plan(given, held_out)
+            members = new._train_members(jobs, data)
+            new._take_over(members)
+            # After Ctrl-C some may be missing.
+            new._calibrate(members, [jobs[member.number] for member in members])
+            trial.publish()
+            if self.stop_reason_ == StopReason.INTERRUPTED:
+                warn("Training interrupted by user.")
+
+    def _check_sizes(self) -> None:
+        sizes = list(self.hidden_layer_sizes)
+        if not sizes or any(
+            not isinstance(size, int | np.integer) or size < 1 for size in sizes
+        ):
+            raise ValueError(
+                f"hidden_layer_sizes must be one or more positive integers, got {sizes}"
+            )
+
+    def _read(
+        self, X: Any, y: Any, sample_weight: ArrayLike | None, reset: bool
+    ) -> Given:
+        """Check rows; learn features and targets from them, where ``reset``."""
+        if y is None:
+            raise ValueError(
+                f"This {type(self).__name__} estimator requires y to be passed, but "
+                "the target y is None."
+            )
+        table = self._read_table(X, reset)
+        targets = self._check_targets(y)
+        check_consistent_length(np.empty(table.n_rows), targets)
+        weights = checked_sample_weight(sample_weight, np.empty((table.n_rows, 1)))
+        if weights is not None and not weights.all():
+            rows = np.flatnonzero(weights)
+            table, targets, weights = table.take(rows), targets[rows], weights[rows]
+        if reset:
+            if len(targets) < 2:
+                raise ValueError(
+                    "n_samples=1 of weight above zero: a fit needs two rows at least, "
+                    "one to learn from and one to judge by"
+                )
+            self._learn_targets(targets, weights)
+            self.preprocessor_ = TablePreprocessor.fit(table, self.categorical_features)
+        return Given(table, targets, weights)
+
+    def _read_table(self, X: Any, reset: bool = False) -> Table:
+        table = read_table(X)
+        if not isinstance(X, Table):
+            validate_data(self, X, skip_check_array=True, reset=reset)
+        elif reset:
+            self.n_features_in_ = len(table.names)
+            self.feature_names_in_ = np.array(table.names, dtype=object)
+        elif table.names != list(self.feature_names_in_):
+            raise ValueError(
+                f"columns must be {list(self.feature_names_in_)}, got {table.names}"
+            )
+        return table
+
+    def _read_validation(
+        self, X_val: Any, y_val: Any, sample_weight_val: Any
+    ) -> Given | None:
+        if X_val is None and y_val is None:
+            if sample_weight_val is not None:
+                raise ValueError("sample_weight_val needs X_val and y_val")
+            return None
+        if X_val is None or y_val is None:
+            raise ValueError("X_val and y_val must be given together")
+        with naming("X_val and y_val"):
+            return self._read(X_val, y_val, sample_weight_val, reset=False)
+
+    def _plan(self, given: Given, held_out: Given | None) -> tuple[list[Job], Rows]:
+        """What each member does, and the rows that it is about."""
+        stream, n_rows = check_random_state(self.random_state), len(given.y)
+        seeds = stream.randint(2**31 - 1, size=self.n_members).tolist()
+        data = self._as_rows(given)
+        if held_out is not None:
+            judges, score = self._as_rows(held_out), self._score_of(held_out)
+            everything = np.arange(n_rows)
+            return [Job(everything, judges, score, seed) for seed in seeds], data
+        n_folds = min(n_rows, max(FOLDS, self.n_members))
+        folds = partition_into_folds(n_folds, self._strata(given.y), n_rows, stream)
+        jobs = []
+        for number, seed in enumerate(seeds):
+            fold = folds[number % n_folds]
+            others = np.setdiff1d(np.arange(n_rows), fold)
+            weights = given.sample_weight
+            held = Given(
+                given.table, given.y[fold], None if weights is None else weights[fold]
+            )
+            jobs.append(Job(others, data.take(fold), self._score_of(held), seed))
+        return jobs, data
+
+    def _as_rows(self, given: Given) -> Rows:
+        weights, by_class = given.sample_weight, self._class_weights(given.y)
+        if by_class is not None:
+            weights = by_class if weights is None else weights * by_class
+        X = self.preprocessor_.transform(given.table)
+        return Rows(
+            X,
+            self._soften(self._encode(given.y)),
+            None if weights is None else weights.astype(np.float32),
+        )
+
+    def _train_members(self, jobs: list[Job], data: Rows) -> list[Member]:
+        n_threads, n_epochs = self.n_threads, self.max_iter
+        usable = n_threads or count_usable()
+        n_workers = min(self.n_members, usable)
+        inside = 1 if usable <= self.n_members else n_threads and usable // n_workers
+        n_rounds = -(-self.n_members // n_workers)
+        activation, rate = self._defaults()
+        preset = Preset(
+            self._head(),
+            [int(size) for size in self.hidden_layer_sizes],
+            self.activation or activation,
+            self.learning_rate_init or rate,
+            count_epochs(len(data.Y)) if n_epochs is None else n_epochs,
+            self.batch_size,
+            self.dropout,
+            self.weight_decay,
+            None if self.max_seconds is None else self.max_seconds / n_rounds,
+            inside,
+        )
+        n_rows = len(jobs[0].rows)
+        with Progress(self.verbose, len(jobs), n_rows, preset.n_epochs) as progress:
+            return train_members(
+                *(preset, data, jobs, self._count_outputs(), n_workers),
+                progress.listeners,
+            )
+
+    def _take_over(self, members: list[Member]) -> None:
+        self.members_ = [member.network for member in members]
+        self.history_ = [member.history for member in members]
+        self.n_iter_ = max(len(history["loss"]) for history in self.history_)
+        early = [
+            member.stop_reason
+            for member in members
+            if member.stop_reason != StopReason.MAX_ITER
+        ]
+        if len(members) < self.n_members:
+            early = [str(StopReason.INTERRUPTED)]
+        self.stop_reason_ = early[0] if early else str(StopReason.MAX_ITER)
+
+    # -- use
+
+    def _inputs(self, X: Any) -> np.ndarray:
+        """X of a fitted estimator as its networks take it."""
+        check_is_fitted(self)
+        return self.preprocessor_.transform(self._read_table(X))
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the estimator to a file, in one step; :func:`fastmlp.load` reads it.
+
+        The file holds parameters, preprocessing and networks, and no code: a function
+        among the parameters is named in a warning and not stored. Needs the extra
+        ``safetensors``.
+
+        Parameters
+        ----------
+        path : str or path-like
+            The file.
+
+        Raises
+        ------
+        fastmlp.ModelFileError
+            If something cannot be stored.
+        OSError
+            If it cannot be written; the old file is still there.
+        """
+        check_is_fitted(self)
+        save_tabular(self, path)
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.categorical = True
+        tags.input_tags.string = True
+        tags.input_tags.allow_nan = True
+        return tags

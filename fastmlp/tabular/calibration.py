@@ -1,0 +1,136 @@
+"""What rows held out say about predictions: a temperature, and intervals."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from scipy.optimize import minimize_scalar
+from scipy.special import expit, log_expit, log_softmax, softmax
+
+# The range in which a temperature is looked for.
+TEMPERATURES = 0.2, 8.0
+# How near its logarithm is found: far nearer than rows can tell.
+TOLERANCE = 0.01
+# Sums of a prediction and a residual that are sorted at a time.
+SUMS = 1 << 22
+
+
+def as_probabilities(
+    logits: np.ndarray, temperature: float, exclusive: bool
+) -> np.ndarray:
+    """Probabilities of classes, or of labels that can be had together.
+
+    Parameters
+    ----------
+    logits : ndarray of shape (..., n_classes)
+        A network's outputs before their activation.
+    temperature : float
+        What they are divided by.
+    exclusive : bool
+        Whether a row has one class.
+    """
+    scaled = logits.astype(np.float64) / temperature
+    return softmax(scaled, axis=-1) if exclusive else expit(scaled)
+
+
+def fit_temperature(
+    logits: np.ndarray,
+    Y: np.ndarray,
+    sample_weight: np.ndarray | None,
+    exclusive: bool,
+) -> tuple[float, float]:
+    """The temperature by which rows that were not trained on have the least log loss.
+
+    Parameters
+    ----------
+    logits : ndarray of shape (n_rows, n_classes)
+        Of these rows.
+    Y : ndarray of shape (n_rows, 1) or (n_rows, n_labels)
+        Class indices, or 0 and 1 of each label.
+    sample_weight : ndarray of shape (n_rows,) or None
+        What the rows count for.
+    exclusive : bool
+        Whether a row has one class.
+
+    Returns
+    -------
+    temperature, loss : float
+        The former in the range ``TEMPERATURES``, the latter a mean over the rows.
+
+    References
+    ----------
+    C. Guo, G. Pleiss, Y. Sun, K. Weinberger, "On calibration of modern neural
+    networks", ICML 2017, section 4.2.
+    """
+    logits = logits.astype(np.float64)
+
+    def mean_loss(log_temperature: float) -> float:
+        z = logits / math.exp(log_temperature)
+        if exclusive:
+            index = Y[:, :1].astype(np.intp)
+            losses = -np.take_along_axis(log_softmax(z, axis=1), index, 1)[:, 0]
+        else:
+            losses = -(Y * log_expit(z) + (1 - Y) * log_expit(-z)).sum(axis=1)
+        return float(np.average(losses, weights=sample_weight))
+
+    bounds = [math.log(t) for t in TEMPERATURES]
+    found = minimize_scalar(
+        mean_loss, bounds=bounds, method="bounded", options={"xatol": TOLERANCE}
+    )
+    return math.exp(found.x), float(found.fun)
+
+
+def jackknife_interval(
+    predictions: np.ndarray, residuals: Sequence[np.ndarray], coverage: float
+) -> np.ndarray:
+    """Intervals by CV+: each member's prediction, and its residuals on its own rows.
+
+    With n residuals R_i, each of the member k(i) that had held the row out, the ends
+    are order statistics of f_k(i)(x) − R_i and of f_k(i)(x) + R_i.
+
+    Parameters
+    ----------
+    predictions : ndarray of shape (n_members, n_rows)
+        Of the rows that intervals are for.
+    residuals : sequence of ndarray of shape (n_held_out,)
+        Absolute residuals, one array a member.
+    coverage : float
+        Share of new targets that intervals are to hold, in (0, 1).
+
+    Returns
+    -------
+    ndarray of shape (n_rows, 2)
+        Lower and upper ends.
+
+    Raises
+    ------
+    ValueError
+        If there are too few residuals for that coverage.
+
+    References
+    ----------
+    R. F. Barber, E. J. Candès, A. Ramdas, R. J. Tibshirani, "Predictive inference with
+    the jackknife+", Annals of Statistics 49, 2021, section 3.
+    """
+    n_residuals = sum(map(len, residuals))
+    rank = math.ceil(coverage * (n_residuals + 1))
+    if rank > n_residuals:
+        raise ValueError(
+            f"coverage={coverage} needs {math.ceil(coverage / (1 - coverage))} rows "
+            f"that were held out, or more: there are {n_residuals}"
+        )
+    ends = np.empty((predictions.shape[1], 2))
+    for rows in _chunks(predictions.shape[1], n_residuals):
+        some = predictions[:, rows, np.newaxis]
+        upper = np.hstack([f + r for f, r in zip(some, residuals, strict=True)])
+        lower = np.hstack([r - f for f, r in zip(some, residuals, strict=True)])
+        ends[rows, 1] = np.partition(upper, rank - 1, axis=1)[:, rank - 1]
+        ends[rows, 0] = -np.partition(lower, rank - 1, axis=1)[:, rank - 1]
+    return ends
+
+
+def _chunks(n_rows: int, n_residuals: int) -> Iterator[slice]:
+    size = max(1, SUMS // n_residuals)
+    return (slice(begin, begin + size) for begin in range(0, n_rows, size))

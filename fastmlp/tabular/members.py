@@ -1,0 +1,241 @@
+"""A model's members: networks trained side by side, each judged by its own rows."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from fastmlp import fitting
+from fastmlp.listeners import Listener
+from fastmlp.network import Network
+from fastmlp.recipe import Recipe
+from fastmlp.rows import ArrayRows, RowOrder
+from fastmlp.state import TrainingState
+from fastmlp.stopping import Logs, StopReason
+from fastmlp.tabular.preset import Preset
+from fastmlp.validation import HeldOut
+
+Score = Callable[[np.ndarray], float]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows as the networks take them.
+
+    Parameters
+    ----------
+    X : ndarray of float32 of shape (n_rows, n_inputs)
+        Inputs.
+    Y : ndarray of float32 of shape (n_rows, n_target_columns)
+        Encoded targets.
+    sample_weight : ndarray of float32 of shape (n_rows,) or None
+        What each row counts for in training.
+    """
+
+    X: np.ndarray
+    Y: np.ndarray
+    sample_weight: np.ndarray | None
+
+    def times(self, factor: float) -> Rows:
+        """The rows with their inputs multiplied."""
+        return replace(self, X=self.X * np.float32(factor))
+
+    def take(self, rows: np.ndarray) -> Rows:
+        """Some of the rows."""
+        weights = self.sample_weight
+        return Rows(
+            self.X[rows], self.Y[rows], None if weights is None else weights[rows]
+        )
+
+
+@dataclass(frozen=True)
+class Job:
+    """A member that is to be trained.
+
+    Parameters
+    ----------
+    rows : ndarray of intp
+        Those of the data that it learns from.
+    held_out : Rows
+        Those that it is judged by.
+    score : callable or None
+        ``score(outputs)`` of them, larger is better; None: the loss, negative.
+    seed : int
+        Of its parameters, its order of the rows, its masks.
+    """
+
+    rows: np.ndarray
+    held_out: Rows
+    score: Score | None
+    seed: int
+
+
+@dataclass(frozen=True)
+class Member:
+    """A member that has been trained.
+
+    Parameters
+    ----------
+    number : int
+        Of its job.
+    network : Network
+        With the parameters of its best epoch.
+    outputs : ndarray of float32 of shape (n_held_out, n_outputs)
+        For its held-out rows, before the output activation.
+    history : dict of str to list of float
+        Figures of its epochs.
+    stop_reason : str
+        Why there were no more.
+    """
+
+    number: int
+    network: Network
+    outputs: np.ndarray
+    history: dict[str, list[float]]
+    stop_reason: str
+
+
+class JudgedByLoss(HeldOut):
+    """Rows whose score is their mean loss, negative."""
+
+    def judge(self, team: Any) -> Logs:
+        """Score and loss."""
+        self.evaluator.team = team
+        loss, _ = self.evaluator.data_loss_and_outputs()
+        return {"validation_score": -loss, "validation_loss": loss}
+
+
+class Brake(Listener):
+    """Ends members that are trained in other threads, as Ctrl-C ends one in this."""
+
+    def __init__(self) -> None:
+        self.is_on = threading.Event()
+
+    def on_slice(self, fit: Any, n_rows: int) -> None:
+        """End it, if the brake is on."""
+        if self.is_on.is_set():
+            raise KeyboardInterrupt
+
+
+def train_members(
+    preset: Preset,
+    data: Rows,
+    jobs: Sequence[Job],
+    n_outputs: int,
+    n_workers: int,
+    listeners: Callable[[int, Recipe], Sequence[Listener]],
+) -> list[Member]:
+    """Train members side by side, each in a thread.
+
+    What comes out depends on the jobs alone, and not on the number of workers.
+
+    Parameters
+    ----------
+    preset : Preset
+        How.
+    data : Rows
+        What the jobs' rows are of.
+    jobs : sequence of Job
+        One a member.
+    n_outputs : int
+        Units of the last layer.
+    n_workers : int
+        Members at a time.
+    listeners : callable
+        ``listeners(number, recipe)`` of a member.
+
+    Returns
+    -------
+    list of Member
+        After Ctrl-C those that have finished an epoch.
+
+    Raises
+    ------
+    ValueError
+        If a member's training diverges.
+    KeyboardInterrupt
+        Before the first epoch of any member was finished.
+    """
+    brake, data = Brake(), data.times(preset.input_factor(data.X.shape[1]))
+
+    def train(number: int) -> Member:
+        told = [brake, *listeners(number, preset.make_recipe())]
+        return train_member(preset, data, number, jobs[number], n_outputs, told)
+
+    with ThreadPoolExecutor(n_workers, "fastmlp-member") as pool:
+        futures = [pool.submit(train, number) for number in range(len(jobs))]
+        try:
+            wait(futures, return_when="FIRST_EXCEPTION")
+        except KeyboardInterrupt:
+            brake.is_on.set()
+        if any(future.done() and future.exception() for future in futures):
+            brake.is_on.set()
+        wait(futures)
+    errors = [e for e in (future.exception() for future in futures) if e is not None]
+    for error in errors:
+        if not isinstance(error, KeyboardInterrupt):
+            raise error
+    if len(errors) == len(futures):
+        raise errors[0]
+    return [future.result() for future in futures if future.exception() is None]
+
+
+def train_member(
+    preset: Preset,
+    data: Rows,
+    number: int,
+    job: Job,
+    n_outputs: int,
+    listeners: Sequence[Listener] = (),
+) -> Member:
+    """Train one network; see :func:`train_members`. The inputs are multiplied."""
+    recipe, random_state = preset.make_recipe(), np.random.RandomState(job.seed)
+    network = preset.make_network(data.X.shape[1], n_outputs, random_state)
+    state = TrainingState(network, random_state)
+    state.order = RowOrder(len(job.rows), base=job.rows)
+    state.plateau.watch("held_out")
+    state.begin(recipe, incremental=False)
+    judges = job.held_out.times(preset.input_factor(data.X.shape[1]))
+    evaluator = network.evaluator(network.as_data(*_parts(judges)))
+    if job.score is None:
+        held_out: HeldOut = JudgedByLoss(evaluator, lambda outputs: np.nan)
+    else:
+        held_out = HeldOut(evaluator, job.score)
+    rows = ArrayRows(network.as_data(*_parts(data)))
+    fitting.fit(recipe, state, rows, held_out, listeners)
+    reason = str(state.stop_reason or StopReason.MAX_ITER)
+    outputs = network.logits(judges.X)
+    # From here on it takes inputs as they are.
+    network.weights[0][...] *= np.float32(preset.input_factor(data.X.shape[1]))
+    return Member(number, network, outputs, state.history, reason)
+
+
+def _parts(rows: Rows) -> tuple:
+    return rows.X, rows.Y, rows.sample_weight
+
+
+def partition_into_folds(
+    n_folds: int, strata: np.ndarray | None, n_rows: int, stream: np.random.RandomState
+) -> list[np.ndarray]:
+    """Rows of each validation fold: as even as can be, and so is each stratum.
+
+    Parameters
+    ----------
+    n_folds : int
+        How many.
+    strata : ndarray of shape (n_rows,) or None
+        What all folds are to have the same share of, classes say.
+    n_rows : int
+        How many there are.
+    stream : RandomState
+        Puts them in an order.
+    """
+    order = stream.permutation(n_rows)
+    if strata is not None:
+        order = order[np.argsort(strata[order], kind="stable")]
+    return [np.sort(order[fold::n_folds]) for fold in range(n_folds)]

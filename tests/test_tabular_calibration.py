@@ -1,0 +1,102 @@
+"""Temperatures and intervals, by closed forms and by their promises."""
+
+import numpy as np
+import pytest
+from scipy.special import expit, log_softmax, softmax
+
+from fastmlp.tabular.calibration import (
+    as_probabilities,
+    fit_temperature,
+    jackknife_interval,
+)
+from fastmlp.tabular.members import partition_into_folds
+
+
+def draw_classes(n, temperature, seed=0):
+    """Logits, and classes drawn from them divided by a temperature."""
+    rng = np.random.default_rng(seed)
+    logits = rng.normal(0, 4, (n, 3))
+    P = softmax(logits / temperature, axis=1)
+    classes = (rng.random((n, 1)) > P.cumsum(axis=1)).sum(axis=1)
+    return logits, classes[:, None].astype(np.float32)
+
+
+@pytest.mark.parametrize("temperature", [0.7, 1.0, 3.0])
+def test_the_temperature_of_drawn_classes_is_found(temperature):
+    logits, Y = draw_classes(20_000, temperature)
+    found, loss = fit_temperature(logits, Y, None, exclusive=True)
+    assert found == pytest.approx(temperature, rel=0.05)
+    rows = np.arange(len(Y)), Y[:, 0].astype(int)
+    assert loss == pytest.approx(-log_softmax(logits / found, axis=1)[rows].mean())
+
+
+def test_the_temperature_of_labels_is_found():
+    rng = np.random.default_rng(0)
+    logits = rng.normal(0, 4, (20_000, 2))
+    Y = (rng.random(logits.shape) < expit(logits / 2)).astype(np.float32)
+    assert fit_temperature(logits, Y, None, False)[0] == pytest.approx(2, rel=0.05)
+
+
+def test_weights_count_as_repetitions():
+    logits, Y = draw_classes(300, 2.0)
+    weights = np.random.default_rng(1).integers(0, 4, 300)
+    repeated = np.repeat(np.arange(300), weights)
+    np.testing.assert_allclose(
+        fit_temperature(logits, Y, weights, True),
+        fit_temperature(logits[repeated], Y[repeated], None, True),
+    )
+
+
+def test_probabilities_are_those_of_the_divided_logits():
+    logits = np.array([[1.0, 3.0, -2.0]], dtype=np.float32)
+    P = as_probabilities(logits, 2.0, exclusive=True)
+    np.testing.assert_allclose(P, softmax(logits / 2.0, axis=1), 1e-6)
+    P = as_probabilities(logits, 2.0, exclusive=False)
+    np.testing.assert_allclose(P, expit(logits / 2.0), 1e-6)
+
+
+def test_one_member_gives_the_split_conformal_interval():
+    residuals = np.arange(1.0, 20.0)
+    interval = jackknife_interval(np.array([[10.0, 20.0]]), [residuals], 0.9)
+    # The 18th of 19: ⌈0.9 · 20⌉.
+    np.testing.assert_array_equal(interval, [[-8, 28], [2, 38]])
+
+
+def test_members_are_paired_with_their_own_residuals():
+    rng = np.random.default_rng(0)
+    predictions = rng.normal(size=(3, 7))
+    residuals = [rng.exponential(size=n) for n in (5, 9, 11)]
+    interval = jackknife_interval(predictions, residuals, 0.8)
+    rank = int(np.ceil(0.8 * 26))
+    for row in range(7):
+        pairs = [(predictions[k, row], r) for k in range(3) for r in residuals[k]]
+        assert interval[row, 1] == sorted(f + r for f, r in pairs)[rank - 1]
+        assert interval[row, 0] == -sorted(r - f for f, r in pairs)[rank - 1]
+
+
+@pytest.mark.parametrize("coverage", [0.5, 0.9])
+def test_new_targets_lie_inside_as_often_as_promised(coverage):
+    """Members that differ, noise without a shape: the share over many draws."""
+    rng, inside = np.random.default_rng(0), []
+    for _ in range(200):
+        bias = rng.normal(0, 0.15, (4, 1))
+        residuals = [np.abs(rng.standard_t(3, 50) - b) for b in bias]
+        interval = jackknife_interval(np.repeat(bias, 200, 1), residuals, coverage)
+        y = rng.standard_t(3, 200)
+        inside.append(np.mean((interval[:, 0] <= y) & (y <= interval[:, 1])))
+    assert np.mean(inside) == pytest.approx(coverage, abs=0.02)
+
+
+def test_too_few_residuals_for_a_coverage():
+    with pytest.raises(ValueError, match=r"coverage=0.95 needs 19 rows"):
+        jackknife_interval(np.zeros((1, 1)), [np.ones(18)], 0.95)
+    jackknife_interval(np.zeros((1, 1)), [np.ones(19)], 0.95)
+
+
+def test_folds_hold_every_row_once_and_every_class_evenly():
+    y = np.repeat([0, 1, 2], [50, 21, 9])
+    folds = partition_into_folds(8, y, len(y), np.random.RandomState(0))
+    np.testing.assert_array_equal(np.sort(np.concatenate(folds)), np.arange(80))
+    counts = np.array([np.bincount(y[fold], minlength=3) for fold in folds])
+    assert (np.ptp(counts, axis=0) <= 1).all()
+    assert {len(fold) for fold in folds} == {10}
