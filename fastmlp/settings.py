@@ -89,12 +89,17 @@ def check_flag(what: str, value: bool) -> bool:
 
 def as_list(value: Any) -> list:
     """A single name or number as a list of one, a sequence as a list."""
-    return [value] if np.ndim(value) == 0 else list(value)
+    return [value] if _is_single(value) else list(value)
+
+
+def _is_single(value: Any) -> bool:
+    # NumPy's types have an attribute ndim, which is no number.
+    return isinstance(value, type) or np.ndim(value) == 0
 
 
 def one_a_layer(what: str, value: Any, n_hidden: int) -> list:
     """One entry a hidden layer, from one for all or a sequence."""
-    if np.ndim(value) == 0:
+    if _is_single(value):
         return [value] * n_hidden
     values = list(value)
     if len(values) != n_hidden:

@@ -141,6 +141,7 @@ def test_inputs_are_used_in_place():
         ({"alpha": 10**400}, r"alpha must be in \[0, inf\)"),
         ({"alpha": "much"}, r"alpha must be in \[0, inf\)"),
         ({"loss": ["log_loss"]}, "loss must be one of"),
+        ({"activation": np.float32}, "activation must be one of"),
         ({"output_activation": np.ones(2)}, "output_activation .* must be one of"),
         ({"batch_norm": np.ones(2)}, "batch_norm must be True or False"),
         ({"layer_sizes": [1, 2**61, 2**61, 1]}, "that fit a C int"),
