@@ -38,7 +38,7 @@ def expected_epoch(model, by, which):
 def test_the_fit_ends_with_the_best_of_all_its_epochs(cls, keep, which):
     """The parameters are those of a fit that ended there; training runs to its end."""
     train, judge = rows()
-    common = {**SMALL, **ENDLESS, "learning_rate": lambda e: 0.1 if e < 25 else 1.0}
+    common = {**SMALL, **ENDLESS, "learning_rate": lambda e: 0.1 if e < 25 else 30.0}
     model = cls(**common, max_iter=40, keep_best=keep, best_epoch=which)
     fit(model, *train, **judge)
     assert (model.n_iter_, model.stop_reason_) == (40, "max_iter")

@@ -358,6 +358,16 @@ def test_every_value_of_a_made_up_file_is_looked_at(part, model, tmp_path):
     assert n_refused > 0.6 * n_tried > 100
 
 
+def test_a_type_that_no_network_has_is_refused(tmp_path):
+    path = tmp_path / "model"
+    fit(MLPClassifier(**SMALL), X, y).save(path)
+    header, tensors = taken_apart(path)
+    text = json.dumps(json.loads(header["__metadata__"]["fastmlp"]))
+    text = text.replace('["dtype", null]', '["dtype", {"dtype": "O"}]')
+    header["__metadata__"]["fastmlp"] = text
+    assert "float32 or float64" in str(try_out(put_together(header, tensors)))
+
+
 def with_state(header, tensors, text):
     """The file with another text of the state, whose length may differ."""
     begin, end = header["state.meta"]["data_offsets"]

@@ -15,6 +15,7 @@ from fastmlp.estimators._labels import SOFT, Labels
 from fastmlp.estimators._publication import reading
 from fastmlp.estimators._warnings import warn
 from fastmlp.model_files import ModelFileError, save_model
+from fastmlp.settings import check_dtype
 from fastmlp.state_check import checked_state
 from fastmlp.stopping import StopReason
 
@@ -152,6 +153,8 @@ def build_estimator(kind: str, facts: Any, arrays: dict[str, np.ndarray]) -> Any
 
     estimator = getattr(estimators, kind)(**facts["parameters"])
     estimator._validate_params()
+    if estimator.dtype is not None:
+        check_dtype(estimator.dtype)
     attributes = dict(facts["attributes"])
     for name, value in attributes.items():
         if name not in ATTRIBUTES or not ATTRIBUTES[name](value):
