@@ -347,6 +347,8 @@ BAD = {
     "members": (X, y, {"n_members": 0}, "n_members"),
     "metric": (X, y, {"metric": "best"}, "metric"),
     "activation": (X, y, {"activation": "step"}, "activation"),
+    "negative": (X, y, {"class_weight": {"yes": -1, "no": 1}}, "positive and finite"),
+    "unknown class": (X, y, {"class_weight": {"perhaps": 1}}, "not in class_weight"),
 }
 
 
