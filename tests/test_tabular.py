@@ -287,12 +287,17 @@ def test_probabilities_are_calibrated_by_rows_held_out():
     rng = np.random.default_rng(0)
     features = rng.normal(size=(400, 3))
     classes = (rng.random(400) < 0.5).astype(int)
-    model = classifier(hidden_layer_sizes=(64, 64), max_iter=60, metric="accuracy")
-    model.fit(features, classes)
-    assert model.temperature_ > 1.2
-    new = rng.normal(size=(1000, 3))
-    chance = (rng.random(1000) < 0.5).astype(int)
-    assert log_loss(chance, model.predict_proba(new)) < 0.85
+    model = classifier(hidden_layer_sizes=(64, 64), max_iter=40, metric="accuracy")
+    held_out = features[300:], classes[300:]
+    model.fit(features[:300], classes[:300], X_val=held_out[0], y_val=held_out[1])
+
+    def loss(factor):
+        at = clone(model)
+        at.__dict__.update(vars(model), temperature_=factor * model.temperature_)
+        members = at.predict_members(held_out[0])
+        return np.mean([log_loss(held_out[1], member) for member in members])
+
+    assert loss(1) < min(loss(0.95), loss(1.05))
 
 
 def test_rows_to_judge_by():
@@ -342,6 +347,8 @@ BAD = {
     "members": (X, y, {"n_members": 0}, "n_members"),
     "metric": (X, y, {"metric": "best"}, "metric"),
     "activation": (X, y, {"activation": "step"}, "activation"),
+    "negative": (X, y, {"class_weight": {"yes": -1, "no": 1}}, "positive and finite"),
+    "unknown class": (X, y, {"class_weight": {"perhaps": 1}}, "not in class_weight"),
 }
 
 

@@ -177,10 +177,8 @@ class BaseTabular(TabularParameters, BaseEstimator, ABC):
         elif reset:
             self.n_features_in_ = len(table.names)
             self.feature_names_in_ = np.array(table.names, dtype=object)
-        elif table.names != list(self.feature_names_in_):
-            raise ValueError(
-                f"columns must be {list(self.feature_names_in_)}, got {table.names}"
-            )
+        elif table.names != list(getattr(self, "feature_names_in_", [])):
+            raise ValueError("the columns must be those of training, in their order")
         return table
 
     def _read_validation(
@@ -197,36 +195,47 @@ class BaseTabular(TabularParameters, BaseEstimator, ABC):
 
     def _plan(self, given: Given, held_out: Given | None) -> tuple[list[Job], Rows]:
         """What each member does, and the rows that it is about."""
-        stream, n_rows = check_random_state(self.random_state), len(given.y)
+        stream = check_random_state(self.random_state)
         seeds = stream.randint(2**31 - 1, size=self.n_members).tolist()
         data = self._as_rows(given)
-        if held_out is not None:
-            judges, score = self._as_rows(held_out), self._score_of(held_out)
-            everything = np.arange(n_rows)
-            return [Job(everything, judges, score, seed) for seed in seeds], data
-        n_folds = min(n_rows, max(FOLDS, self.n_members))
-        folds = partition_into_folds(n_folds, self._strata(given.y), n_rows, stream)
-        jobs = []
-        for number, seed in enumerate(seeds):
-            fold = folds[number % n_folds]
-            others = np.setdiff1d(np.arange(n_rows), fold)
-            weights = given.sample_weight
-            held = Given(
-                given.table, given.y[fold], None if weights is None else weights[fold]
-            )
-            jobs.append(Job(others, data.take(fold), self._score_of(held), seed))
-        return jobs, data
+        if held_out is None:
+            folds = self._draw_folds(given, stream)
+            return [
+                self._fold_job(given, data, folds[number % len(folds)], seed)
+                for number, seed in enumerate(seeds)
+            ], data
+        judges, score = self._as_rows(held_out), self._score_of(held_out)
+        rows = np.arange(len(given.y))
+        return [Job(rows, judges, score, seed) for seed in seeds], data
+
+    def _draw_folds(self, given: Given, stream: Any) -> list[np.ndarray]:
+        n_folds = min(len(given.y), max(FOLDS, self.n_members))
+        strata = self._strata(given.y)
+        return partition_into_folds(n_folds, strata, len(given.y), stream)
+
+    def _fold_job(self, given: Given, data: Rows, fold: np.ndarray, seed: int) -> Job:
+        """That of a member which is judged by a fold, and learns from the others."""
+        weights = given.sample_weight
+        held_out = Given(
+            given.table, given.y[fold], None if weights is None else weights[fold]
+        )
+        others = np.setdiff1d(np.arange(len(given.y)), fold)
+        return Job(others, data.take(fold), self._score_of(held_out), seed)
 
     def _as_rows(self, given: Given) -> Rows:
-        weights, by_class = given.sample_weight, self._class_weights(given.y)
-        if by_class is not None:
-            weights = by_class if weights is None else weights * by_class
-        X = self.preprocessor_.transform(given.table)
+        weights = self._training_weights(given)
         return Rows(
-            X,
+            self.preprocessor_.transform(given.table),
             self._soften(self._encode(given.y)),
             None if weights is None else weights.astype(np.float32),
         )
+
+    def _training_weights(self, given: Given) -> np.ndarray | None:
+        """What rows count for in the loss: their weights times those of classes."""
+        weights, by_class = given.sample_weight, self._class_weights(given.y)
+        if by_class is None:
+            return weights
+        return by_class if weights is None else weights * by_class
 
     def _train_members(self, jobs: list[Job], data: Rows) -> list[Member]:
         n_threads, n_epochs = self.n_threads, self.max_iter

@@ -255,6 +255,8 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
             weights = compute_class_weight("balanced", classes=self.classes_, y=y)
         else:
             weights = weigh_classes(self.class_weight, self.classes_)
+            if not np.isfinite(weights).all() or (weights <= 0).any():
+                raise ValueError("class_weight must be positive and finite")
         return weights[np.searchsorted(self.classes_, y)]
 
     def _score_of(self, given: Given) -> Score | None:
@@ -268,11 +270,12 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
     def _calibrated_score_of(self, given: Given) -> Score:
         """The log loss that is left at the best temperature, negative."""
         exclusive, Y = self._labels.exclusive, self._encode(given.y)
+        weights = self._training_weights(given)
 
         def score(outputs: np.ndarray) -> float:
             p = outputs.clip(LEAST_PROBABILITY, 1 - LEAST_PROBABILITY)
             logits = np.log(p) if exclusive else logit(p)
-            return -fit_temperature(logits, Y, given.sample_weight, exclusive)[1]
+            return -fit_temperature(logits, Y, weights, exclusive)[1]
 
         return score
 
