@@ -4,6 +4,7 @@ The tables are walked, so that a new formula is tested without a new test.
 """
 
 import inspect
+import itertools
 
 import numpy as np
 import pytest
@@ -602,19 +603,46 @@ def test_rows_of_probabilities_of_one_class_are_its_index(dtype):
 TOPOLOGIES = [[3, 2], [5, 17, 1], [7, 33, 4, 3]]
 
 
+def with_optimizers(firsts):
+    """Each first with each head, and an optimizer: of the three, every pair occurs."""
+    names = list(OPTIMIZERS)
+    return [
+        (first, head, names[(i + j) % len(names)])
+        for i, first in enumerate(firsts)
+        for j, head in enumerate(ALL_HEADS)
+    ]
+
+
+def test_every_pair_occurs():
+    made = with_optimizers(HIDDEN_ACTIVATIONS)
+    assert {row[1:] for row in made} == {*itertools.product(ALL_HEADS, OPTIMIZERS)}
+    assert {row[::2] for row in made} == {
+        *itertools.product(HIDDEN_ACTIVATIONS, OPTIMIZERS)
+    }
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
-@pytest.mark.parametrize("head", ALL_HEADS)
-@pytest.mark.parametrize("hidden", HIDDEN_ACTIVATIONS)
+@pytest.mark.parametrize(
+    ("hidden", "head", "optimizer"), with_optimizers(HIDDEN_ACTIVATIONS)
+)
 def test_steps(hidden, head, optimizer, dtype):
-    """Every activation × loss × optimizer × type, L1, L2 and decay at once."""
+    """Activations, losses and optimizers in pairs; L1, L2 and decay at once."""
     assert_same_training(([7, 33, 4, 3], hidden, head, optimizer, dtype), {}, 5, 5)
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
-@pytest.mark.parametrize("head", ALL_HEADS)
-@pytest.mark.parametrize("sizes", [[3, 2], [5, 17, 1]])
+def test_steps_of_all(optimizer, dtype):
+    """Every activation with every loss and every optimizer."""
+    for hidden, head in itertools.product(HIDDEN_ACTIVATIONS, ALL_HEADS):
+        test_steps(hidden, head, optimizer, dtype)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(
+    ("sizes", "head", "optimizer"), with_optimizers([[3, 2], [5, 17, 1]])
+)
 def test_steps_of_small_networks(sizes, head, optimizer, dtype):
     arguments = sizes, "tanh", head, optimizer, dtype
     assert_same_training(arguments, {"weighted": False, "l1_ratio": 0.0}, 5, 3)

@@ -72,13 +72,14 @@ def test_readers_see_the_old_model_or_the_new_one(fails, n_publications):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("method", ["fit", "partial_fit"])
-def test_readers_of_another_number_of_features(method):
+@pytest.mark.parametrize("n_fits", [60, pytest.param(400, marks=pytest.mark.soak)])
+def test_readers_of_another_number_of_features(method, n_fits):
     X, y = iris()
     model = fit(MLPRegressor(**TINY), X, y)
     expected = model.predict(X)
 
     def write():
-        for n in range(200):
+        for n in range(n_fits):
             some = X[:, : 2 + 2 * (n % 2)]
             with unconverged():
                 model.fit(some, y)
