@@ -53,7 +53,8 @@ def parse_arguments() -> argparse.Namespace:
         command.add_argument("--peers", nargs="+", choices=PEERS, default=list(PEERS))
     fit = add_measuring(commands, "fit", "whole fits, against scikit-learn")
     sparse = add_measuring(commands, "sparse", "fits of sparse rows, likewise")
-    for command in steps, growth, fit, sparse:
+    images = add_measuring(commands, "images", "steps on images, against PyTorch")
+    for command in steps, growth, fit, sparse, images:
         command.add_argument(
             "--threads",
             nargs="+",
@@ -109,6 +110,10 @@ def main() -> int:
         from bench import sparse
 
         return sparse.run(options.threads, options.repeats, options.json)
+    if options.command == "images":
+        from bench import images
+
+        return images.run(options.threads, options.repeats, options.json)
     if options.command == "growth":
         from bench import growth
 

@@ -37,7 +37,7 @@ def jacobian(network: Network, inputs: Inputs) -> np.ndarray:
         model = network.params, network.stats, network.plan
         _kernels.jacobian(out[rows], arena, take_rows(inputs, rows), *model, ROWS)
 
-    run_in_threads(differentiate, partition_rows(n_rows, network.layers, ROWS))
+    run_in_threads(differentiate, partition_rows(n_rows, network.plan, ROWS))
     return out
 
 

@@ -10,9 +10,11 @@ import math
 import numbers
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 # What the kernels count to: the largest C int.
 MOST_NUMBERS = 2**31 - 1
@@ -76,6 +78,43 @@ class Geometry(NamedTuple):
         return self.n_terms, math.prod(self.kernel) * self.out_shape[2]
 
     @property
+    def pads_behind(self) -> Pair:
+        """Rows of zeros below the image, columns of zeros at its right, as far as the
+        kernel sees them.
+        """
+        ends = [
+            (n - 1) * s + k - size - before
+            for n, s, k, size, before in zip(
+                *(
+                    self.out_shape[:2],
+                    self.stride,
+                    self.kernel,
+                    self.shape[:2],
+                    self.pads,
+                ),
+                strict=True,
+            )
+        ]
+        return max(0, ends[0]), max(0, ends[1])
+
+    def patches(self) -> np.ndarray:
+        """Which of a row's inputs each entry of the kernel sees at each position.
+
+        Returns
+        -------
+        ndarray of shape (n_positions * n_terms,)
+            Whole numbers; ``n_in`` where it sees a zero of the border.
+        """
+        (top, left), (below, right) = self.pads, self.pads_behind
+        numbers = np.arange(self.n_in).reshape(self.shape)
+        border = ((top, below), (left, right), (0, 0))
+        numbers = np.pad(numbers, border, constant_values=self.n_in)
+        windows = sliding_window_view(numbers, self.kernel, axis=(0, 1))
+        windows = windows[:: self.stride[0], :: self.stride[1]]
+        windows = windows[: self.out_shape[0], : self.out_shape[1]]
+        return np.moveaxis(windows, 2, -1).ravel()
+
+    @property
     def weights_shape(self) -> tuple[int, ...]:
         """(n_in, n_out); of a convolution (height, width, channels, filters), of one
         along signals (length, channels, filters).
@@ -129,9 +168,7 @@ class Conv:
         """
         filters = _check_count(self, "filters", self.filters)
         if self.padding not in ("same", "valid"):
-            raise ValueError(
-                f"padding must be 'same' or 'valid', got {self.padding!r}"
-            )
+            raise ValueError(f"padding must be 'same' or 'valid', got {self.padding!r}")
         kernel, stride = (_sides(self, name, shape) for name in ("kernel", "stride"))
         is_same = self.padding == "same"
         pads = tuple((k - 1) // 2 if is_same else 0 for k in kernel)
@@ -186,8 +223,10 @@ class GlobalAveragePool:
         return AveragePool(shape[:-1]).on(shape)
 
 
-KINDS = {kind.__name__: kind for kind in (Conv, MaxPool, AveragePool, GlobalAveragePool)}
 Kind = Conv | MaxPool | AveragePool | GlobalAveragePool
+KINDS: dict[str, Any] = {
+    kind.__name__: kind for kind in (Conv, MaxPool, AveragePool, GlobalAveragePool)
+}
 Architecture = tuple[Any, ...]
 
 
@@ -209,13 +248,14 @@ def check_architecture(layers: Sequence[Any]) -> Architecture:
     elif len(entries) >= 2 and all(map(_is_count, entries)):
         return tuple(map(int, entries))
     raise ValueError(
-        "layer_sizes must be two or more positive integers, or begin with the shape of "
-        "an image, (height, width, channels), or of a signal, (length, channels), go on "
-        "with positive integers or kinds of fastmlp.layers, and end with an integer; got "
-        f"{layers!r}"
+        "layer_sizes must be two or more positive integers, or begin with the shape "
+        "of an image, (height, width, channels), or of a signal, (length, channels), "
+        "go on with positive integers or kinds of fastmlp.layers, and end with an "
+        f"integer; got {layers!r}"
     )
 
 
+@lru_cache(maxsize=64)
 def geometries(architecture: Architecture) -> tuple[Geometry, ...]:
     """What each layer does, the first on the inputs.
 
@@ -276,20 +316,33 @@ def _from_fact(fact: Any) -> Any:
 
 
 def _is_count(value: Any) -> bool:
-    whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
-    return whole and value > 0
+    if type(value) is not int and (
+        not isinstance(value, numbers.Integral) or isinstance(value, bool)
+    ):
+        return False
+    return int(value) > 0
 
 
 def plain(entry: Any) -> Any:
     """The same in Python's own numbers, which can be compared, hashed and stored."""
     if isinstance(entry, Kind):
         names = [field.name for field in fields(entry)]
-        return replace(entry, **{name: plain(getattr(entry, name)) for name in names})
+        layer = replace(entry, **{name: plain(getattr(entry, name)) for name in names})
+        _check_fields(layer)
+        return layer
     if isinstance(entry, (tuple, list)) or (
         isinstance(entry, np.ndarray) and entry.ndim > 0
     ):
         return tuple(map(plain, entry))
     return int(entry) if _is_count(entry) else entry
+
+
+def _check_fields(layer: Any) -> None:
+    """Whether its numbers are integers: others may equal them, and be remembered."""
+    for name, value in vars(layer).items():
+        sides = value if isinstance(value, tuple) else (value,)
+        if not all(type(side) in (int, str, type(None)) for side in sides):
+            raise ValueError(f"{name} of {layer} must be made of positive integers")
 
 
 def _check_sizes(number: int, layer: Any, geometry: Geometry) -> None:
@@ -303,7 +356,9 @@ def _check_sizes(number: int, layer: Any, geometry: Geometry) -> None:
         *geometry.stride,
     )
     if most > MOST_NUMBERS:
-        raise ValueError(f"layer {number}, {layer}, has more than {MOST_NUMBERS} numbers")
+        raise ValueError(
+            f"layer {number}, {layer}, has more than {MOST_NUMBERS} numbers"
+        )
 
 
 def _check_count(layer: Any, name: str, value: Any) -> int:

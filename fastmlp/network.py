@@ -276,7 +276,7 @@ class Network:
     @property
     def has_images(self) -> bool:
         """Whether there is a layer that is not dense."""
-        return any(layer.kind != "dense" for layer in self.geometries)
+        return self.plan.has_images
 
     def _configure(
         self,
@@ -952,7 +952,7 @@ class Network:
         with each weight.
         """
         data = self.as_data(X, y, sample_weight)
-        n_threads = count_team(self.layers, len(data[1]), n_products)
+        n_threads = count_team(self.plan, len(data[1]), n_products)
         with thread_team(n_threads) as team:
             yield self.evaluator(data, team)
 
@@ -987,8 +987,8 @@ class Network:
             some = take_rows(inputs, rows)
             self._evaluate_into(out[rows], plan, entries, some, capacity)
 
-        ranges = partition_rows(n_rows, plan.layers, capacity)
-        run_in_threads(evaluate, ranges, piece_rows(plan.layers, capacity))
+        ranges = partition_rows(n_rows, plan, capacity)
+        run_in_threads(evaluate, ranges, piece_rows(plan, capacity))
         return out
 
     def _predicted_rows(self, n_rows: int, plan: Any) -> int:
@@ -1019,8 +1019,8 @@ class Network:
                 *(self.params, self.stats, self.plan, capacity),
             )
 
-        ranges = partition_rows(n_rows, self.layers, capacity)
-        run_in_threads(pull_back, ranges, piece_rows(self.layers, capacity))
+        ranges = partition_rows(n_rows, self.plan, capacity)
+        run_in_threads(pull_back, ranges, piece_rows(self.plan, capacity))
         return out
 
     def _allocate(self) -> None:

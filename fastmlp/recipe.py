@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cache
+from operator import attrgetter
 from typing import Any, TypeVar
 
 import numpy as np
@@ -199,7 +200,7 @@ class Recipe:
     def count_threads(self, network: Network, n_rows: int, n_steps: int) -> int:
         """Threads for so many steps of so many rows each."""
         if self.n_threads is None:
-            return count_team(network.layers, n_rows, PRODUCTS_OF_A_STEP * n_steps)
+            return count_team(network.plan, n_rows, PRODUCTS_OF_A_STEP * n_steps)
         return self.n_threads if _kernels.THREADS else 1
 
 
@@ -218,10 +219,12 @@ def pick(kind: type[Settings], source: Any, **others: Any) -> Settings:
     **others : object
         Values of fields that are not read from the source.
     """
-    names = (name for name in _names_of(kind) if name not in others)  # type: ignore[arg-type]
-    return kind(**{name: getattr(source, name) for name in names}, **others)
+    names, read = _reader_of(kind, tuple(others))  # type: ignore[arg-type]
+    return kind(**dict(zip(names, read(source), strict=True)), **others)
 
 
 @cache
-def _names_of(kind: Any) -> tuple[str, ...]:
-    return tuple(row.name for row in fields(kind))
+def _reader_of(kind: Any, others: tuple[str, ...]) -> tuple[tuple[str, ...], Any]:
+    """Names of the fields but the others, and what reads them from an object."""
+    names = tuple(row.name for row in fields(kind) if row.name not in others)
+    return names, attrgetter(*names)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
@@ -94,7 +94,7 @@ class StopAtDivergence:
 
     def update(self, fit: Fit, logs: Logs) -> StopReason | None:
         """DIVERGED if the loss and a parameter are not finite."""
-        if math.isfinite(logs["loss"]) or is_finite(fit.state.network.params):
+        if math.isfinite(logs["loss"]) or all_finite([fit.state.network.params]):
             return None
         return StopReason.DIVERGED
 
@@ -279,12 +279,14 @@ class DivergenceError(ValueError):
     """Training has ended at numbers that are infinite or NaN."""
 
 
-def is_finite(numbers: np.ndarray) -> bool:
-    """Whether no entry is infinite or NaN."""
+def all_finite(arrays: Iterable[np.ndarray]) -> bool:
+    """Whether no entry of any array is infinite or NaN."""
     with np.errstate(over="ignore", invalid="ignore"):
-        total = numbers.sum()
-    # A mask of all numbers is made only where their sum may have overflowed.
-    return bool(np.isfinite(total) or np.isfinite(numbers).all())
+        # A mask of all numbers is made only where their sum may have overflowed.
+        return all(
+            math.isfinite(array.sum()) or bool(np.isfinite(array).all())
+            for array in arrays
+        )
 
 
 def raise_if_diverged(fit: Fit, rows: RowSource) -> None:
@@ -301,16 +303,18 @@ def raise_if_diverged(fit: Fit, rows: RowSource) -> None:
     results: dict[str, Any] = {
         "parameter weights": state.network.params,
         "running moments": state.network.stats,
-        "optimizer state": state.optimizer and state.optimizer.slots,
-        # Of a fit that has gone back to its best epoch, that epoch's was finite.
-        "loss": None if fit.recipe.early_stopping else np.float64(state.loss),
     }
-    for what, numbers in results.items():
-        if numbers is not None and not is_finite(numbers):
-            raise DivergenceError(
-                f"Solver produced non-finite {what}. The input data may contain large "
-                f"values and need to be preprocessed. {_describe_divergence(fit, rows)}"
-            )
+    if state.optimizer is not None:
+        results["optimizer state"] = state.optimizer.slots
+    if not fit.recipe.early_stopping:
+        # Of a fit that has gone back to its best epoch, that epoch's was finite.
+        results["loss"] = np.float64(state.loss)
+    if not all_finite(results.values()):
+        what = next(name for name, x in results.items() if not all_finite([x]))
+        raise DivergenceError(
+            f"Solver produced non-finite {what}. The input data may contain large "
+            f"values and need to be preprocessed. {_describe_divergence(fit, rows)}"
+        )
 
 
 def _describe_divergence(fit: Fit, rows: RowSource) -> str:

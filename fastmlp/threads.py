@@ -12,11 +12,8 @@ from itertools import pairwise
 from statistics import median
 from typing import Any
 
-import numpy as np
-
 from fastmlp import _kernels
 from fastmlp.limits import blas, company, find_limits, usable_processors
-from fastmlp.workspace import multiply_adds
 
 # Weights times rows of a step for which one more thread is worth waiting for at its
 # barriers: ten to twenty microseconds on one core of a processor of the 2020s.
@@ -37,12 +34,12 @@ WORK_OF_A_PIECE = 1 << 29
 PRODUCTS_OF_CURVATURE = 9
 
 
-def count_threads(layers: np.ndarray, batch_size: int) -> int:
+def count_threads(plan: Any, batch_size: int) -> int:
     """Threads worth having for steps of that many rows: the first, and one more for
     every ``LEAST_WORK``; never more than may be used (:mod:`fastmlp.limits`). Fits of
     other threads have as many each.
     """
-    worth = 1 + _work_of_a_step(layers, batch_size) // LEAST_WORK
+    worth = 1 + _work_of_a_step(plan, batch_size) // LEAST_WORK
     if worth == 1 or not _kernels.THREADS:
         return 1
     return max(1, min(worth, count_usable() // (1 + company.count_others())))
@@ -64,15 +61,15 @@ def is_crowded(team: Any) -> bool:
     return fair <= 1 or 2 * fair < team.n_threads
 
 
-def count_team(layers: np.ndarray, n_rows: int, n_products: int) -> int:
+def count_team(plan: Any, n_rows: int, n_products: int) -> int:
     """Threads worth starting for that many products with each weight, of so many rows
     each: one where they are over before another has begun.
     """
-    work = n_products * _work_of_a_step(layers, n_rows)
+    work = n_products * _work_of_a_step(plan, n_rows)
     worth = work // LEAST_WORK_OF_A_NEW_THREAD
     if worth <= 1:
         return 1
-    return min(worth, count_threads(layers, n_rows))
+    return min(worth, count_threads(plan, n_rows))
 
 
 def predicted_rows(n_rows: int, n_params: int, most: int = PREDICTED_ROWS) -> int:
@@ -88,23 +85,23 @@ def predicted_rows(n_rows: int, n_params: int, most: int = PREDICTED_ROWS) -> in
     return -(-n_rows // (n_blocks * WHOLE_ROWS)) * WHOLE_ROWS
 
 
-def partition_rows(n_rows: int, layers: np.ndarray, block_rows: int) -> list[slice]:
+def partition_rows(n_rows: int, plan: Any, block_rows: int) -> list[slice]:
     """Rows for each thread that predicts, in whole blocks, so that results are those of
     one thread; a single range where a thread would take longer to begin than to finish.
     """
     n_blocks = -(-n_rows // block_rows)
-    work = n_rows * multiply_adds(layers)
+    work = n_rows * plan.multiply_adds
     worth = work // LEAST_WORK_OF_A_NEW_THREAD
-    n_threads = max(1, min(count_threads(layers, n_rows), n_blocks, worth))
+    n_threads = max(1, min(count_threads(plan, n_rows), n_blocks, worth))
     ends = [n_blocks * i // n_threads * block_rows for i in range(n_threads + 1)]
     return [slice(begin, min(end, n_rows)) for begin, end in pairwise(ends)]
 
 
-def piece_rows(layers: np.ndarray, block_rows: int) -> int:
+def piece_rows(plan: Any, block_rows: int) -> int:
     """Rows, in whole blocks, that a thread predicts before it looks whether another has
     failed: some hundredths of a second's.
     """
-    work = block_rows * multiply_adds(layers)
+    work = block_rows * plan.multiply_adds
     return max(1, WORK_OF_A_PIECE // work) * block_rows
 
 
@@ -196,8 +193,8 @@ def _restrict(thread: int | None, processors: set[int]) -> None:
             os.sched_setaffinity(thread or 0, processors)
 
 
-def _work_of_a_step(layers: np.ndarray, batch_size: int) -> int:
-    return (batch_size + ROWS_OF_AN_UPDATE) * multiply_adds(layers)
+def _work_of_a_step(plan: Any, batch_size: int) -> int:
+    return (batch_size + ROWS_OF_AN_UPDATE) * plan.multiply_adds
 
 
 def _processors() -> set[int]:

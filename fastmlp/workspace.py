@@ -55,22 +55,10 @@ def block_rows(n_rows: int, plan: Any) -> int:
         Of the network: rows of images are long.
     """
     most = BLOCK_ROWS
-    if has_images(plan.layers):
+    if plan.has_images:
         fit = BLOCK_OF_IMAGES // _kernels.count_block_columns(plan)
         most = max(WHOLE_IMAGES, min(most, fit // WHOLE_IMAGES * WHOLE_IMAGES))
     return min(most, max(1, n_rows))
-
-
-def has_images(layers: np.ndarray) -> bool:
-    """Whether there is a layer that is not dense."""
-    return bool((layers["kind"] != _kernels.KINDS["dense"]).any())
-
-
-def multiply_adds(layers: np.ndarray) -> int:
-    """Products of an input and a weight that a row takes."""
-    trained = layers[layers["n_tensors"] > 0]
-    terms = trained["kernel_height"] * trained["kernel_width"] * trained["channels"]
-    return int(terms @ trained["n_out"])
 
 
 def build_layers(

@@ -5,7 +5,13 @@ import functools
 import numpy as np
 from fits import fit
 
-from fastmlp import MLPClassifier, MLPRegressor, _kernels
+from fastmlp import (
+    CNNClassifier,
+    CNNRegressor,
+    MLPClassifier,
+    MLPRegressor,
+    _kernels,
+)
 
 N_ROWS, N_FEATURES = 60, 5
 NAMES = np.array(["ant", "bee", 'cat "é"?'])
@@ -74,3 +80,31 @@ def difference(found, expected):
     """The largest, in parts of what is large."""
     assert found.shape == expected.shape
     return np.max(np.abs(found - expected) / np.maximum(1, np.abs(expected)))
+
+
+# By name: parameters of a CNN whose images are odd in one way or another.
+IMAGES = {
+    "max": {"input_shape": (7, 6, 2), "conv_layers": ((5, 3), (4, (2, 4)))},
+    "average": {
+        "input_shape": (7, 6, 2),
+        "conv_layers": ((5, (2, 3)),),
+        "pool": "average",
+        "pool_size": 3,
+        "padding": "valid",
+    },
+    "signals": {"input_shape": (28, 3), "conv_layers": ((5, 4), (3, 3))},
+    "no pooling": {"input_shape": (5, 4, 1), "conv_layers": ((3, 5),), "pool_size": 1},
+}
+
+
+@functools.cache
+def images_and_model(name, batch_norm, dtype, kind="multiclass"):
+    """Rows of images, and a convolutional estimator fitted to them."""
+    shape = IMAGES[name]["input_shape"]
+    X = np.random.RandomState(1).standard_normal((30, int(np.prod(shape))))
+    X = X.astype(dtype)
+    settings = IMAGES[name] | {"hidden_layer_sizes": (6,), "activation": "tanh"}
+    settings |= {"max_iter": 3, "batch_norm": batch_norm, "random_state": 0}
+    if kind == "regression":
+        return X, fit(CNNRegressor(**settings), X, X[:, :2].astype(float))
+    return X, fit(CNNClassifier(**settings), X, np.arange(30) % 3)

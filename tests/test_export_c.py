@@ -8,7 +8,17 @@ import subprocess
 
 import numpy as np
 import pytest
-from exporting import HEADS, difference, fit, model, outputs, rows, targets
+from exporting import (
+    HEADS,
+    IMAGES,
+    difference,
+    fit,
+    images_and_model,
+    model,
+    outputs,
+    rows,
+    targets,
+)
 from fits import iris
 from numpy.testing import assert_array_equal
 from sklearn.preprocessing import (
@@ -376,3 +386,30 @@ def test_numbers_that_c_cannot_hold(value, tmp_path):
     with pytest.raises(ValueError, match="not a finite number of float32"):
         fastmlp.to_c(est, tmp_path / "net.c")
     assert list(tmp_path.iterdir()) == []
+
+
+@needs_gcc
+@pytest.mark.parametrize("batch_norm", [False, True])
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("name", IMAGES)
+def test_images(name, dtype, batch_norm, tmp_path):
+    X, est = images_and_model(name, batch_norm, dtype)
+    check(est, tmp_path, {"float64": 1e-12, "float32": 1e-5}[dtype], X, dtype=dtype)
+
+
+@needs_gcc
+@pytest.mark.parametrize("name", IMAGES)
+def test_kernels_as_whole_numbers(name, tmp_path):
+    """The reported error is that of a network with the rounded kernels."""
+    X, est = images_and_model(name, False, "float64")
+    report = fastmlp.to_c(est, tmp_path / "net.c", "float64", int8=True, X=X)
+    compiled = Compiled(load(report), report, est)
+    error = np.abs(compiled.predict(X) - est.predict_proba(X)).max()
+    assert 0 < error < 0.02
+    assert report.max_error == pytest.approx(error, rel=1e-6)
+
+
+@needs_gcc
+def test_images_of_a_regressor(tmp_path):
+    X, est = images_and_model("max", False, "float64", "regression")
+    check(est, tmp_path, 1e-12, X, dtype="float64")

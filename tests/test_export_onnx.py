@@ -2,7 +2,17 @@
 
 import numpy as np
 import pytest
-from exporting import HEADS, difference, fit, model, outputs, rows, targets
+from exporting import (
+    HEADS,
+    IMAGES,
+    difference,
+    fit,
+    images_and_model,
+    model,
+    outputs,
+    rows,
+    targets,
+)
 from fits import iris
 from numpy.testing import assert_array_equal
 from sklearn.ensemble import StackingRegressor, VotingClassifier, VotingRegressor
@@ -52,6 +62,22 @@ def test_every_activation_has_a_formula():
 def test_predictions(head, activation, dtype):
     est = model(head, activation, dtype)
     check(est, rows(dtype), fastmlp.to_onnx(est), TOLERANCES[dtype])
+
+
+@pytest.mark.parametrize("folds", [True, False])
+@pytest.mark.parametrize("batch_norm", [False, True])
+@pytest.mark.parametrize("dtype", TOLERANCES)
+@pytest.mark.parametrize("name", IMAGES)
+def test_images(name, dtype, batch_norm, folds):
+    X, est = images_and_model(name, batch_norm, dtype)
+    proto = fastmlp.to_onnx(est, fold_batch_norm=folds)
+    check(est, X, proto, TOLERANCES[dtype])
+
+
+@pytest.mark.parametrize("dtype", TOLERANCES)
+def test_images_of_a_regressor(dtype):
+    X, est = images_and_model("max", False, dtype, "regression")
+    check(est, X, fastmlp.to_onnx(est), TOLERANCES[dtype])
 
 
 @pytest.mark.parametrize("slope", [0, 0.3, 1.7, 1e-5])

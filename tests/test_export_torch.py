@@ -5,7 +5,15 @@ import sys
 
 import numpy as np
 import pytest
-from exporting import HEADS, difference, model, outputs, rows
+from exporting import (
+    HEADS,
+    IMAGES,
+    difference,
+    images_and_model,
+    model,
+    outputs,
+    rows,
+)
 
 import fastmlp
 from fastmlp import MLPRegressor, _kernels
@@ -78,6 +86,17 @@ def test_batch_norm(dtype, fold):
     module(x)[:, 0].sum().backward()
     gradients = est.input_gradients(rows(dtype))[:, 0]
     assert difference(x.grad.numpy(), gradients) <= TOLERANCES[dtype]
+
+
+@pytest.mark.parametrize("fold", [False, True])
+@pytest.mark.parametrize("batch_norm", [False, True])
+@pytest.mark.parametrize("dtype", TOLERANCES)
+@pytest.mark.parametrize("name", IMAGES)
+def test_images(name, dtype, batch_norm, fold):
+    X, est = images_and_model(name, batch_norm, dtype)
+    found = run(fastmlp.to_torch(est, fold_batch_norm=fold), X)
+    assert found.dtype == dtype
+    assert difference(found, est.predict_proba(X)) <= TOLERANCES[dtype]
 
 
 def test_the_module_is_apart_from_the_estimator_and_from_random_numbers():

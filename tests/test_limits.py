@@ -15,7 +15,7 @@ from fastmlp import MLPRegressor, Network, _kernels, limits
 from fastmlp import threads as threads_module
 from fastmlp.limits import Blas, Company, find_limits, read_quota
 from fastmlp.threads import Pace, count_threads, is_crowded, thread_team
-from fastmlp.workspace import build_layers
+from fastmlp.workspace import build_layers, build_plan
 
 needs_threads = pytest.mark.skipif(
     not _kernels.THREADS, reason="this engine runs on one thread"
@@ -113,9 +113,9 @@ def test_threadpoolctl_limits_the_threads(monkeypatch):
     monkeypatch.setattr(threads_module, "_processors", lambda: {0, 1, 2, 3})
     layers = build_layers([784, 512, 10], ["relu"] * 2, 1)
     with threadpoolctl.threadpool_limits(2):
-        assert count_threads(layers, 128) == 2
+        assert count_threads(build_plan(layers), 128) == 2
         with threadpoolctl.threadpool_limits(1, user_api="blas"):
-            assert count_threads(layers, 128) == 1
+            assert count_threads(build_plan(layers), 128) == 1
 
 
 def test_our_own_limit_of_blas_is_none():
@@ -216,7 +216,10 @@ def in_other_threads(n, work):
 def test_fits_of_other_threads_have_as_many(n_others, n_threads, monkeypatch):
     monkeypatch.setattr(threads_module, "find_limits", lambda _: {"": 12})
     layers = build_layers([1000, 1000], ["relu"], 1)
-    assert in_other_threads(n_others, lambda: count_threads(layers, 200)) == n_threads
+    assert (
+        in_other_threads(n_others, lambda: count_threads(build_plan(layers), 200))
+        == n_threads
+    )
 
 
 def test_what_a_fit_calls_is_part_of_it():

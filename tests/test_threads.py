@@ -23,7 +23,7 @@ from fastmlp.threads import (
     predicted_rows,
     thread_team,
 )
-from fastmlp.workspace import BLOCK_ROWS, build_layers
+from fastmlp.workspace import BLOCK_ROWS, build_layers, build_plan
 
 
 def pretend_processors(monkeypatch, n):
@@ -37,18 +37,18 @@ def pretend_processors(monkeypatch, n):
 
 def test_small_steps_have_one_thread():
     layers = build_layers([16, 32, 2], ["relu"] * 2, 1)
-    assert count_threads(layers, 32) == 1
+    assert count_threads(build_plan(layers), 32) == 1
 
 
 @pytest.mark.skipif(not _kernels.THREADS, reason="this engine runs on one thread")
 def test_limits_are_kept(monkeypatch):
     layers = build_layers([784, 512, 10], ["relu"] * 2, 1)
     pretend_processors(monkeypatch, 8)
-    assert count_threads(layers, 128) == 8
+    assert count_threads(build_plan(layers), 128) == 8
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
-    assert count_threads(layers, 128) == 3
+    assert count_threads(build_plan(layers), 128) == 3
     monkeypatch.setenv("OPENBLAS_NUM_THREADS", "1")
-    assert count_threads(layers, 128) == 1
+    assert count_threads(build_plan(layers), 128) == 1
 
 
 @pytest.mark.skipif(not _kernels.THREADS, reason="this engine runs on one thread")
@@ -58,7 +58,9 @@ def test_work_decides_how_many_of_many_processors_are_used(monkeypatch):
     layers = build_layers([100, 100], ["relu"], 1)
     rows_of_an_update = 7
     for n_rows, n_threads in ((29, 1), (30, 2), (59, 2), (60, 3), (10_000, 64)):
-        assert count_threads(layers, n_rows - rows_of_an_update) == n_threads
+        assert (
+            count_threads(build_plan(layers), n_rows - rows_of_an_update) == n_threads
+        )
 
 
 @pytest.mark.skipif(not _kernels.THREADS, reason="this engine runs on one thread")
@@ -66,7 +68,7 @@ def test_a_short_fit_starts_few_threads(monkeypatch):
     """Twenty million in all steps for each of them."""
     pretend_processors(monkeypatch, 64)
     layers = build_layers([1000, 1000], ["relu"], 1)
-    found = [count_team(layers, 93, n) for n in (0, 1, 2, 5, 1000)]
+    found = [count_team(build_plan(layers), 93, n) for n in (0, 1, 2, 5, 1000)]
     assert found == [1, 5, 10, 25, 64]
 
 
@@ -74,17 +76,21 @@ def test_a_short_fit_starts_few_threads(monkeypatch):
 def test_an_update_is_work_too(monkeypatch):
     """A step of one row does little but to update its weights."""
     pretend_processors(monkeypatch, 2)
-    assert count_threads(build_layers([784, 128, 10], ["relu"] * 2, 1), 1) == 2
-    assert count_threads(build_layers([64, 100, 10], ["relu"] * 2, 1), 1) == 1
+    assert (
+        count_threads(build_plan(build_layers([784, 128, 10], ["relu"] * 2, 1)), 1) == 2
+    )
+    assert (
+        count_threads(build_plan(build_layers([64, 100, 10], ["relu"] * 2, 1)), 1) == 1
+    )
 
 
 @pytest.mark.skipif(not _kernels.THREADS, reason="this engine runs on one thread")
 def test_a_short_fit_starts_no_thread(monkeypatch):
     pretend_processors(monkeypatch, 2)
     layers = build_layers([64, 100, 10], ["relu"] * 2, 1)
-    assert count_threads(layers, 200) == 2
-    assert count_team(layers, 200, n_products=20) == 1
-    assert count_team(layers, 200, n_products=30) == 2
+    assert count_threads(build_plan(layers), 200) == 2
+    assert count_team(build_plan(layers), 200, n_products=20) == 1
+    assert count_team(build_plan(layers), 200, n_products=30) == 2
 
 
 @pytest.mark.skipif(not _kernels.THREADS, reason="this engine runs on one thread")
@@ -295,7 +301,7 @@ def test_predictions_do_not_depend_on_the_threads(make, dtype, monkeypatch):
     pretend_processors(monkeypatch, 4)
     capacity = predicted_rows(X.shape[0], network.params.size)
     assert X.shape[0] % capacity == 1
-    shares = threads_module.partition_rows(X.shape[0], network.layers, capacity)
+    shares = threads_module.partition_rows(X.shape[0], network.plan, capacity)
     assert len(shares) == (4 if _kernels.THREADS else 1)
     assert np.array_equal(network.predict(X), expected)
 

@@ -57,7 +57,7 @@ class Trainee:
             beta_2=BETA_2,
             epsilon=EPSILON,
         )
-        n_threads = count_threads(self.network.layers, shape.batch_size)
+        n_threads = count_threads(self.network.plan, shape.batch_size)
         # A thread team for as long as the worker's process lives.
         self.team = thread_team(n_threads)
         X = as_inputs(problem.X, shape.units[0], self.network.dtype)

@@ -223,9 +223,15 @@ cdef class Plan:
         Read-only copies.
     n_params, n_stats : int
         Lengths of the parameters and of the running moments.
+    multiply_adds : int
+        Products of an input and a weight that a row takes.
+    has_images : bool
+        Whether there is a layer that is not dense.
     """
 
     cdef readonly object layers, tensors, groups
+    cdef readonly Py_ssize_t multiply_adds
+    cdef readonly bint has_images
     cdef object penalised
     cdef Job job
     cdef Py_ssize_t first_column
@@ -269,6 +275,9 @@ cdef class Plan:
             if layers[l].normalized >= 0:
                 self.job.n_stats = max(
                     self.job.n_stats, layers[l].running + 2 * layers[l].out_channels)
+            self.has_images |= layers[l].kind != DENSE
+            if layers[l].n_tensors > 0:
+                self.multiply_adds += work_of_row(&layers[l])
             if layers[l].kind == CONV:
                 self.job.scratch_size = max(self.job.scratch_size, scratch_of_layer(&layers[l]))
         check_blocks(layers)

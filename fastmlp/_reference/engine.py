@@ -13,6 +13,7 @@ from fastmlp._reference.activations import (
     multiply_jacobian,
 )
 from fastmlp._reference.batch_norm import MOMENTUM, move_running_moments
+from fastmlp._reference.kinds import pull_back
 from fastmlp._reference.layout import (
     split,
     take_rows,
@@ -22,7 +23,6 @@ from fastmlp._reference.layout import (
     view_parameters,
     view_running_moments,
 )
-from fastmlp._reference.kinds import pull_back
 from fastmlp._reference.optimizers import update
 from fastmlp._reference.passes import Step, backward, evaluate, forward
 from fastmlp._reference.regularizers import (

@@ -1,4 +1,4 @@
-"""Convolution and pooling of images (rows, height, width, channels), from the equations.
+"""Convolution and pooling of images, (rows, height, width, channels).
 
 z[y, x] = Σ K[i, j] x[y s + i − p, x s + j − p] + b, zeros around the image; a kernel is
 (height, width, channels, filters).
@@ -36,7 +36,7 @@ def convolve(x, kernel, layer):
 
 
 def differentiate_kernel(x, delta, layer):
-    """x ⋆ δ, ∂J/∂K, in double."""
+    """X ⋆ δ, ∂J/∂K, in double."""
     return np.einsum("nyxijc,nyxf->ijcf", find_windows(x, layer), delta.astype(float))
 
 

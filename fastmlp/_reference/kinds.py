@@ -1,4 +1,4 @@
-"""What a layer makes of its inputs before its bias, by kind, and what that is to them."""
+"""What a layer makes of its inputs before its bias, by kind, and the way back."""
 
 import numpy as np
 
@@ -17,7 +17,7 @@ DENSE, CONV = KINDS["dense"], KINDS["conv"]
 
 
 def apply_weights(layer, W, x, by=None):
-    """A W, K ⋆ x or the pooled x, in double; `by` chooses among pixels in place of x."""
+    """A W, K ⋆ x or the pooled x, in double; `by` chooses among pixels for x."""
     if layer.kind == DENSE:
         return np.matmul(x, W, dtype=float)
     images = view_images(x, layer.shape)
@@ -42,7 +42,7 @@ def pull_back(layer, W, delta, x):
 
 
 def add_gradient(out, layer, delta, x):
-    """out += ∂J/∂W."""
+    """Out += ∂J/∂W."""
     if layer.kind == DENSE:
         multiply(out, x.T, delta, True)
     else:

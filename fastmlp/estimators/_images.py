@@ -21,7 +21,7 @@ POOLS = {"max": MaxPool, "average": AveragePool}
 
 
 @dataclass(eq=False, repr=False)
-class Images(ABC):  # noqa: B024 - ABC stays the last base, as in scikit-learn
+class Images(ABC):
     """Convolutions and pooling in front of the hidden layers."""
 
     # scikit-learn has no such estimator.
@@ -40,9 +40,9 @@ class Images(ABC):  # noqa: B024 - ABC stays the last base, as in scikit-learn
         "tuple of int or None",
         """
         Shape of a row: (height, width, channels) of an image, (length, channels) of a
-        signal. Two equal numbers are height and width of an image of one channel. None:
-        that of the rows of X, if X has three or four axes; a row of a matrix is a signal
-        of one channel.
+        signal. Two equal numbers are height and width of an image of one channel.
+        None: that of the rows of X, if X has three or four axes; a row of a matrix is a
+        signal of one channel.
         """,
     )
     conv_layers: Sequence[tuple[int, Any]] = parameter(
@@ -122,7 +122,7 @@ class Images(ABC):  # noqa: B024 - ABC stays the last base, as in scikit-learn
 
     def _pooling(self, layers: list[Any]) -> list[Any]:
         """The pooling behind the last of these layers, unless its window is a pixel."""
-        size = 1 if self.pool_size is None else plain(self.pool_size)
+        size: Any = 1 if self.pool_size is None else plain(self.pool_size)
         shape = layers[0]
         for layer in layers[1:]:
             shape = layer.on(shape).outputs_shape

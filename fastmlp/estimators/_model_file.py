@@ -12,6 +12,7 @@ from sklearn.preprocessing import LabelBinarizer
 from fastmlp.estimators._attributes import holds_views, network_of
 from fastmlp.estimators._images import Images
 from fastmlp.estimators._publication import reading
+from fastmlp.estimators._validation import input_types
 from fastmlp.estimators._warnings import warn
 from fastmlp.model_files import ModelFileError, save_model
 from fastmlp.state_check import checked_state
@@ -151,6 +152,7 @@ def build_estimator(kind: str, facts: Any, arrays: dict[str, np.ndarray]) -> Any
 
     estimator = getattr(estimators, kind)(**facts["parameters"])
     estimator._validate_params()
+    input_types(estimator)
     attributes = dict(facts["attributes"])
     for name, value in attributes.items():
         if name not in ATTRIBUTES or not ATTRIBUTES[name](value):
@@ -199,9 +201,9 @@ def _check_fitted(estimator: Any) -> None:
     names = attributes.get("feature_names_in_", range(n_features))
     if not network.layer_sizes[0] == n_features == len(names):
         raise ValueError("features and the first layer do not fit together")
-    if isinstance(estimator, Images):
-        if attributes.get("input_shape_") != network.architecture[0]:
-            raise ValueError("input_shape_ and the first layer do not fit together")
+    shape = attributes.get("input_shape_")
+    if isinstance(estimator, Images) and shape != network.architecture[0]:
+        raise ValueError("input_shape_ and the first layer do not fit together")
     labels = attributes.get("_label_binarizer")
     if labels is None:
         return

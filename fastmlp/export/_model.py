@@ -32,8 +32,9 @@ class BatchNorm:
 @dataclass(frozen=True)
 class Layer:
     """σ(a W + b); with batch normalisation σ(normalised(a W)), and b is its shift.
-    σ's number, if it has one, is all of ``params``. A layer of images is as its geometry
-    says, W a kernel; one that pools has no numbers: its weights and biases are empty.
+    σ's number, if it has one, is all of ``params``. A layer of images is as its
+    geometry says, W a kernel; one that pools has no numbers: its weights and biases are
+    empty.
     """
 
     weights: np.ndarray
@@ -144,21 +145,6 @@ class FittedModel:
         apart = self.output_activation == "softmax" or self.multilabel
         return self.is_classifier and self.n_outputs > 1 and not apart
 
-    def check_dense(self, caller: str) -> None:
-        """Refuse a model with layers of images.
-
-        Raises
-        ------
-        ValueError
-            If it has one.
-        """
-        kinds = sorted({layer.kind for layer in self.layers} - {"dense"})
-        if kinds:
-            raise ValueError(
-                f"{caller} takes networks of dense layers only, this one has "
-                f"{', '.join(kinds)}"
-            )
-
     def folded(self) -> FittedModel:
         """The same model with batch normalisation folded into weights and biases."""
         return replace(self, layers=tuple(layer.folded() for layer in self.layers))
@@ -220,13 +206,13 @@ def _read_layers(network: Any) -> tuple[Layer, ...]:
     ]
     trained = zip(network.weights, network.biases, names, norms, params, strict=True)
     empty = np.empty(0, network.dtype)
-    return tuple(
-        Layer(
-            *(next(trained) if geometry.is_trained else (empty, empty, "identity")),
-            geometry=None if geometry.kind == "dense" else geometry,
-        )
-        for geometry in network.geometries
-    )
+    found = []
+    for geometry in network.geometries:
+        pooling = empty, empty, "identity", None, ()
+        layer = Layer(*(next(trained) if geometry.is_trained else pooling))
+        is_dense = geometry.kind == "dense"
+        found.append(layer if is_dense else replace(layer, geometry=geometry))
+    return tuple(found)
 
 
 def row_of(table: Mapping[str, Row], activation: str, caller: str) -> Row:

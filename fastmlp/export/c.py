@@ -80,6 +80,63 @@ static void dense(const double *x, int n_in, const int8_t *w, const double *s,
 }
 """
 
+CONV = """\
+/* z = K * x + b at every position of the kernel, a row of K for each filter; x is an
+   image of h by w pixels with n channels, and zeros around it. */
+static void conv(const double *x, int h, int w, int n, const $number *kernel,
+                 ${scales}const double *b, int n_filters, int k_h, int k_w, int s_h,
+                 int s_w, int top, int left, int out_h, int out_w, double *z)
+{
+    for (int i = 0; i < out_h * out_w; i++)
+        for (int f = 0; f < n_filters; f++) {
+            const $number *row = kernel + f * k_h * k_w * n;
+            double sum = 0.0;
+            for (int u = 0; u < k_h * k_w; u++) {
+                const int p = i / out_w * s_h + u / k_w - top;
+                const int q = i % out_w * s_w + u % k_w - left;
+                if (p >= 0 && p < h && q >= 0 && q < w)
+                    for (int c = 0; c < n; c++)
+                        sum += row[u * n + c] * x[(p * w + q) * n + c];
+            }
+            *z++ = ${scale}sum + b[f];
+        }
+}
+"""
+
+POOL = """\
+/* Of each channel the $what of every window; x is an image, w pixels wide, with n
+   channels. */
+static void $kind(const double *x, int w, int n, int k_h, int k_w, int s_h, int s_w,
+                  int out_h, int out_w, double *z)
+{
+    for (int i = 0; i < out_h * out_w; i++)
+        for (int c = 0; c < n; c++) {
+            const double *first = x + (i / out_w * s_h * w + i % out_w * s_w) * n + c;
+            double found = $start;
+            for (int u = 0; u < k_h * k_w; u++) {
+                const double y = first[(u / k_w * w + u % k_w) * n];
+                $step
+            }
+            *z++ = $end;
+        }
+}
+"""
+
+POOLS = {
+    "max_pool": {
+        "what": "largest",
+        "start": "*first",
+        "step": "found = y > found ? y : found;",
+        "end": "found",
+    },
+    "average_pool": {
+        "what": "mean",
+        "start": "0.0",
+        "step": "found += y;",
+        "end": "found / (double)(k_h * k_w)",
+    },
+}
+
 CLIP = """\
     for (int i = 0; i < {n}; i++)
         {z}[i] = {z}[i] < 0.0 ? 0.0 : {z}[i] > 1.0 ? 1.0 : {z}[i];
@@ -191,8 +248,9 @@ def to_c(
 
     Parameters
     ----------
-    est : MLPClassifier or MLPRegressor
-        Fitted. Batch normalisation is folded into weights and biases.
+    est : MLPClassifier, MLPRegressor, CNNClassifier or CNNRegressor
+        Fitted; of images x is one made flat, channels last. Batch normalisation is
+        folded into weights and biases.
     path : path-like
         The source file, whose name without ``.c`` begins all names. The header is
         written beside it.
@@ -269,13 +327,12 @@ class _Rounded:
     weights: np.ndarray
     scales: np.ndarray | None
     biases: np.ndarray
-    activation: str
-    params: tuple[float, ...]
+    layer: Layer
 
     @property
     def arrays(self) -> list[np.ndarray]:
         scales = [] if self.scales is None else [self.scales]
-        return [self.weights, *scales, self.biases]
+        return [a for a in (self.weights, *scales, self.biases) if a.size]
 
 
 def _check_finite(layer: Layer, real: np.dtype) -> None:
@@ -286,13 +343,17 @@ def _check_finite(layer: Layer, real: np.dtype) -> None:
 
 
 def _round(layer: Layer, real: np.dtype, int8: bool) -> _Rounded:
-    rows, scales = layer.weights.T, None
-    if int8:
+    rows, scales = _rows_of(layer.weights), None
+    if int8 and rows.size:
         rows, scales = _quantize(rows, real)
     else:
         rows = rows.astype(real)
-    biases = layer.biases.astype(real)
-    return _Rounded(rows, scales, biases, layer.activation, layer.params)
+    return _Rounded(rows, scales, layer.biases.astype(real), layer)
+
+
+def _rows_of(weights: np.ndarray) -> np.ndarray:
+    """Weights, or a kernel, as a row for each unit or filter."""
+    return weights.reshape(-1, weights.shape[-1]).T if weights.size else weights
 
 
 def _quantize(rows: np.ndarray, real: np.dtype) -> tuple[np.ndarray, np.ndarray]:
@@ -332,8 +393,8 @@ def _compare(
 def _as_written(weights: np.ndarray, real: np.dtype, int8: bool) -> np.ndarray:
     if not int8:
         return weights.astype(real).astype(weights.dtype)
-    whole, scales = _quantize(weights.T, real)
-    return (whole.T * scales).astype(weights.dtype)
+    whole, scales = _quantize(_rows_of(weights), real)
+    return (whole.T * scales).astype(weights.dtype).reshape(weights.shape)
 
 
 def _read_scaler(
@@ -433,7 +494,7 @@ class _Writer:
     def header(self) -> str:
         """The header: sizes, labels, functions."""
         model, sizes = self.model, [self.model.n_features]
-        sizes += [len(layer.biases) for layer in self.layers]
+        sizes += [layer.n_units for layer in model.layers]
         classes = ""
         if self._has_classes:
             declared, _ = _declare_labels(self.name, self._classes)
@@ -459,10 +520,13 @@ class _Writer:
 
     def source(self) -> str:
         """The numbers and the functions."""
-        used = dict.fromkeys((layer.activation, layer.params) for layer in self.layers)
+        layers = self.model.layers
+        used = dict.fromkeys((layer.activation, layer.params) for layer in layers)
+        kinds = dict.fromkeys(layer.kind for layer in layers)
+        is_int8 = self.layers[-1].scales is not None
         parts = [self._fill('#include <math.h>\n\n#include "$name.h"\n')]
         parts += [self._numbers()]
-        parts += [DENSE_INT8 if self.layers[0].scales is not None else DENSE]
+        parts += [_define_kind(kind, is_int8) for kind in kinds]
         parts += [_define(*activation) for activation in used]
         parts[2:] = [_in_type(text, self.real) for text in parts[2:] if text]
         parts += [self._forward(), self._predict()]
@@ -496,6 +560,7 @@ class _Writer:
             if layer.scales is not None:
                 arrays[f"scales_{k}"] = layer.scales
             arrays[f"biases_{k}"] = layer.biases
+        arrays = {name: array for name, array in arrays.items() if array.size}
         types = {"float32": "float", "float64": "double", "int8": "int8_t"}
         text = "".join(
             f"static const {types[array.dtype.name]} {name}[{array.size}] = "
@@ -515,14 +580,11 @@ class _Writer:
             lines += [f"for (int i = 0; i < {self.model.n_features}; i++)"]
             lines += ["    a[i] = (x[i] - center[i]) / divisor[i];"]
             x = "a"
-        for k, layer in enumerate(self.layers):
+        for k, layer in enumerate(self.model.layers):
             z = "out" if k == len(self.layers) - 1 else "b" if x == "a" else "a"
-            n_out, n_in = layer.weights.shape
-            scales = "" if layer.scales is None else f" scales_{k},"
-            lines += [
-                f"dense({x}, {n_in}, weights_{k},{scales} biases_{k}, {n_out}, {z});"
-            ]
-            lines += _apply(layer.activation, z, n_out)
+            scales = "" if self.layers[k].scales is None else f" scales_{k},"
+            lines += [_call(layer, k, x, scales, z)]
+            lines += _apply(layer.activation, z, layer.n_units)
             x = z
         body = "".join(f"    {line}\n" for line in lines)
         head = "static void forward(const double *x, double *out)"
@@ -530,7 +592,7 @@ class _Writer:
 
     def _buffers(self) -> list[str]:
         """Declarations of a and b, as wide as what they take turns to hold."""
-        held = [len(layer.biases) for layer in self.layers[:-1]]
+        held = [layer.n_units for layer in self.model.layers[:-1]]
         if self.scaling is not None:
             held.insert(0, self.model.n_features)
         real = _in_type("double", self.real)
@@ -562,6 +624,36 @@ class _Writer:
         else:
             body = "    (void)x;\n    return 0;\n"
         return self._fill("int ${name}_class(const double *x)\n{\n" + body + "}\n")
+
+
+def _define_kind(kind: str, is_int8: bool) -> str:
+    """The function of a kind of layers."""
+    if kind == "dense":
+        return DENSE_INT8 if is_int8 else DENSE
+    if kind == "conv":
+        words = {"number": "double", "scales": "", "scale": ""}
+        if is_int8:
+            words = {"number": "int8_t", "scale": "s[f] * "}
+            words["scales"] = "const double *s,\n                 "
+        return Template(CONV).substitute(words)
+    return Template(POOL).substitute(kind=kind, **POOLS[kind])
+
+
+def _call(layer: Layer, number: int, x: str, scales: str, z: str) -> str:
+    """The call of a layer's function."""
+    weights = f"weights_{number},{scales} biases_{number}"
+    geometry = layer.geometry
+    if geometry is None:
+        return f"dense({x}, {layer.n_inputs}, {weights}, {layer.n_units}, {z});"
+    window = ", ".join(map(str, (*geometry.kernel, *geometry.stride)))
+    place = ", ".join(map(str, geometry.out_shape[:2]))
+    if layer.kind != "conv":
+        _, width, channels = geometry.shape
+        return f"{layer.kind}({x}, {width}, {channels}, {window}, {place}, {z});"
+    shape = ", ".join(map(str, geometry.shape))
+    pads = ", ".join(map(str, geometry.pads))
+    filters = geometry.out_shape[2]
+    return f"conv({x}, {shape}, {weights}, {filters}, {window}, {pads}, {place}, {z});"
 
 
 def _define(activation: str, params: tuple[float, ...]) -> str:

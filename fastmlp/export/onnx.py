@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,7 +12,15 @@ import numpy as np
 
 from fastmlp._extras import require
 from fastmlp._version import __version__
-from fastmlp.export._model import EPSILON, FittedModel, label_type, read, row_of
+from fastmlp.export._model import (
+    EPSILON,
+    FittedModel,
+    Layer,
+    label_type,
+    read,
+    row_of,
+)
+from fastmlp.layers import Geometry
 
 # The oldest operator set in which all operators are as they are used here; later ones
 # agree. IR_VERSION is its format of files: runtimes refuse one newer than their own.
@@ -198,15 +207,95 @@ ACTIVATIONS: dict[str, Callable[..., str]] = {
 
 def _add_network(nodes: Nodes, model: FittedModel, x: str) -> str:
     for layer in model.layers:
-        norm = layer.batch_norm
-        if norm is None:
-            x = nodes.add("Gemm", x, layer.weights, layer.biases)
+        if layer.geometry is None:
+            x = _add_dense(nodes, layer, x)
+        elif layer.kind == "conv":
+            x = _add_convolution(nodes, layer, layer.geometry, x)
         else:
-            x = nodes.add("MatMul", x, layer.weights)
-            numbers = norm.scale, norm.shift, norm.mean, norm.variance
-            x = nodes.add("BatchNormalization", x, *numbers, epsilon=EPSILON)
-        x = row_of(ACTIVATIONS, layer.activation, "to_onnx")(nodes, x, *layer.params)
+            x = _add_pooling(nodes, layer.geometry, x)
     return x
+
+
+def _add_dense(nodes: Nodes, layer: Layer, x: str) -> str:
+    if layer.batch_norm is None:
+        x = nodes.add("Gemm", x, layer.weights, layer.biases)
+    else:
+        x = _add_normalization(nodes, layer, nodes.add("MatMul", x, layer.weights))
+    return _add_activation(nodes, layer, x)
+
+
+def _add_normalization(nodes: Nodes, layer: Layer, x: str) -> str:
+    norm = layer.batch_norm
+    assert norm is not None
+    numbers = norm.scale, norm.shift, norm.mean, norm.variance
+    return nodes.add("BatchNormalization", x, *numbers, epsilon=EPSILON)
+
+
+def _add_activation(nodes: Nodes, layer: Layer, z: str) -> str:
+    return row_of(ACTIVATIONS, layer.activation, "to_onnx")(nodes, z, *layer.params)
+
+
+def _add_convolution(nodes: Nodes, layer: Layer, geometry: Geometry, x: str) -> str:
+    """Rows are images, channels last, made flat; ONNX has channels first. Runtimes lack
+    Conv for float64: there it is a product with the patches.
+    """
+    kernel = layer.weights.reshape(*geometry.kernel, *layer.weights.shape[-2:])
+    is_normalised = layer.batch_norm is not None
+    if nodes.dtype == np.float64:
+        patches = _add_patches(nodes, geometry, x)
+        z = nodes.add("MatMul", patches, kernel.reshape(geometry.n_terms, -1))
+        z = nodes.add("Reshape", z, np.array([-1, geometry.out_shape[2]]))
+        z = z if is_normalised else nodes.add("Add", z, layer.biases)
+    else:
+        kernel = np.ascontiguousarray(kernel.transpose(3, 2, 0, 1))
+        biases = [] if is_normalised else [layer.biases]
+        image = _channels_first(nodes, geometry.shape, x)
+        z = nodes.add("Conv", image, kernel, *biases, **_window(geometry, pads=True))
+    if is_normalised:
+        z = _add_normalization(nodes, layer, z)
+    z = _add_activation(nodes, layer, z)
+    if nodes.dtype == np.float64:
+        return nodes.add("Reshape", z, np.array([-1, geometry.n_out]))
+    return _as_rows(nodes, geometry, z)
+
+
+def _add_pooling(nodes: Nodes, geometry: Geometry, x: str) -> str:
+    is_max = geometry.kind == "max_pool"
+    if nodes.dtype == np.float64:
+        n_pixels, channels = math.prod(geometry.kernel), geometry.shape[2]
+        patches = _add_patches(nodes, geometry, x)
+        windows = nodes.add("Reshape", patches, np.array([-1, n_pixels, channels]))
+        op = "ReduceMax" if is_max else "ReduceMean"
+        pooled = nodes.add(op, windows, axes=[1], keepdims=0)
+        return nodes.add("Reshape", pooled, np.array([-1, geometry.n_out]))
+    image = _channels_first(nodes, geometry.shape, x)
+    op = "MaxPool" if is_max else "AveragePool"
+    return _as_rows(nodes, geometry, nodes.add(op, image, **_window(geometry)))
+
+
+def _add_patches(nodes: Nodes, geometry: Geometry, x: str) -> str:
+    """What the kernel sees at each position: (n, positions, terms)."""
+    zero = nodes.constant(np.array([0, 0, 0, 1]))
+    padded = nodes.add("Pad", x, zero)
+    seen = nodes.add("Gather", padded, geometry.patches(), axis=1)
+    shape = np.array([-1, math.prod(geometry.out_shape[:2]), geometry.n_terms])
+    return nodes.add("Reshape", seen, shape)
+
+
+def _channels_first(nodes: Nodes, shape: tuple[int, ...], x: str) -> str:
+    image = nodes.add("Reshape", x, np.array([-1, *shape]))
+    return nodes.add("Transpose", image, perm=[0, 3, 1, 2])
+
+
+def _as_rows(nodes: Nodes, geometry: Geometry, image: str) -> str:
+    last = nodes.add("Transpose", image, perm=[0, 2, 3, 1])
+    return nodes.add("Reshape", last, np.array([-1, geometry.n_out]))
+
+
+def _window(geometry: Geometry, pads: bool = False) -> dict[str, Any]:
+    """Attributes of a convolution or of pooling, which knows no border."""
+    border = {"pads": [*geometry.pads, *geometry.pads_behind]} if pads else {}
+    return {"kernel_shape": geometry.kernel, "strides": geometry.stride, **border}
 
 
 def _add_probabilities(nodes: Nodes, model: FittedModel, outputs: str) -> str:
@@ -270,8 +359,9 @@ def to_onnx(
 
     Parameters
     ----------
-    est : MLPClassifier or MLPRegressor
-        Fitted. A Pipeline is converted by skl2onnx after :func:`register_onnx`.
+    est : MLPClassifier, MLPRegressor, CNNClassifier or CNNRegressor
+        Fitted; of images a row of X is one made flat, channels last. A Pipeline is
+        converted by skl2onnx after :func:`register_onnx`.
     path : path-like, default=None
         File that the model is also written to.
     fold_batch_norm : bool, default=True
@@ -374,9 +464,9 @@ def register_onnx() -> None:
         If skl2onnx is not installed: ``pip install "fastmlp[onnx]"``.
     """
     skl2onnx = require("skl2onnx", "onnx", "register_onnx")
-    from fastmlp import MLPClassifier, MLPRegressor
+    from fastmlp import CNNClassifier, CNNRegressor, MLPClassifier, MLPRegressor
 
-    for estimator in (MLPClassifier, MLPRegressor):
+    for estimator in (MLPClassifier, MLPRegressor, CNNClassifier, CNNRegressor):
         skl2onnx.update_registered_converter(
             estimator,
             f"Fastmlp{estimator.__name__}",

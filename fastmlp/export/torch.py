@@ -8,7 +8,14 @@ from typing import Any
 import numpy as np
 
 from fastmlp._extras import require
-from fastmlp.export._model import EPSILON, BatchNorm, FittedModel, read, row_of
+from fastmlp.export._model import (
+    EPSILON,
+    BatchNorm,
+    FittedModel,
+    Layer,
+    read,
+    row_of,
+)
 
 # A module from torch.nn, and σ's number if it has one; None where there is nothing to
 # do.
@@ -38,8 +45,8 @@ def to_torch(est: Any, *, fold_batch_norm: bool = False) -> Any:
 
     Parameters
     ----------
-    est : MLPClassifier or MLPRegressor
-        Fitted.
+    est : MLPClassifier, MLPRegressor, CNNClassifier or CNNRegressor
+        Fitted; of images a row is one made flat, channels last.
     fold_batch_norm : bool, default=False
         Whether batch normalisation becomes part of weights and biases; else it is a
         BatchNorm1d with the running averages.
@@ -47,12 +54,13 @@ def to_torch(est: Any, *, fold_batch_norm: bool = False) -> Any:
     Returns
     -------
     torch.nn.Sequential
-        Linear, BatchNorm1d and activations, of the network's type, on the CPU, with
-        copies of all parameters. It maps (n, n_features) to (n, n_outputs), the last
-        layer's activation included: of a regressor what ``predict`` gives, with one
-        column where that is a vector; of a classifier with 'softmax', or with labels
-        that can be had together, ``predict_proba``; with one output the second column
-        of it. To train on with PyTorch's losses of logits, leave the last module out.
+        Linear, Conv2d, pooling, normalisation and activations, of the network's type,
+        on the CPU, with copies of all parameters. It maps (n, n_features) to
+        (n, n_outputs), the last layer's activation included: of a regressor what
+        ``predict`` gives, with one column where that is a vector; of a classifier with
+        'softmax', or with labels that can be had together, ``predict_proba``; with one
+        output the second column of it. To train on with PyTorch's losses of logits,
+        leave the last module out.
 
     Raises
     ------
@@ -82,17 +90,49 @@ def to_torch(est: Any, *, fold_batch_norm: bool = False) -> Any:
 
 def _modules(torch: Any, model: FittedModel) -> list[Any]:
     modules = []
+    before = None
     for layer in model.layers:
         make = row_of(ACTIVATIONS, layer.activation, "to_torch")
         activation = make(torch.nn, *layer.params)
         norm = layer.batch_norm
-        biases = layer.biases if norm is None else None
-        modules.append(_linear(torch, layer.weights, biases))
+        if layer.geometry is not None and before is None:
+            modules.append(_own("ToImages", layer.geometry.shape))
+        if layer.geometry is None and before is not None:
+            modules.append(_own("ToRows"))
+        before = layer.geometry
+        modules += _product(torch, layer)
         if norm is not None:
-            modules.append(_batch_norm(torch, norm))
+            modules.append(_batch_norm(torch, norm, 1 if before is None else 2))
         if activation is not None:
             modules.append(activation)
     return modules
+
+
+def _product(torch: Any, layer: Layer) -> list[Any]:
+    """A layer's modules before normalisation and activation."""
+    biases = layer.biases if layer.batch_norm is None else None
+    geometry = layer.geometry
+    if geometry is None:
+        return [_linear(torch, layer.weights, biases)]
+    if layer.kind != "conv":
+        kind = torch.nn.MaxPool2d if layer.kind == "max_pool" else torch.nn.AvgPool2d
+        return [kind(geometry.kernel, geometry.stride)]
+    (top, left), (below, right) = geometry.pads, geometry.pads_behind
+    convolution = torch.nn.utils.skip_init(
+        torch.nn.Conv2d,
+        geometry.shape[2],
+        geometry.out_shape[2],
+        geometry.kernel,
+        stride=geometry.stride,
+        bias=biases is not None,
+        dtype=getattr(torch, layer.weights.dtype.name),
+    )
+    kernel = layer.weights.reshape(*geometry.kernel, *layer.weights.shape[-2:])
+    arrays = {"weight": kernel.transpose(3, 2, 0, 1)}
+    if biases is not None:
+        arrays["bias"] = biases
+    _load(torch, convolution, arrays)
+    return [torch.nn.ZeroPad2d((left, right, top, below)), convolution]
 
 
 def _linear(torch: Any, weights: np.ndarray, biases: np.ndarray | None) -> Any:
@@ -109,9 +149,10 @@ def _linear(torch: Any, weights: np.ndarray, biases: np.ndarray | None) -> Any:
     return linear
 
 
-def _batch_norm(torch: Any, norm: BatchNorm) -> Any:
+def _batch_norm(torch: Any, norm: BatchNorm, n_axes: int) -> Any:
     settings = {"eps": EPSILON, "dtype": getattr(torch, norm.scale.dtype.name)}
-    module = torch.nn.BatchNorm1d(len(norm.scale), **settings)
+    kind = torch.nn.BatchNorm1d if n_axes == 1 else torch.nn.BatchNorm2d
+    module = kind(len(norm.scale), **settings)
     arrays = {"weight": norm.scale, "bias": norm.shift}
     arrays |= {"running_mean": norm.mean, "running_var": norm.variance}
     _load(torch, module, arrays)
@@ -123,7 +164,7 @@ def _load(torch: Any, module: Any, arrays: dict[str, np.ndarray]) -> None:
     module.load_state_dict(state, strict=False)
 
 
-def _own(name: str) -> Any:
+def _own(name: str, *settings: Any) -> Any:
     from fastmlp.export import _torch_modules
 
-    return getattr(_torch_modules, name)()
+    return getattr(_torch_modules, name)(*settings)

@@ -26,7 +26,7 @@ class NetworkDisplay:
     Attributes
     ----------
     weights : list of ndarray of shape (n_in, n_out)
-        Weights of each layer.
+        Weights of each layer that has any; a convolution's are its kernel.
     activations : list of str
         Activation of each layer, the output's last.
     figure_ : matplotlib Figure
@@ -37,7 +37,7 @@ class NetworkDisplay:
 
     def __init__(self, model: FittedModel) -> None:
         self.model = model
-        self.weights = [layer.weights for layer in model.layers]
+        self.weights = [x.weights for x in model.layers if x.weights.size]
         self.activations = [layer.activation for layer in model.layers]
 
     @classmethod
@@ -86,8 +86,8 @@ class NetworkDisplay:
         kind : {'layers', 'weights', 'images'}, default='layers'
             'layers': a bar a layer, its height by the logarithm of its width, with
             activation and numbers of parameters. 'weights': a histogram a layer.
-            'images': the weights from all inputs to a unit of the first layer, as an
-            image, blue below 0 and red above.
+            'images': the weights from all inputs to a unit of the first layer, or the
+            kernel of a filter, as an image, blue below 0 and red above.
         n_images : int, default=25
             Units that 'images' shows at the most: those with the largest weights.
         image_shape : tuple of int, default=None
@@ -122,7 +122,7 @@ class NetworkDisplay:
         size = (1.9 * (len(self.weights) + 1), 3.6)
         self.figure_, self.axes_ = make_axes(ax, 1, 1, size, "NetworkDisplay")
         axis = self.axes_[0]
-        widths = [self.model.n_features, *(w.shape[1] for w in self.weights)]
+        widths = [self.model.n_features, *(x.n_units for x in self.model.layers)]
         heights = [
             0.25 + math.log(width) / math.log(max(*widths, 2)) for width in widths
         ]
@@ -132,7 +132,7 @@ class NetworkDisplay:
             axis.text(place, -0.72, name, ha="center", va="top")
             axis.text(place, height / 2 + 0.03, f"{width:,}", ha="center", va="bottom")
         for place, layer in enumerate(self.model.layers):
-            label = f"{layer.n_params:,}\nparameters"
+            label = f"{layer.n_params:,}\nparameters" if layer.n_params else ""
             axis.annotate(
                 *("", (place + 0.83, 0), (place + 0.17, 0)),
                 arrowprops={"arrowstyle": "->", "color": "gray"},
@@ -144,9 +144,11 @@ class NetworkDisplay:
 
     def _describe(self, number: int) -> str:
         layer = self.model.layers[number]
+        kind = "" if layer.kind == "dense" else f"{layer.kind.replace('_', ' ')}\n"
         norm = "" if layer.batch_norm is None else "batch norm\n"
-        end = "\noutput" if number == len(self.weights) - 1 else ""
-        return f"{norm}{layer.activation}{end}"
+        end = "\noutput" if number == len(self.model.layers) - 1 else ""
+        activation = "" if kind.endswith("pool\n") else layer.activation
+        return f"{kind}{norm}{activation}{end}"
 
     def _draw_weights(self, ax: Any, bins: int) -> None:
         n_layers = len(self.weights)
@@ -158,26 +160,35 @@ class NetworkDisplay:
             axis.hist(weights.ravel(), bins, color=_color(number + 1, n_layers + 1))
             axis.axvline(0, color="gray", linewidth=0.8)
             name = "output" if number == n_layers - 1 else f"hidden {number + 1}"
-            n_in, n_out = weights.shape
-            axis.set_title(f"{name}: {n_in:,} × {n_out:,}")
+            axis.set_title(f"{name}: {' × '.join(f'{n:,}' for n in weights.shape)}")
             axis.set(xlabel="weight", ylabel="number")
 
     def _draw_images(
         self, ax: Any, n_images: int, image_shape: tuple[int, int] | None
     ) -> None:
-        weights = self.weights[0]
-        shape = self._image_shape(image_shape)
-        largest = np.argsort(-np.linalg.norm(weights, axis=0), kind="stable")
+        weights = self._images_of_units(image_shape)
+        norms = np.linalg.norm(weights, axis=(0, 1))
+        largest = np.argsort(-norms, kind="stable")
         units = np.sort(largest[: max(1, n_images)])
         n_columns = math.ceil(math.sqrt(len(units)))
         panels = make_axes(ax, len(units), n_columns, (1.3, 1.1), "NetworkDisplay")
         self.figure_, self.axes_ = panels
-        limit = np.abs(weights[:, units]).max() or 1.0
+        limit = np.abs(weights[:, :, units]).max() or 1.0
         colors = {"cmap": "RdBu_r", "vmin": -limit, "vmax": limit}
         for axis, unit in zip(self.axes_, units, strict=True):
-            image = axis.imshow(weights[:, unit].reshape(shape), **colors)
+            image = axis.imshow(weights[:, :, unit], **colors)
             axis.set(xticks=[], yticks=[])
         self.figure_.colorbar(image, ax=self.axes_, shrink=0.6, label="weight")
+
+    def _images_of_units(self, given: tuple[int, int] | None) -> np.ndarray:
+        """An image for each unit of the first layer, (height, width, units); of a
+        convolution its kernel, the mean of the channels.
+        """
+        weights, geometry = self.weights[0], self.model.layers[0].geometry
+        if geometry is None:
+            return weights.reshape(*self._image_shape(given), -1)
+        kernel = weights.reshape(*geometry.kernel, *weights.shape[-2:])
+        return kernel.mean(axis=2)
 
     def _image_shape(self, given: tuple[int, int] | None) -> tuple[int, int]:
         n_features = self.model.n_features

@@ -40,7 +40,7 @@ cdef inline void pull_back(
     else:
         pool_back(
             out, delta, inputs_of(arena, span.X, job, l, span.first, is_training(span.step)),
-            layer, span.rows)
+            a_of(arena, job, l, span.first), layer, span.rows)
 
 
 cdef void row_gradient(

@@ -40,7 +40,8 @@ cdef inline void window_maxima(
     """The largest of each channel; NaN where there is one."""
     cdef Py_ssize_t y, x, j
     cdef const real* pixel
-    memcpy(out, image + window.x, window.n * sizeof(real))
+    for j in range(window.n):
+        out[j] = -<real>INFINITY
     for y in range(layer.kernel_height):
         for x in range(layer.kernel_width):
             pixel = image + pixel_of(layer, window, y, x)
@@ -69,14 +70,12 @@ cdef inline void take_at_maxima(
 
 
 cdef inline void give_to_maxima(
-    real* out, const real* delta, const real* image, const Layer* layer,
-    const Window* window,
+    real* out, const real* delta, const real* image, const real* largest,
+    const Layer* layer, const Window* window,
 ) noexcept nogil:
     """Add δ of each channel where the image has its first largest."""
-    cdef real largest[POOLED_CHANNELS]
     cdef real left[POOLED_CHANNELS]
     cdef Py_ssize_t y, x, j, at
-    window_maxima(largest, image, layer, window)
     memcpy(left, delta, window.n * sizeof(real))
     for y in range(layer.kernel_height):
         for x in range(layer.kernel_width):
@@ -138,7 +137,8 @@ cdef void pool(
 
 
 cdef void pool_back(
-    real* out, const real* delta, const real* by, const Layer* layer, Py_ssize_t rows
+    real* out, const real* delta, const real* by, const real* pooled, const Layer* layer,
+    Py_ssize_t rows,
 ) noexcept nogil:
     """∂J/∂x of so many images x, `by`, from δ of the pooled ones."""
     cdef Py_ssize_t i, y, x, group, n_groups = (layer.channels - 1) // POOLED_CHANNELS + 1
@@ -152,5 +152,7 @@ cdef void pool_back(
                     if layer.kind == AVERAGE_POOL:
                         give_shares(out, delta + window.out, layer, &window)
                     else:
-                        give_to_maxima(out, delta + window.out, by, layer, &window)
-        out, delta, by = out + layer.n_in, delta + layer.n_out, by + layer.n_in
+                        give_to_maxima(
+                            out, delta + window.out, by, pooled + window.out, layer, &window)
+        out, by = out + layer.n_in, by + layer.n_in
+        delta, pooled = delta + layer.n_out, pooled + layer.n_out
