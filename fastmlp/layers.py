@@ -308,10 +308,8 @@ def _from_fact(fact: Any) -> Any:
         raise ValueError(f"layer_sizes has an unknown kind: {fact!r}")
     ((name, settings),) = fact.items()
     try:
-        return KINDS[name](
-            **{k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()}
-        )
-    except (TypeError, AttributeError) as error:
+        return KINDS[name](**settings)
+    except TypeError as error:
         raise ValueError(f"layer_sizes has an impossible {name}: {error}") from error
 
 
