@@ -308,10 +308,8 @@ def _from_fact(fact: Any) -> Any:
         raise ValueError(f"layer_sizes has an unknown kind: {fact!r}")
     ((name, settings),) = fact.items()
     try:
-        return KINDS[name](
-            **{k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()}
-        )
-    except (TypeError, AttributeError) as error:
+        return KINDS[name](**settings)
+    except TypeError as error:
         raise ValueError(f"layer_sizes has an impossible {name}: {error}") from error
 
 
@@ -327,12 +325,22 @@ def plain(entry: Any) -> Any:
     """The same in Python's own numbers, which can be compared, hashed and stored."""
     if isinstance(entry, Kind):
         names = [field.name for field in fields(entry)]
-        return replace(entry, **{name: plain(getattr(entry, name)) for name in names})
+        layer = replace(entry, **{name: plain(getattr(entry, name)) for name in names})
+        _check_fields(layer)
+        return layer
     if isinstance(entry, (tuple, list)) or (
         isinstance(entry, np.ndarray) and entry.ndim > 0
     ):
         return tuple(map(plain, entry))
     return int(entry) if _is_count(entry) else entry
+
+
+def _check_fields(layer: Any) -> None:
+    """Whether its numbers are integers: others may equal them, and be remembered."""
+    for name, value in vars(layer).items():
+        sides = value if isinstance(value, tuple) else (value,)
+        if not all(type(side) in (int, str, type(None)) for side in sides):
+            raise ValueError(f"{name} of {layer} must be made of positive integers")
 
 
 def _check_sizes(number: int, layer: Any, geometry: Geometry) -> None:

@@ -559,7 +559,9 @@ def test_copies_predict_and_go_on_alike(twin_of, cls, images, tmp_path):
     assert facts(twin) == facts(model.partial_fit(X, y))
 
 
-@pytest.mark.parametrize("shape", [[4, 16, 1], [8, 8], [8, 8, 1, 1], [64], [], [8, 8, 2]])
+@pytest.mark.parametrize(
+    "shape", [[4, 16, 1], [8, 8], [8, 8, 1, 1], [64], [], [8, 8, 2]]
+)
 def test_a_shape_that_is_not_the_networks_is_refused(shape, images, tmp_path):
     from test_model_files import put_together, taken_apart
 

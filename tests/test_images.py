@@ -366,7 +366,7 @@ def test_gradients_by_inputs_are_slopes(name):
 @pytest.mark.parametrize("kernel", [(1, 1), (2, 2), (3, 2), (3, 3), (4, 5)])
 def test_scipys_correlation(kernel, padding):
     """z = K ⋆ x, ∂J/∂K = x ⋆ δ, ∂J/∂x = δ convolved with K: with zeros around."""
-    channels, filters, (height, width), (k, m) = 2, 3, (7, 6), kernel
+    channels, filters, (height, width) = 2, 3, (7, 6)
     network = Network(
         [(height, width, channels), Conv(filters, kernel, padding=padding), 1],
         activation="identity",
@@ -525,7 +525,11 @@ def tables(architecture=PLANNED, **settings):
 @pytest.mark.parametrize(
     ("layer", "field", "value", "message"),
     [
-        *((layer, "kind", value, "no such kind") for layer in (0, 1) for value in (-1, 4)),
+        *(
+            (layer, "kind", value, "no such kind")
+            for layer in (0, 1)
+            for value in (-1, 4)
+        ),
         (0, "kind", KINDS["dense"], "impossible border"),
         (0, "kind", KINDS["max_pool"], "reach over the border|impossible border"),
         (1, "kind", KINDS["conv"], "has W and b"),
@@ -680,13 +684,14 @@ def test_sparse_rows_are_refused():
 
 
 def test_a_loss_is_of_units():
-    network = Network([(4, 4, 1), Conv(2, 3), 2], random_state=0)
-    tables = network.layers[:1], network.plan.tensors[:2], GROUPS
-    with pytest.raises(ValueError, match="begins at|outside|last layer must be dense"):
-        plan = _kernels.Plan(*tables)
-        case = Case([(4, 4, 1), Conv(2, 3), 2])
-        case.network.plan = plan
-        evaluate(_kernels, case, 3)
+    network = Network([(4, 4, 1), Conv(2, 3), 2], activation="identity")
+    layers = network.layers[:1].copy()
+    plan = _kernels.Plan(layers, build_tensors(layers), GROUPS)
+    X, Y, numbers = np.zeros((3, 16)), np.zeros((3, 32)), np.zeros(32)
+    model = np.zeros(plan.n_params), np.zeros(0), plan
+    rest = X, Y, None, *model, network.objective, numbers, 3
+    with pytest.raises(ValueError, match="last layer must be dense"):
+        _kernels.compute_loss(np.zeros(10**4), None, *rest)
 
 
 def test_second_derivatives_by_inputs_are_of_units_only():

@@ -171,6 +171,19 @@ def test_architectures_that_are_refused(layers):
         Network(layers)
 
 
+def test_what_equals_an_integer_is_none():
+    """Networks of the same layers are remembered."""
+    Network([(8, 6, 1), Conv(1, 2), MaxPool(2), 2])
+    for layer, name in [
+        (Conv(1.0, 2), "filters"),
+        (Conv(True, 2), "filters"),
+        (Conv(1, 2.0), "kernel"),
+        (Conv(1, (2.0, 2)), "kernel"),
+    ]:
+        with pytest.raises(ValueError, match=f"{name} of .* positive integer"):
+            Network([(8, 6, 1), layer, MaxPool(2), 2])
+
+
 def test_no_image_comes_behind_units():
     with pytest.raises(ValueError, match=r"layer 1, MaxPool.* needs an image"):
         Network([(8, 8, 1), 5, MaxPool(), 2])
@@ -193,7 +206,7 @@ EXTREME = [
 
 @pytest.mark.parametrize("architecture", EXTREME, ids=str)
 def test_extreme_sizes_are_refused_before_anything_is_allocated(architecture):
-    with pytest.raises(ValueError, match="more than .* numbers"):
+    with pytest.raises(ValueError, match=r"more than .* numbers"):
         Network(architecture)
 
 

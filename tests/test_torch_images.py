@@ -18,7 +18,12 @@ nn = torch.nn
 
 N_STEPS, BATCH_ROWS, N_ROWS = 30, 12, 36
 TOLERANCE = 1e-10
-ACTIVATIONS = {"tanh": nn.Tanh, "relu": nn.ReLU, "silu": nn.SiLU, "logistic": nn.Sigmoid}
+ACTIVATIONS = {
+    "tanh": nn.Tanh,
+    "relu": nn.ReLU,
+    "silu": nn.SiLU,
+    "logistic": nn.Sigmoid,
+}
 
 NETWORKS = {
     "digits": [(8, 8, 1), Conv(4, 3), MaxPool(2), Conv(6, 3), MaxPool(2), 9, 3],
@@ -110,7 +115,7 @@ class Twin:
             self.tensors.append([module.weight, module.bias])
 
     def turn(self, weights, geometry, number):
-        """Kernels (filters, channels, …); units (n_out, n_in), inputs channels-first."""
+        """Kernels (filters, channels, …); units (n_out, n_in), channels-first."""
         if geometry.kind == "conv":
             return np.moveaxis(weights, (-1, -2), (0, 1)).copy()
         below = self.network.geometries[number - 1].outputs_shape if number else ()

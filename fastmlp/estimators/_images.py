@@ -124,7 +124,7 @@ class Images(ABC):
 
     def _pooling(self, layers: list[Any]) -> list[Any]:
         """The pooling behind the last of these layers, unless its window is a pixel."""
-        size = 1 if self.pool_size is None else plain(self.pool_size)
+        size: Any = 1 if self.pool_size is None else plain(self.pool_size)
         shape = layers[0]
         for layer in layers[1:]:
             shape = layer.on(shape).outputs_shape
