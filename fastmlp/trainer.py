@@ -99,8 +99,10 @@ class Trainer:
         for data, rows in self.rows.chunks(order):
             for some, batch_size in self._slices(rows, data[2]):
                 started, terms = time.perf_counter(), self._terms(batch_size)
-                shares = np.arange(n_done, n_done + len(some), batch_size) / len(order)
-                numbers = self._schedule and self._schedule(shares)
+                numbers = None
+                if self._schedule is not None:
+                    begins = np.arange(n_done, n_done + len(some), batch_size)
+                    numbers = self._schedule(begins / len(order))
                 total = _kernels.train(
                     *(*self._model, *data, some, *terms, total, numbers)
                 )
