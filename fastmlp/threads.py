@@ -101,7 +101,7 @@ def piece_rows(plan: Any, block_rows: int) -> int:
     """Rows, in whole blocks, that a thread predicts before it looks whether another has
     failed: some hundredths of a second's.
     """
-    work = block_rows * plan.multiply_adds
+    work = max(1, block_rows * plan.multiply_adds)  # none where it only pools
     return max(1, WORK_OF_A_PIECE // work) * block_rows
 
 
