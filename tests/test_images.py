@@ -314,6 +314,13 @@ def test_a_network_is_the_same_in_blocks_and_threads(name):
         np.testing.assert_array_equal(network.predict(X[rows]), outputs[rows])
 
 
+def test_many_rows_are_pooled_in_blocks():
+    network = Network([(2, 2, 1), MaxPool(2), 2], random_state=0)
+    X = np.random.RandomState(0).normal(size=(5000, 4))
+    [pooled] = network.hidden_activations(X)
+    np.testing.assert_array_equal(pooled.ravel(), X.max(axis=1))
+
+
 # --- The twins, by equations, finite differences and SciPy
 
 
