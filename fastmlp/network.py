@@ -741,7 +741,7 @@ class Network:
         ...     batch = network.accumulate(
         ...         X[part], y[part], optimizer=optimizer, total_weight=6, into=batch
         ...     )
-        >>> optimizer.apply(network, batch)
+        >>> penalty = optimizer.apply(network, batch)
         >>> batch.n_rows
         6
         """

@@ -139,7 +139,7 @@ def test_each_fit_has_a_best_of_its_own():
 @pytest.mark.parametrize("value", [True, "loss"])
 def test_where_there_is_nothing_to_choose_from(value):
     (X, y), _ = rows()
-    with pytest.raises(ValueError, match="no epochs to validate after"):
+    with pytest.raises(ValueError, match="holds out no rows: keep_best needs X_val"):
         MLPClassifier(solver="lbfgs", keep_best=value).fit(X, y)
     with pytest.raises(ValueError, match="partial_fit does not support keep_best"):
         MLPClassifier(keep_best=value).partial_fit(X, y, classes=[0, 1, 2])

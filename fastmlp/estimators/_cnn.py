@@ -47,7 +47,9 @@ class CNNClassifier(Images, MLPClassifier):
     >>> from sklearn.datasets import load_digits
     >>> from fastmlp import CNNClassifier
     >>> X, y = load_digits(return_X_y=True)
-    >>> model = CNNClassifier(input_shape=(8, 8), max_iter=10, random_state=0)
+    >>> model = CNNClassifier(
+    ...     input_shape=(8, 8), batch_size=32, early_stopping=True, random_state=0
+    ... )
     >>> model.fit(X[:1000] / 16, y[:1000]).score(X[1000:] / 16, y[1000:]) > 0.9
     True
     """

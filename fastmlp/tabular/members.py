@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -21,6 +21,10 @@ from fastmlp.tabular.preset import Preset
 from fastmlp.validation import HeldOut
 
 Score = Callable[[np.ndarray], float]
+
+
+# How long this thread waits for members without a look at signals.
+WAIT_SECONDS = 0.05
 
 
 @dataclass(frozen=True)
@@ -170,7 +174,7 @@ def train_members(
     with ThreadPoolExecutor(n_workers, "fastmlp-member") as pool:
         futures = [pool.submit(train, number) for number in range(len(jobs))]
         try:
-            wait(futures, return_when="FIRST_EXCEPTION")
+            _wait_for_all_or_an_error(futures)
         except KeyboardInterrupt:
             brake.is_on.set()
         if any(future.done() and future.exception() for future in futures):
@@ -183,6 +187,16 @@ def train_members(
     if len(errors) == len(futures):
         raise errors[0]
     return [future.result() for future in futures if future.exception() is None]
+
+
+def _wait_for_all_or_an_error(futures: Sequence[Future]) -> None:
+    """In pieces: a library that handles SIGINT itself, as polars does, may have a wait
+    go on after Ctrl-C, and Python's handler runs only where it ends.
+    """
+    pending = True
+    while pending:
+        done, others = wait(futures, WAIT_SECONDS, return_when="FIRST_EXCEPTION")
+        pending = bool(others) and all(f.exception() is None for f in done)
 
 
 def train_member(
