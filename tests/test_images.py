@@ -455,6 +455,14 @@ def test_deltas_by_hand():
     assert network.weights[0].item() == pytest.approx(total, rel=1e-12)
 
 
+def test_products_with_the_hessian_take_the_first_of_equal_maxima():
+    architecture = [(5, 5, 1), Conv(2, 2, padding="valid"), MaxPool(2), 3]
+    case = Case(architecture, rows=3)
+    case.data[0][...] = np.arange(1.0, 4)[:, None]
+    mine, twins = (multiply_hessian(m, case, 3) for m in (_kernels, _reference))
+    compare(mine, twins, "float64")
+
+
 def pooling(layer, image, weights):
     """Pooled values of an image, and where δ, the weights, goes."""
     n_outputs = len(np.ravel(weights))
