@@ -260,20 +260,22 @@ class BaseMLP(
         if recipe.is_full_batch:
             if recipe.batch_norm or callable(recipe.dropout) or np.any(recipe.dropout):
                 raise ValueError(
-                    f"solver={recipe.solver!r} takes neither batch_norm nor dropout; "
+                    f"solver={recipe.solver!r} does not support batch_norm or dropout; "
                     f"{others}"
                 )
             if given is not None:
                 raise ValueError(
-                    f"solver={recipe.solver!r} has no epochs to validate after; "
-                    f"{others} to fit with X_val"
+                    f"solver={recipe.solver!r} does not support X_val, since it has no "
+                    f"epochs; {others}"
                 )
         elif incremental and recipe.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
         elif recipe.stop_on_overfit and not (
             given is not None or recipe.early_stopping or incremental
         ):
-            raise ValueError("stop_on_overfit needs X_val, or early_stopping=True")
+            raise ValueError(
+                "stop_on_overfit=True needs X_val and y_val, or early_stopping=True"
+            )
 
     def _begin(self, recipe: Recipe, data: Data, goes_on: bool) -> TrainingState:
         """The state that the fit begins with."""
@@ -292,9 +294,9 @@ class BaseMLP(
         before, now = fitted.kind, (layer_sizes, *fitted.kind_with(**settings)[1:])
         if before != now:
             raise ValueError(
-                "warm_start and partial_fit need the layers of the previous fit, its "
-                f"activation, its loss and its batch_norm, {before}; they would now be "
-                f"{now}"
+                "warm_start and partial_fit need the layer sizes, activation, loss and "
+                f"batch_norm of the previous fit: they were {before}, and are now "
+                f"{now}. Set them back, or fit with warm_start=False"
             )
         network = fitted.copy(**settings)
         # A seed's own stream goes on, and with it the order of the rows; a stream that
