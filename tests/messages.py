@@ -1,8 +1,8 @@
-"""Print every message of the package, to be read in a list: ``python -m tests.messages``.
+"""Print every message of the package in a list: ``python -m tests.messages``.
 
-Each line says where the message is raised or warned, by what, and its words; ``…`` stands
-for what is filled in. Those of the kernels are left out: the layers above them check what
-users give.
+Each line says where the message is raised or warned, by what, and its words; ``…``
+stands for what is filled in. Those of the kernels are left out: the layers above them
+check what users give.
 """
 
 import ast
