@@ -117,8 +117,10 @@ class Origin:
         """
         if self.version != other.version:
             raise ValueError(
-                f"the checkpoint is of fastmlp {self.version}, this is {other.version}:"
-                " another version does not go on to the same bits"
+                f"the checkpoint was written by fastmlp {self.version}, and this is "
+                f"{other.version}: another version does not continue to the same "
+                f"numbers. Resume with fastmlp {self.version}, or fit without "
+                "resume_from"
             )
         for what in ("parameters", "data"):
             mine, others = getattr(self, what), getattr(other, what)
@@ -126,8 +128,9 @@ class Origin:
                 before, now = mine.get(name), others.get(name)
                 if repr(before) != repr(now):
                     raise ValueError(
-                        f"the checkpoint is of a fit of other {what}: {name} was "
-                        f"{before!r} there, and is {now!r} here"
+                        f"the checkpoint is of a fit with other {what}: {name} was "
+                        f"{before!r}, and is now {now!r}. Resume with the same, or "
+                        "fit without resume_from"
                     )
 
 
@@ -200,17 +203,17 @@ def read_checkpoint(path: str | os.PathLike[str]) -> tuple[Origin, TrainingState
     with naming_file(path):
         kind, facts, arrays = from_bytes(Path(path).read_bytes())
         if kind != "checkpoint":
-            raise ModelFileError(f"it holds a {kind}, not a checkpoint of a fit")
+            raise ModelFileError(f"it holds {kind!r}, not a checkpoint of a fit")
         origin = Origin(**facts)
         tables = origin.parameters, origin.data, origin.curves
         curves = origin.curves.values() if isinstance(origin.curves, dict) else ()
         if not all(isinstance(table, dict) for table in tables) or not all(
             isinstance(curve, list) for curve in curves
         ):
-            raise ModelFileError("its parts are not what they should be")
+            raise ModelFileError("the facts about its fit are damaged")
         state = checked_state(arrays)
         if None in (state.optimizer, state.learning_rate, state.order):
-            raise ModelFileError("its state is not that of a fit under way")
+            raise ModelFileError("its training state is incomplete")
         return origin, state
 
 

@@ -109,7 +109,7 @@ class Evaluator:
             If a layer is normalised.
         """
         if (self._layers["normalized"] >= 0).any():
-            raise ValueError("the Hessian of a network with batch_norm is not computed")
+            raise ValueError("Hessian products are not available with batch_norm=True")
         product = np.empty_like(self._params)
         plan, *arenas = self._spread_plan_and_arenas
         _kernels.multiply_hessian(

@@ -63,10 +63,10 @@ def _check(run: Descent) -> None:
     recipe, n_params = run.recipe, run.network.params.size
     if recipe.head.loss != "squared_error":
         raise ValueError(
-            f"solver='lm' is for loss='squared_error', got {recipe.head.loss!r}"
+            f"solver='lm' needs loss='squared_error', got {recipe.head.loss!r}"
         )
     if run.network.alpha and run.network.l1_ratio:
-        raise ValueError("solver='lm' takes no L1 penalty; set l1_ratio=0")
+        raise ValueError("solver='lm' does not support an L1 penalty; set l1_ratio=0")
     if n_params > MOST_PARAMS:
         raise ValueError(
             f"solver='lm' takes at most {MOST_PARAMS} parameters, and this network has "

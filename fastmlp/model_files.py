@@ -86,9 +86,11 @@ def build_model(kind: str, facts: Any, arrays: dict[str, np.ndarray]) -> Any:
         return build_tabular(kind, facts)
     if kind == "checkpoint":
         raise ModelFileError(
-            "this is a checkpoint of a fit: go on with fit(X, y, resume_from=path)"
+            "it holds a checkpoint of a fit: resume with fit(X, y, resume_from=path)"
         )
-    raise ModelFileError(f"it holds a {kind!r}, which is unknown")
+    raise ModelFileError(
+        f"it holds {kind!r}, which fastmlp {__version__} does not know"
+    )
 
 
 def save_model(
@@ -177,7 +179,7 @@ def from_bytes(data: bytes) -> tuple[str, Any, dict[str, np.ndarray]]:
     """
     require("safetensors.numpy", "safetensors", "a model file")
     _check_digest(data)
-    with refusing("no model file"):
+    with refusing("not a model file"):
         stored = _read_metadata(data)
     if stored.get("format") != FORMAT:
         raise ModelFileError(
@@ -196,8 +198,8 @@ def _check_digest(data: bytes) -> None:
     body = memoryview(data)[:-_DIGEST_BYTES]
     if hashlib.sha256(body).digest() != data[-_DIGEST_BYTES:]:
         raise ModelFileError(
-            "it is no model file, or damaged: its bytes do not have the SHA-256 that "
-            "stands at its end"
+            "it is not a model file, or it is damaged: its content does not match the "
+            "SHA-256 stored at its end"
         )
 
 
@@ -219,7 +221,7 @@ def _read_tensors(data: bytes) -> dict[str, np.ndarray]:
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
         raise ModelFileError(f"damaged: {error}") from error
     if tensors.pop(_DIGEST, None) is None:
-        raise ModelFileError("damaged: it lacks the tensor of its SHA-256")
+        raise ModelFileError("damaged: its SHA-256 is missing")
     return tensors
 
 
@@ -230,7 +232,7 @@ def _read_json(text: str | bytes) -> Any:
 def _integer(digits: str) -> int:
     # Longer ones are no float64, and Python takes its time to read them.
     if len(digits) > 20 or abs(int(digits)) > 2 * _LARGEST_INTEGER + 1:
-        raise ModelFileError(f"{digits[:20]}… is too large a number")
+        raise ModelFileError(f"the number {digits[:20]}… is too large")
     return int(digits)
 
 
@@ -242,7 +244,7 @@ def _pack(value: Any, tensors: dict[str, np.ndarray], path: str) -> Any:
     if value is None or isinstance(value, bool | int | float | str):
         plain = value.item() if isinstance(value, np.generic) else value
         if type(plain) is int and abs(plain) > _LARGEST_INTEGER:
-            raise ModelFileError(f"{path} is too large a number: {plain!r}")
+            raise ModelFileError(f"{path} is too large: {plain!r}")
         return plain
     if isinstance(value, np.dtype | type):
         return {"dtype": np.dtype(value).name}
@@ -262,7 +264,9 @@ def _pack(value: Any, tensors: dict[str, np.ndarray], path: str) -> Any:
     if isinstance(value, list | tuple):
         rows = [_pack(v, tensors, f"{path}.{i}") for i, v in enumerate(value)]
         return rows if isinstance(value, list) else {"tuple": rows}
-    raise ModelFileError(f"{path} is a {type(value).__name__}, which no file can hold")
+    raise ModelFileError(
+        f"{path} is a {type(value).__name__}, which a model file cannot hold"
+    )
 
 
 def _pack_array(array: np.ndarray, tensors: dict[str, np.ndarray], path: str) -> Any:
@@ -270,10 +274,14 @@ def _pack_array(array: np.ndarray, tensors: dict[str, np.ndarray], path: str) ->
         tensors[path] = np.ascontiguousarray(array)
         return {"array": path}
     if array.dtype.kind not in _AS_LIST or array.ndim != 1:
-        raise ModelFileError(f"{path} is an array of {array.dtype}")
+        raise ModelFileError(
+            f"{path} is an array of {array.dtype}, which a model file cannot hold"
+        )
     strings = array.dtype.kind == "b" or all(isinstance(v, str) for v in array.tolist())
     if not strings:
-        raise ModelFileError(f"{path} is an array of objects that are no strings")
+        raise ModelFileError(
+            f"{path} is an array of objects, and a model file holds only strings"
+        )
     return {"values": [array.dtype.str, array.tolist()]}
 
 
@@ -302,10 +310,10 @@ def _unpack_values(name: str, values: list) -> np.ndarray:
     kind = np.dtype(name)
     expected = bool if kind.kind == "b" else str
     if kind.kind not in _AS_LIST or not all(type(v) is expected for v in values):
-        raise ModelFileError(f"an array of {name!r} does not hold such values")
+        raise ModelFileError(f"an array of {name!r} holds values of another type")
     longest = max((len(v) for v in values), default=1) if expected is str else 1
     if kind.kind == "U" and kind.itemsize > 4 * max(longest, 1):
-        raise ModelFileError(f"an array of {name!r} holds shorter strings only")
+        raise ModelFileError(f"an array of {name!r} holds only shorter strings")
     return np.array(values, dtype=kind)
 
 
@@ -339,7 +347,9 @@ def replace_file(path: str | os.PathLike[str], data: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
         if beside.read_bytes() != data:
-            raise OSError(f"{os.fspath(path)!r} was not written as it should be")
+            raise OSError(
+                f"{os.fspath(path)!r} was not written: the disk gave back other bytes"
+            )
         if fcntl is None:  # Windows renames no file that is open
             file.close()
         beside.replace(target)

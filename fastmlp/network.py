@@ -606,9 +606,7 @@ class Network:
             If a layer is normalised.
         """
         if self.batch_norm:
-            raise ValueError(
-                "the Jacobian of a network with batch_norm is not computed"
-            )
+            raise ValueError("the Jacobian is not available with batch_norm=True")
         return jacobian(self, as_inputs(X, self.layer_sizes[0], self.dtype))
 
     def input_hessians(self, X: ArrayLike) -> np.ndarray:
@@ -628,7 +626,7 @@ class Network:
         """
         inputs = as_inputs(X, self.layer_sizes[0], self.dtype)
         if isinstance(inputs, tuple):
-            raise TypeError("input_hessians takes dense rows")
+            raise TypeError("input_hessians needs a dense X: convert it by X.toarray()")
         return input_hessians(self, inputs)
 
     def loss(
@@ -915,8 +913,8 @@ class Network:
         network = load(path)
         if not isinstance(network, Network):
             raise ModelFileError(
-                f"{os.fspath(path)!r} holds a {type(network).__name__}: read it by "
-                "fastmlp.load"
+                f"{os.fspath(path)!r} holds {type(network).__name__!r}, not a Network: "
+                "read it with fastmlp.load"
             )
         return network
 

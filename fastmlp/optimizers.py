@@ -69,7 +69,7 @@ class BatchGradient:
         """Add that of more rows of the same batch, in place."""
         if other.total_weight != self.total_weight:
             raise ValueError(
-                "parts of one batch must have the same total_weight, got "
+                "gradients of one batch must have the same total_weight, got "
                 f"{self.total_weight} and {other.total_weight}"
             )
         self.n_rows += other.n_rows

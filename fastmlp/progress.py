@@ -125,13 +125,15 @@ class Display:
 
     def _open(self, now: float) -> None:
         # This object decides when to draw: tqdm's own thresholds are off. The delay
-        # keeps its constructor from drawing an empty bar.
+        # keeps its constructor from drawing an empty bar. Without smoothing rates are
+        # those of the whole time: few drawings are too few for a moving average.
         self._bar = bar = self._bars(
             file=sys.stderr,
             bar_format=UNDER_WAY,
             dynamic_ncols=True,
             mininterval=0,
             miniters=0,
+            smoothing=0,
             delay=DELAY,
             **self._settings,
         )
@@ -145,6 +147,8 @@ class Display:
             return
         bar = self._bar
         bar.bar_format, bar.n, bar.total = OVER, n, n
+        if hasattr(bar, "container"):  # of a notebook: the widget has its own total
+            bar.container.children[1].max = n
         bar.set_description_str(title, refresh=False)
         bar.set_postfix_str(figures, refresh=False)
         self.close()

@@ -53,7 +53,8 @@ def stream_from(state: dict[str, Any]) -> np.random.RandomState:
     place = state["state"].get("pos", state.get("buffer_pos", 0))
     if end is None or not 0 <= place <= end:
         raise ValueError(
-            f"no state of a random generator of NumPy: {state['bit_generator']!r}"
+            "not a valid state of one of NumPy's random generators: "
+            f"{state['bit_generator']!r}"
         )
     if state["bit_generator"] == "MT19937":
         key = np.asarray(state["state"]["key"]).tolist()

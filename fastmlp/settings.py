@@ -27,7 +27,7 @@ def check_layers(
     """
     if len(weights) == 0 or len(weights) != len(biases):
         raise ValueError(
-            f"{names[0]} and {names[1]} must have an entry a layer each, got "
+            f"{names[0]} and {names[1]} must have one entry per layer each, got "
             f"{len(weights)} and {len(biases)} entries"
         )
     sizes = [*np.shape(weights[0])[:1]]
@@ -157,7 +157,7 @@ def loss_numbers(
     values = as_list(given[public])
     if len(values) not in (1, n_outputs):
         raise ValueError(
-            f"{public} must have one entry or {n_outputs}, one an output, "
+            f"{public} must have one entry or {n_outputs}, one per output, "
             f"got {len(values)}"
         )
     checked = [check_between(public, value, low, high) for value in values]

@@ -36,8 +36,9 @@ try:
     from sklearn.utils.validation import _check_sample_weight
 except ImportError as error:
     raise ImportError(
-        f"this version of fastmlp does not know scikit-learn {sklearn.__version__}: it "
-        f"is tested with 1.6 to 1.9. Upgrade fastmlp, or install one of these ({error})"
+        f"this version of fastmlp does not work with scikit-learn "
+        f"{sklearn.__version__} ({error}). It is tested with 1.6 to 1.9: upgrade "
+        "fastmlp, or install one of these versions of scikit-learn"
     ) from error
 
 try:
@@ -125,7 +126,8 @@ class ScikitLearnPrivates:
         if uncalled:
             raise TypeError(
                 f"{cls.__name__} defines {', '.join(uncalled)}: scikit-learn's MLP "
-                "calls such methods, fastmlp's never does, for it trains natively. "
+                "calls such methods; fastmlp's trains natively and would never call "
+                "them. "
                 "Inherit from sklearn.neural_network's class, or use the parameters "
                 "callbacks, init, loss and scoring instead; for a method of your own "
                 "take another name."

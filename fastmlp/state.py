@@ -106,7 +106,9 @@ class TrainingState:
         """
         parts = self.optimizer, self.learning_rate, self.order
         if parts[0] is None or parts[1] is None or parts[2] is None:
-            raise RuntimeError("the state is not ready for a first-order solver")
+            raise RuntimeError(
+                "the training state has no optimizer, learning rate or rows yet"
+            )
         return parts  # type: ignore[return-value]
 
     # -- a fit

@@ -141,7 +141,7 @@ def checked_state(arrays: dict[str, np.ndarray]) -> TrainingState:
         raise ValueError("the training state is missing")
     facts = json.loads(meta.tobytes().decode())
     if not isinstance(facts, dict):
-        raise ValueError("the training state is no table")
+        raise ValueError("the training state is not a table")
     for name, check in STATE.items():
         if name not in facts or not check(facts[name]):
             raise ValueError(f"{name!r} of the training state is missing or invalid")
@@ -154,7 +154,7 @@ def checked_state(arrays: dict[str, np.ndarray]) -> TrainingState:
     if any(
         c.ndim != 1 or c.dtype != float or len(c) != len(columns[0]) for c in columns
     ):
-        raise ValueError("the columns of the history do not fit together")
+        raise ValueError("the columns of the history differ in type or length")
     state = TrainingState.from_arrays(arrays)
     _check_streams(state)
     return state

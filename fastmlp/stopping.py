@@ -329,10 +329,10 @@ def _describe_divergence(fit: Fit, rows: RowSource) -> str:
     finite = losses[np.isfinite(losses)]
     norms = fit.state.history.get("gradient_norm", [])
     figures = [
-        f"It ended in epoch {max(1, len(losses))}",
+        f"Training ended in epoch {max(1, len(losses))}",
         f"the last finite loss was {finite[-1]:.6g}" if len(finite) else "",
-        f"the gradient's norm {norms[-1]:.3g}" if norms else "",
-        f"the largest input {rows.largest_input():.3g}",
+        f"the gradient's norm was {norms[-1]:.3g}" if norms else "",
+        f"the largest input is {rows.largest_input():.3g}",
     ]
     return (
         f"{', '.join(filter(None, figures))}. Inputs and targets of unit variance, a "

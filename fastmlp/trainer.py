@@ -138,8 +138,8 @@ class Trainer:
             rows = rows[sample_weight[rows] != 0]
         if min(len(rows), self.batch_size) < 2:
             raise ValueError(
-                "batch_norm needs two rows or more in every batch, not counting rows "
-                f"of weight zero: there are {len(rows)}, batch_size={self.batch_size}"
+                "batch_norm needs at least two rows of non-zero weight in every batch, "
+                f"got {len(rows)} such rows and batch_size={self.batch_size}"
             )
         return rows
 

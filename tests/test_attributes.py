@@ -538,8 +538,8 @@ def test_batch_norm_is_folded(dtype):
 @pytest.mark.parametrize(
     ("weights", "biases", "message"),
     [
-        ([], [], "an entry a layer"),
-        ([np.ones((2, 3))], [np.ones(3), np.ones(2)], "an entry a layer"),
+        ([], [], "one entry per layer"),
+        ([np.ones((2, 3))], [np.ones(3), np.ones(2)], "one entry per layer"),
         ([np.ones((2, 3))], [np.ones(2)], r"weights\[0\] must have shape"),
         ([np.ones((2, 3)), np.ones((2, 1))], [np.ones(3), np.ones(1)], r"weights\[1\]"),
     ],

@@ -352,7 +352,7 @@ def test_going_on_with_another_architecture(method, hidden, name):
     """scikit-learn goes on with the old one in silence."""
     model = fitted(name, warm_start=True).set_params(hidden_layer_sizes=hidden)
     before = snapshot(model)
-    with pytest.raises(ValueError, match="layers of the previous fit"):
+    with pytest.raises(ValueError, match="batch_norm of the previous fit"):
         getattr(model, method)(*iris())
     assert snapshot(model) == before
 
@@ -373,7 +373,7 @@ def test_going_on_with_more_outputs():
     X, y = iris()
     model = fitted("MLPRegressor")
     before = snapshot(model)
-    with pytest.raises(ValueError, match="layers of the previous fit"):
+    with pytest.raises(ValueError, match="batch_norm of the previous fit"):
         model.partial_fit(X, np.column_stack([y, y]))
     assert snapshot(model) == before
 

@@ -148,7 +148,7 @@ def test_what_leaves_no_two_rows_is_refused_and_changes_nothing(case, shuffle):
     X, y = draw(30)
     before = fit(model, X, y).predict(X)
     model.set_params(**settings)
-    with pytest.raises(ValueError, match="batch_norm needs two rows"):
+    with pytest.raises(ValueError, match="batch_norm needs at least two rows"):
         getattr(model, method)(*data)
     np.testing.assert_array_equal(model.predict(X), before)
     assert model.n_iter_ == 3

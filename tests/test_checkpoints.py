@@ -195,7 +195,7 @@ OTHER = {
     "weights": ({}, (X, y), {"sample_weight": np.ones(150)}, "sample_weight was None"),
     "judges": ({}, (X, y), {"X_val": X[9:20]}, "X_val was"),
     "a form": ({}, (scipy.sparse.csr_array(X), y), {}, "X was 'dense .*'sparse"),
-    "alpha": ({"alpha": 0.5}, (X, y), {}, "alpha was 0.0001 there, and is 0.5 here"),
+    "alpha": ({"alpha": 0.5}, (X, y), {}, "alpha was 0.0001, and is now 0.5"),
     "solver": ({"solver": "sgd"}, (X, y), {}, "solver was 'adam'"),
     "seed": ({"random_state": 5}, (X, y), {}, "random_state was 4"),
     "epochs": ({"max_iter": 50}, (X, y), {}, "max_iter was 5"),
@@ -212,7 +212,7 @@ def test_another_fit_is_refused(settings, data, more, said, stored):
     rows = {"X_val": X[:9], "y_val": y[:9], **more}
     rows["y_val"] = y[9:20] if len(rows["X_val"]) == 11 else rows["y_val"]
     with pytest.raises(
-        ValueError, match=f"the checkpoint is of a fit of other.*{said}"
+        ValueError, match=f"the checkpoint is of a fit with other.*{said}"
     ):
         model.fit(*data, **rows, resume_from=stored)
     assert vars(model) == before
@@ -241,7 +241,7 @@ def test_other_files_are_refused(stored, tmp_path):
     with pytest.raises(ModelFileError, match="resume_from"):
         load(stored)
     fit(model, X, y).save(tmp_path / "model")
-    with pytest.raises(ModelFileError, match="a MLPClassifier, not a checkpoint"):
+    with pytest.raises(ModelFileError, match="holds 'MLPClassifier', not a checkpoint"):
         model.fit(X, y, resume_from=tmp_path / "model")
     with pytest.raises(FileNotFoundError):
         model.fit(X, y, resume_from=tmp_path / "none")
@@ -255,7 +255,7 @@ def test_other_files_are_refused(stored, tmp_path):
 def test_what_has_no_checkpoints_says_so(tmp_path):
     callbacks = [Checkpoint(tmp_path / "fit")]
     for solver in FULL_BATCH_SOLVERS:
-        with pytest.raises(ValueError, match="has no checkpoints"):
+        with pytest.raises(ValueError, match="does not support checkpoints"):
             MLPRegressor(solver=solver, callbacks=callbacks).fit(X, y)
     with pytest.raises(ValueError, match="save the estimator"):
         MLPRegressor(callbacks=callbacks).partial_fit(X, y)

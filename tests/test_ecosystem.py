@@ -336,9 +336,9 @@ def test_other_hidden_layers_are_an_error_at_a_warm_start(estimator, sizes, iris
     model = small(estimator, warm_start=True).fit(*iris)
     before = parameters(model)
     model.set_params(hidden_layer_sizes=sizes)
-    with pytest.raises(ValueError, match="need the layers of the previous fit"):
+    with pytest.raises(ValueError, match="batch_norm of the previous fit"):
         model.fit(*iris)
-    with pytest.raises(ValueError, match="need the layers of the previous fit"):
+    with pytest.raises(ValueError, match="batch_norm of the previous fit"):
         model.partial_fit(*iris)
     assert_array_equal(parameters(model), before)
 

@@ -847,7 +847,7 @@ def test_scores_refuse_what_is_no_target(case):
         model.score(X, y, np.ones(3))
     with pytest.raises(ValueError, match="NaN"):
         model.score(X, np.where(y == 1, np.nan, y))
-    with pytest.raises(ValueError, match=r"columns|list of quantiles"):
+    with pytest.raises(ValueError, match=r"columns|several quantiles"):
         model.score(X, X)
     with pytest.warns(UndefinedMetricWarning, match="less than two samples") as told:
         assert np.isnan(model.score(X[:1], y[:1]))

@@ -359,9 +359,9 @@ def test_the_header_is_also_one_of_cplusplus(tmp_path):
 @pytest.mark.parametrize(
     ("settings", "error", "message"),
     [
-        ({"path": "net"}, ValueError, "with '.c' behind it"),
-        ({"path": "my-net.c"}, ValueError, "a name of C"),
-        ({"path": "é.c"}, ValueError, "a name of C"),
+        ({"path": "net"}, ValueError, "must end in '.c'"),
+        ({"path": "my-net.c"}, ValueError, "valid in C"),
+        ({"path": "é.c"}, ValueError, "valid in C"),
         ({"dtype": "float16"}, ValueError, "float32 or float64"),
         ({"int8": True}, ValueError, "needs X"),
         ({"y": [1]}, ValueError, "needs X"),
@@ -383,7 +383,7 @@ def test_bad_settings(settings, error, message, tmp_path):
 def test_numbers_that_c_cannot_hold(value, tmp_path):
     est = model("squared_error identity")
     est.coefs_ = [np.where(np.eye(*w.shape) > 0, value, w) for w in est.coefs_]
-    with pytest.raises(ValueError, match="not a finite number of float32"):
+    with pytest.raises(ValueError, match="not finite in float32"):
         fastmlp.to_c(est, tmp_path / "net.c")
     assert list(tmp_path.iterdir()) == []
 

@@ -275,9 +275,7 @@ def test_what_is_no_estimator_of_ours_is_refused(tmp_path):
 
 def test_an_activation_without_formula_is_refused(monkeypatch):
     monkeypatch.delitem(target.ACTIVATIONS, "mish")
-    with pytest.raises(
-        ValueError, match="to_onnx has no formula for activation 'mish'"
-    ):
+    with pytest.raises(ValueError, match="to_onnx does not support activation 'mish'"):
         fastmlp.to_onnx(model("binary logistic", "mish"))
 
 

@@ -121,5 +121,5 @@ def test_without_pytorch_the_error_names_the_extra(monkeypatch):
 
 def test_an_activation_without_a_module_is_refused(monkeypatch):
     monkeypatch.delitem(target.ACTIVATIONS, "mish")
-    with pytest.raises(ValueError, match="to_torch has no formula for activation"):
+    with pytest.raises(ValueError, match="to_torch does not support activation"):
         fastmlp.to_torch(model("binary logistic", "mish"))

@@ -335,7 +335,7 @@ def test_a_class_is_not_found_by_its_number(labels, class_weight):
 
 @pytest.mark.parametrize("weight", ["5", None, 1j, [2.0]])
 def test_a_class_weight_is_a_number(weight):
-    with pytest.raises(ValueError, match="class_weight must be numbers"):
+    with pytest.raises(ValueError, match="class_weight must hold numbers"):
         weigh_classes({0: weight}, np.arange(3))
 
 

@@ -160,8 +160,11 @@ def test_axes_that_are_given(validated):
 @pytest.mark.parametrize(
     ("panels", "message"),
     [
-        (["los"], r"panels must be of \['gradient_norm'.*got 'los'"),
-        (["validation_score"], "no history has what panel 'validation_score' shows"),
+        (["los"], r"panels must be some of \['gradient_norm'.*got 'los'"),
+        (
+            ["validation_score"],
+            "no history has the columns of panel 'validation_score'",
+        ),
         ([], "nothing to draw"),
     ],
 )
@@ -269,7 +272,7 @@ def test_images(plain):
 def test_bad_pictures_of_networks(plain):
     with pytest.raises(ValueError, match="kind must be one of"):
         NetworkDisplay.from_estimator(plain, kind="filters")
-    with pytest.raises(ValueError, match="4 inputs are no image of 3 × 2"):
+    with pytest.raises(ValueError, match="4 inputs do not make an image of 3 × 2"):
         NetworkDisplay.from_estimator(plain, kind="images", image_shape=(3, 2))
     with pytest.raises(TypeError, match=r"NetworkDisplay takes .* got StandardScaler"):
         NetworkDisplay.from_estimator(StandardScaler())

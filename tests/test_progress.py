@@ -182,6 +182,31 @@ def test_time_left_is_that_of_the_epochs_that_are_left(terminal, monkeypatch):
     assert "| 00:20, 50.0 rows/s" in terminal.frames()[-1]
 
 
+@pytest.mark.usefixtures("at_once")
+def test_a_notebooks_bar_ends_full_with_the_rate_of_the_whole_fit(monkeypatch):
+    notebook = pytest.importorskip("tqdm.notebook")
+    if notebook.IProgress is None:
+        pytest.skip("a notebook's bar needs ipywidgets")
+    shown = []
+    monkeypatch.setattr(notebook, "display", shown.append)
+    clock = types.SimpleNamespace(value=1000.0)
+    fake = types.SimpleNamespace(perf_counter=lambda: clock.value)
+    monkeypatch.setattr(progress, "time", fake)
+    monkeypatch.setattr("tqdm.std.time", lambda: clock.value)
+    bars = progress._without_monitor(notebook.tqdm)
+    display = progress.Display(bars, 1000, "rows", scales=True)
+    clock.value += 2  # a slow start, and one drawing in it
+    display.draw(10, "epoch 1/10")
+    clock.value += 2
+    display.finish(400, "epoch 4/10", "stopped by early_stopping")
+    (container,) = shown
+    title, bar, figures = container.children
+    assert (bar.value, bar.max, bar.bar_style) == (400, 400, "success")
+    assert title.value.split() == ["epoch", "4/10"]
+    words = " ".join(figures.value.split())
+    assert words == "00:04, stopped by early_stopping, 100 rows/s"
+
+
 @pytest.mark.parametrize("form", ["dense", "sparse"])
 @pytest.mark.parametrize("n_rows", [1, 1024, 1025, 7000])
 @pytest.mark.usefixtures("at_once")

@@ -124,7 +124,7 @@ def test_two_fits_at_once_are_refused():
     first.start()
     assert begun.wait(30)
     for method in ("fit", "partial_fit"):
-        with pytest.raises(RuntimeError, match="is being fitted already"):
+        with pytest.raises(RuntimeError, match="is already being fitted"):
             getattr(model, method)(X, y)
     go_on.set()
     first.join()
@@ -137,7 +137,7 @@ def test_a_fit_within_its_own_callback_is_refused():
     X, y = iris()
     model = MLPClassifier(**TINY)
     model.set_params(callbacks=[lambda epoch, logs: model.fit(X, y)])
-    with pytest.raises(RuntimeError, match="is being fitted already"):
+    with pytest.raises(RuntimeError, match="is already being fitted"):
         model.fit(X, y)
     assert not hasattr(model, "coefs_")
     fit(model.set_params(callbacks=None), X, y)

@@ -1100,7 +1100,7 @@ def test_noise_is_over_fitted(cls):
 def test_stop_on_overfit_needs_something_to_see_it_by():
     X, y = iris()
     model = MLPClassifier(**SMALL, stop_on_overfit=True)
-    with pytest.raises(ValueError, match="stop_on_overfit needs X_val"):
+    with pytest.raises(ValueError, match="stop_on_overfit=True needs X_val"):
         model.fit(X, y)
     assert not hasattr(model, "coefs_")
 
@@ -1932,7 +1932,7 @@ def test_validation_targets_of_another_shape_or_kind():
     poisson = MLPRegressor("poisson", **SMALL)
     assert_refused(poisson, "valid range of the loss", X, y, X_val=X, y_val=y - 1.0)
     levels = MLPRegressor("quantile", quantile=[0.1, 0.9], **SMALL)
-    assert_refused(levels, "columns|list of quantiles", X, y, X_val=X, y_val=X[:, :2])
+    assert_refused(levels, "columns|several quantiles", X, y, X_val=X, y_val=X[:, :2])
 
 
 def test_one_class_among_the_validation_rows_will_do():

@@ -29,8 +29,8 @@ def _choose() -> str:
     names = available()
     if not names:
         raise ImportError(
-            "fastmlp has no engine that this processor runs; build it here from its "
-            "source, with a C compiler: pip install FOLDER"
+            "fastmlp was built without an engine that this processor can run. Build "
+            "it on this machine, with a C compiler: pip install PATH_OF_THE_SOURCE"
         )
     forced = os.environ.get("FASTMLP_ISA")
     if not forced:

@@ -57,8 +57,8 @@ def _network_of_attributes(estimator: Any, fitted: Network | None) -> Network:
     n_units = len(layers[1][-1])
     if n_outputs not in (None, n_units):
         raise ValueError(
-            f"n_outputs_ is {n_outputs}, but the last of the layers in coefs_ has "
-            f"{n_units} units"
+            f"n_outputs_ is {n_outputs}, but the last layer in coefs_ has {n_units} "
+            "units"
         )
     network = _network_with(estimator, fitted, *layers)
     if output_activation is None:
@@ -82,8 +82,9 @@ def _network_with(
         return network
     if fitted.batch_norm if fitted else estimator.batch_norm:
         raise ValueError(
-            "with batch_norm a layer has scales and running moments, which coefs_ "
-            "and intercepts_ do not hold: only the fitted layers can be set"
+            "coefs_ and intercepts_ of a network with batch_norm must keep the shapes "
+            "of the fitted ones: they do not hold the scales and running moments that "
+            "other layers would need"
         )
     n_hidden, activation = len(weights) - 1, estimator.activation
     if fitted and n_hidden <= len(fitted.activations):

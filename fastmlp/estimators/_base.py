@@ -298,12 +298,12 @@ class BaseMLP(
         if recipe.is_full_batch:
             if recipe.batch_norm or callable(recipe.dropout) or np.any(recipe.dropout):
                 raise ValueError(
-                    f"solver={recipe.solver!r} takes neither batch_norm nor dropout; "
+                    f"solver={recipe.solver!r} does not support batch_norm or dropout; "
                     f"{others}"
                 )
             if recipe.rate_factors is not None or recipe.decay_factors is not None:
                 raise ValueError(
-                    f"solver={recipe.solver!r} takes neither rate_factors nor "
+                    f"solver={recipe.solver!r} does not support rate_factors or "
                     f"decay_factors; {others}"
                 )
             if recipe.keep_best and given is None:
@@ -316,7 +316,9 @@ class BaseMLP(
         elif recipe.stop_on_overfit and not (
             given is not None or recipe.holds_out or incremental
         ):
-            raise ValueError("stop_on_overfit needs X_val, or early_stopping=True")
+            raise ValueError(
+                "stop_on_overfit=True needs X_val and y_val, or early_stopping=True"
+            )
 
     def _begin(self, recipe: Recipe, data: Data, goes_on: bool) -> TrainingState:
         """The state that the fit begins with."""
@@ -335,9 +337,9 @@ class BaseMLP(
         before, now = fitted.kind, (architecture, *fitted.kind_with(**settings)[1:])
         if before != now:
             raise ValueError(
-                "warm_start and partial_fit need the layers of the previous fit, its "
-                f"activation, its loss and its batch_norm, {before}; they would now be "
-                f"{now}"
+                "warm_start and partial_fit need the layer sizes, activation, loss and "
+                f"batch_norm of the previous fit: they were {before}, and are now "
+                f"{now}. Set them back, or fit with warm_start=False"
             )
         network = fitted.copy(**settings)
         # A seed's own stream goes on, and with it the order of the rows; a stream that

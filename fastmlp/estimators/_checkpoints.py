@@ -42,12 +42,13 @@ def check_checkpoints(
         return
     if recipe.is_full_batch:
         raise ValueError(
-            f"solver={recipe.solver!r} has no checkpoints to go on from exactly: "
-            f"choose one of {', '.join(FIRST_ORDER_SOLVERS)}"
+            f"solver={recipe.solver!r} does not support checkpoints; choose one of "
+            f"{', '.join(FIRST_ORDER_SOLVERS)}"
         )
     if incremental:
         raise ValueError(
-            "a Checkpoint is of fit; save the estimator after partial_fit instead"
+            "partial_fit does not support Checkpoint or resume_from; save the "
+            "estimator after partial_fit instead"
         )
 
 

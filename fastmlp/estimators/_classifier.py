@@ -327,9 +327,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         name = network.output_activation
         if name not in ("softmax", "logistic") or self._normalises(network):
             raise ValueError(
-                "scikit-learn's MLPClassifier predicts by 'softmax', or by 'logistic' "
-                "for two classes and labels that can be had together; here the output "
-                f"activation is {name!r}, the targets are {self._labels.kind}"
+                "to_sklearn: scikit-learn's MLPClassifier has the output activation "
+                "'softmax' for several classes, and 'logistic' for two classes or "
+                f"multilabel targets; this network has {name!r} for "
+                f"{self._labels.kind} targets"
             )
 
     def _learn_classes(self, y: Any, classes: ArrayLike | None) -> None:
@@ -361,8 +362,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             return
         if (y.ndim == 1) != self._labels.exclusive:
             raise ValueError(
-                f"y is a {type_of_target(y)} target, the network's are "
-                f"{self._labels.kind}"
+                f"y is a {type_of_target(y)} target, but the network was fitted to "
+                f"{self._labels.kind} targets"
             )
         classes = find_classes(y)
         if not set(classes) <= set(self.classes_):
@@ -403,8 +404,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             )
         if activation == "softmax" and not self._labels.exclusive:
             raise ValueError(
-                "output_activation='softmax' is for classes that exclude each other, "
-                "not for labels that can be had together"
+                "output_activation='softmax' needs one class per row, and y is "
+                "multilabel; leave output_activation=None for 'logistic'"
             )
         if activation == "softmax" and (self.label_smoothing or self._labels.is_soft):
             return Head("cross_entropy", activation)
@@ -431,8 +432,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         if not missing:
             return ""
         if self._labels.exclusive:
-            return f"none of these rows is of class {names}"
-        return f"all of these rows agree in label {names}"
+            return f"no row of them has class {names}"
+        return f"all of them have the same value of label {names}"
 
     def _rows_of_missing_classes(
         self, Y: np.ndarray, rows: np.ndarray, others: np.ndarray
@@ -474,11 +475,16 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             )
         weights = self._class_weights(data.y)
         if not np.isfinite(weights).all() or (weights < 0).any():
-            raise ValueError("class_weight must be finite and non-negative")
+            raise ValueError(
+                f"class_weight must be finite and non-negative, got {self.class_weight}"
+            )
         if data.sample_weight is not None:
             weights = weights * data.sample_weight
         if not weights.any():
-            raise ValueError("class_weight must leave a row that counts for something")
+            raise ValueError(
+                "class_weight, times sample_weight where that is given, must leave at "
+                f"least one row a weight > 0, got {self.class_weight}"
+            )
         with refusing_overflow("class_weight", data.Y.dtype):
             return weights.astype(data.Y.dtype)
 

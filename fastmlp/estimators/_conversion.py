@@ -164,7 +164,8 @@ def _check_hidden_activations(network: Network) -> None:
     names = set(network.activations)
     if len(names) > 1 or not names <= set(HIDDEN_ACTIVATIONS):
         raise ValueError(
-            "scikit-learn's MLP has one activation for all hidden layers, one of "
+            "to_sklearn: scikit-learn's MLP has one activation for all hidden layers, "
+            "one of "
             f"{', '.join(HIDDEN_ACTIVATIONS)}; this network has "
             f"{', '.join(network.activations)}"
         )

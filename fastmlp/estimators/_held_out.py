@@ -180,9 +180,8 @@ def _check(estimator: Any, data: Data, held_out: Data, given: bool) -> None:
         return
     message = (
         f"All rows of {'y_val' if given else 'y that were held out'} have the same "
-        "target: the score by which training is judged cannot tell good from bad "
-        "by them. Give X_val and y_val with different targets, or a scoring that "
-        "is meant for such rows."
+        "target: no score on them can tell a good model from a bad one. Give X_val "
+        "and y_val with different targets, or a scoring that works for such rows."
     )
     if given:
         raise ValueError(message)
@@ -209,8 +208,8 @@ def _make_held_out(
             raise ValueError(
                 f"scoring={estimator.scoring!r} cannot judge "
                 f"{'X_val and y_val' if given else 'the rows held out'}: "
-                f"{missing}. Validate by rows with every class, or choose a scorer "
-                "that does without."
+                f"{missing}. Hold out rows of every class, or choose a scorer that "
+                "does not need them."
             ) from error
     return HeldOut(evaluator, lambda outputs: judge())
 

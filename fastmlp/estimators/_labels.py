@@ -57,13 +57,13 @@ def weigh_classes(class_weight: Any, classes: np.ndarray) -> np.ndarray:
     """
     if not isinstance(class_weight, dict):
         raise ValueError(
-            "class_weight must be a dict or 'balanced' where a row has one class, "
-            f"got {class_weight!r}"
+            "class_weight must be a dict, 'balanced' or None where a row has one "
+            f"class, got {class_weight!r}"
         )
     for label, weight in class_weight.items():
         if not isinstance(weight, Real):
             raise ValueError(
-                f"class_weight must be numbers, got {weight!r} for {label!r}"
+                f"class_weight must hold numbers, got {weight!r} for class {label!r}"
             )
     missing = [label for label in classes.tolist() if label not in class_weight]
     if missing and len(classes) - len(missing) != len(class_weight):

@@ -89,8 +89,8 @@ def save_estimator(estimator: Any, path: str | os.PathLike[str]) -> None:
     save_model(path, cls.__name__, {"parameters": parameters, **facts}, arrays)
     if left_out:
         warn(
-            f"not saved, for a model file holds no code: {', '.join(left_out)}. Set "
-            "them again after loading."
+            "a model file holds no code and no objects of other libraries, so these "
+            f"were not saved: {', '.join(left_out)}. Set them again after loading."
         )
 
 
@@ -131,7 +131,8 @@ def _fitted_of(estimator: Any) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
 def _labels_of(binarizer: Any) -> dict[str, Any]:
     if type(binarizer) is not LabelBinarizer:
         raise ModelFileError(
-            f"_label_binarizer is a {type(binarizer).__name__}, not scikit-learn's"
+            "_label_binarizer must be scikit-learn's LabelBinarizer, got a "
+            f"{type(binarizer).__name__}"
         )
     return {
         "settings": binarizer.get_params(),
@@ -202,14 +203,19 @@ def _check_fitted(estimator: Any) -> None:
     n_features = attributes.get("n_features_in_", network.layer_sizes[0])
     names = attributes.get("feature_names_in_", range(n_features))
     if not network.layer_sizes[0] == n_features == len(names):
-        raise ValueError("features and the first layer do not fit together")
+        raise ValueError(
+            f"n_features_in_ is {n_features}, with {len(names)} names, but the first "
+            f"layer has {network.layer_sizes[0]} inputs"
+        )
     shape = attributes.get("input_shape_")
     if isinstance(estimator, Images) and shape != network.architecture[0]:
-        raise ValueError("input_shape_ and the first layer do not fit together")
+        raise ValueError(
+            f"input_shape_ is {shape}, but the network takes {network.architecture[0]}"
+        )
     labels = attributes.get("_label_binarizer")
     if labels is None:
         return
     n_classes, n_outputs = len(labels.classes_), network.layer_sizes[-1]
     few = Labels(labels).kind == "binary" and n_classes <= 2 and n_outputs in (1, 2)
     if not (few or n_classes == n_outputs):
-        raise ValueError(f"{n_classes} classes do not go with {n_outputs} outputs")
+        raise ValueError(f"{n_classes} classes do not match {n_outputs} outputs")

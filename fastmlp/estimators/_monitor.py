@@ -24,8 +24,8 @@ def read_validation_figures(
     history = estimator.history_
     if COLUMNS[0] not in history:
         raise ValueError(
-            "ValidationMonitor reads the scores of held-out rows, and there are none: "
-            "set early_stopping=True, or give fit X_val and y_val"
+            "ValidationMonitor needs held-out rows, and there are none: set "
+            "early_stopping=True, or give fit X_val and y_val"
         )
     return {name: history[name][-1] for name in COLUMNS}
 
@@ -54,8 +54,7 @@ class ValidationMonitor(ScoringMonitor):
         """
         if not isinstance(estimator, BaseMLP) or estimator.solver in FULL_BATCH_SOLVERS:
             raise ValueError(
-                "ValidationMonitor reads what each epoch of an MLPClassifier or "
-                "MLPRegressor of fastmlp has been judged by, with a first-order "
-                f"solver; got {estimator!r}"
+                "ValidationMonitor needs an MLPClassifier or MLPRegressor of fastmlp "
+                f"with a first-order solver; got {estimator!r}"
             )
         super().setup(estimator, context)

@@ -60,8 +60,9 @@ def from_stored(stored: dict[str, Any]) -> dict[str, Any]:
     unmark(attributes)
     if "_model" in attributes:
         raise ValueError(
-            "this pickle is of fastmlp 0.1, which stored its internals: load it there, "
-            "and carry coefs_, intercepts_ and the other fitted attributes over"
+            "this pickle was written by fastmlp 0.1, which later versions cannot read. "
+            "Load it with fastmlp 0.1, save coefs_, intercepts_ and the other fitted "
+            "attributes, and set them on a new estimator"
         )
     arrays = attributes.pop("_arrays", None)
     if arrays is not None:

@@ -107,7 +107,7 @@ def _register(mine: ref[Attempt], key: int, estimator: Any) -> None:
     other = _being_fitted.setdefault(key, mine)
     if other is not mine and other() is not None:
         raise RuntimeError(
-            f"this {type(estimator).__name__} is being fitted already: fit a clone "
+            f"this {type(estimator).__name__} is already being fitted: fit a clone "
             "of it, or wait until the first fit has ended"
         )
     _being_fitted[key] = mine

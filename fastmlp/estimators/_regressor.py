@@ -280,9 +280,10 @@ class MLPRegressor(RegressorMixin, BaseMLP, RegressionLoss):
         known = "loss" in self._sklearn_class._get_param_names() or theirs != "exp"
         if network.output_activation != theirs or not known:
             raise ValueError(
-                "scikit-learn's MLPRegressor has the output activation 'identity', or "
-                "'exp' with loss='poisson', since scikit-learn 1.7; here it is "
-                f"{network.output_activation!r} with loss={network.loss_name!r}"
+                "to_sklearn: scikit-learn's MLPRegressor has the output activation "
+                "'identity', or from version 1.7 on 'exp' with loss='poisson'; this "
+                f"network has {network.output_activation!r} with "
+                f"loss={network.loss_name!r}"
             )
 
     def _check_targets(self, y: np.ndarray, incremental: bool) -> None:
@@ -293,7 +294,10 @@ class MLPRegressor(RegressorMixin, BaseMLP, RegressionLoss):
             check_kind(y, "y")
         self._head().check_domain(y)
         if self._levels() is not None and y.ndim != 1:
-            raise ValueError("a list of quantiles needs y of shape (n_samples,)")
+            raise ValueError(
+                f"quantile={self.quantile!r}: several quantiles need y of shape "
+                f"(n_samples,), got {y.shape}"
+            )
 
     def _encode(self, y: np.ndarray, dtype: np.dtype) -> np.ndarray:
         columns = y.reshape(len(y), -1)

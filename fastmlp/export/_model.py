@@ -225,7 +225,7 @@ def row_of(table: Mapping[str, Row], activation: str, caller: str) -> Row:
     """
     if activation not in table:
         raise ValueError(
-            f"{caller} has no formula for activation {activation!r}; it has "
+            f"{caller} does not support activation {activation!r}; it supports "
             f"{', '.join(sorted(table))}"
         )
     return table[activation]

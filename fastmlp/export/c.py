@@ -296,12 +296,13 @@ def to_c(
     source = Path(path)
     if source.suffix != ".c" or not re.fullmatch(r"[A-Za-z_]\w*", source.stem, re.A):
         raise ValueError(
-            f"path must be a name of C with '.c' behind it, as 'net.c', got {path!r}"
+            "path must end in '.c' after a name that is valid in C, like 'net.c', "
+            f"got {path!r}"
         )
     if int8 and X is None:
-        raise ValueError("int8=True needs X, rows to report the loss of accuracy on")
+        raise ValueError("int8=True needs X, rows to measure the loss of accuracy on")
     if y is not None and X is None:
-        raise ValueError("y needs X, the rows that it belongs to")
+        raise ValueError("y needs X: give the rows that y belongs to")
     for layer in model.layers:
         _check_finite(layer, real)
     layers = [_round(layer, real, int8) for layer in model.layers]
@@ -339,7 +340,9 @@ def _check_finite(layer: Layer, real: np.dtype) -> None:
     largest = np.finfo(real).max
     for array in layer.weights, layer.biases:
         if not (np.abs(array) <= largest).all():
-            raise ValueError(f"a weight or bias is not a finite number of {real}")
+            raise ValueError(
+                f"a weight or bias is not finite in {real}: to_c cannot write it"
+            )
 
 
 def _round(layer: Layer, real: np.dtype, int8: bool) -> _Rounded:
@@ -418,7 +421,7 @@ def _read_scaler(
             f"to {n_features}"
         )
     if getattr(scaler, "clip", False):
-        raise ValueError("a scaler with clip=True has no formula here")
+        raise ValueError("to_c does not support a scaler with clip=True")
     if isinstance(scaler, preprocessing.MinMaxScaler):
         center, divisor = -scaler.min_ / scaler.scale_, 1 / scaler.scale_
     else:

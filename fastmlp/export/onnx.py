@@ -503,8 +503,8 @@ def _convert(scope: Any, operator: Any, container: Any) -> None:
     """Put the step's nodes into skl2onnx's graph."""
     if container.target_opset < OPSET:
         raise ValueError(
-            f"fastmlp's estimators need an operator set of at least {OPSET}, "
-            f"got target_opset={container.target_opset}"
+            f"fastmlp's estimators need target_opset of at least {OPSET}, got "
+            f"{container.target_opset}"
         )
     from skl2onnx.common.data_types import guess_proto_type
 

@@ -50,7 +50,9 @@ def make_axes(
     if ax is not None and np.ndim(ax) > 0:
         given = list(np.ravel(ax))
         if len(given) != n_panels:
-            raise ValueError(f"{caller} draws {n_panels} panels, got {len(given)} axes")
+            raise ValueError(
+                f"ax of {caller} must be {n_panels} axes, got {len(given)}"
+            )
         return given[0].figure, given
     if ax is not None and n_panels == 1:
         return ax.figure, [ax]

@@ -196,8 +196,8 @@ class NetworkDisplay:
         height, width = given or (side, side)
         if height * width != n_features:
             raise ValueError(
-                f"{n_features} inputs are no image of {height} × {width}; "
-                "give its height and width as image_shape"
+                f"{n_features} inputs do not make an image of {height} × {width}; "
+                "give image_shape=(height, width)"
             )
         return height, width
 

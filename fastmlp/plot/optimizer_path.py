@@ -143,8 +143,8 @@ class OptimizerPathDisplay:
         """
         if network.params.size != 2:
             raise ValueError(
-                "a map has two directions, the network must have two parameters; it "
-                f"has {network.params.size}"
+                "the network must have exactly two parameters to be drawn on a map, "
+                f"got {network.params.size}"
             )
         twin = network.copy()
 

@@ -218,11 +218,13 @@ class TrainingDisplay:
             panels = there
         for name in panels:
             if name not in PANELS:
-                raise ValueError(f"panels must be of {sorted(PANELS)}, got {name!r}")
+                raise ValueError(
+                    f"panels must be some of {sorted(PANELS)}, got {name!r}"
+                )
             if name not in there:
-                raise ValueError(f"no history has what panel {name!r} shows")
+                raise ValueError(f"no history has the columns of panel {name!r}")
         if not panels:
-            raise ValueError("there is nothing to draw: no history has an entry")
+            raise ValueError("there is nothing to draw: all histories are empty")
         return list(panels)
 
     def _draw_panel(self, panel: str, axis: Any, line_kw: dict[str, Any]) -> list[Any]:
