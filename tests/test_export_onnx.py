@@ -256,7 +256,7 @@ def test_classifiers_that_vote(skl2onnx):
 
 
 def test_an_old_operator_set_is_refused(skl2onnx):
-    with pytest.raises(ValueError, match="at least 15, got target_opset=14"):
+    with pytest.raises(ValueError, match="target_opset of at least 15, got 14"):
         skl2onnx.to_onnx(model("binary logistic"), rows("float64")[:1], target_opset=14)
 
 

@@ -124,5 +124,7 @@ def test_so_many_layers_of_their_own_are_refused():
 
 @pytest.mark.parametrize("name", ["rate_factors", "decay_factors"])
 def test_a_full_batch_solver_has_no_rates(name):
-    with pytest.raises(ValueError, match="neither rate_factors nor decay_factors"):
+    with pytest.raises(
+        ValueError, match="does not support rate_factors or decay_factors"
+    ):
         MLPClassifier(**SMALL, solver="lbfgs", **{name: [1, 1, 1]}).fit(*iris())

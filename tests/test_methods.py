@@ -1634,7 +1634,7 @@ def test_nonsense_is_refused_by_name(cls, name, value):
 def test_full_batch_solvers_refuse_what_needs_steps(cls, solver):
     for params in ({"dropout": 0.1}, {"dropout": [0.2]}, {"batch_norm": True}):
         assert_refused(
-            cls(**SMALL, solver=solver, **params), match=f"{solver}.*neither"
+            cls(**SMALL, solver=solver, **params), match=f"{solver}.*does not support"
         )
 
 

@@ -153,7 +153,7 @@ def test_axes_that_are_given(validated):
     both = ["gradient_norm", "loss"]
     two = TrainingDisplay.from_estimator(validated, panels=both, ax=axes)
     assert two.axes_ == dict(zip(both, axes, strict=True))
-    with pytest.raises(ValueError, match="draws 4 panels, got 2 axes"):
+    with pytest.raises(ValueError, match="must be 4 axes, got 2"):
         TrainingDisplay.from_estimator(validated, ax=axes)
 
 
@@ -348,7 +348,7 @@ def test_bad_paths(paths, message):
 
 
 def test_a_map_has_two_directions():
-    with pytest.raises(ValueError, match="it has 3"):
+    with pytest.raises(ValueError, match="got 3"):
         OptimizerPathDisplay.from_network(Network([2, 1]), [[1, 2]], [1], {})
 
 

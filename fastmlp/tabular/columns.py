@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from scipy.sparse import issparse
@@ -241,7 +241,7 @@ def _read_array(values: np.ndarray) -> Column:
         with np.errstate(over="ignore"):
             return Numbers(values.astype(np.float64))
     if kind in "Mm":
-        raise _refuse_dates(values.dtype)
+        _refuse_dates(values.dtype)
     if kind == "c":
         raise ValueError("Complex data not supported")
     return read_objects(values.tolist())
@@ -264,14 +264,14 @@ def _read_pandas(series: Any) -> Column:
     if getattr(dtype, "kind", "O") == "f":
         return _read_array(series.to_numpy(dtype=np.float64, na_value=np.nan))
     if getattr(dtype, "kind", "O") in "Mm":
-        raise _refuse_dates(dtype)
+        _refuse_dates(dtype)
     return read_objects(series.to_numpy(dtype=object).tolist())
 
 
 def _read_polars(series: Any) -> Column:
     dtype = series.dtype
     if dtype.is_temporal():
-        raise _refuse_dates(dtype)
+        _refuse_dates(dtype)
     if dtype.is_float() or dtype.is_decimal():
         as_float = series.cast(sys.modules["polars"].Float64)
         return Numbers(as_float.to_numpy().astype(np.float64))
@@ -286,7 +286,7 @@ def _read_polars(series: Any) -> Column:
 def _read_arrow(column: Any) -> Column:
     types, kind = sys.modules["pyarrow"].types, column.type
     if types.is_temporal(kind):
-        raise _refuse_dates(kind)
+        _refuse_dates(kind)
     whole = types.is_integer(kind) and column.null_count == 0
     if types.is_floating(kind) or whole:
         if hasattr(column, "chunks"):
@@ -338,13 +338,13 @@ def read_objects(values: list, declared: bool = False) -> Column:
 
 def _check_kind(kind: type) -> None:
     if issubclass(kind, DATES) or kind.__name__ in ("Period", "Interval"):
-        raise _refuse_dates(kind.__name__)
+        _refuse_dates(kind.__name__)
     if not issubclass(kind, str | bytes | Real | Decimal | np.bool_):
         raise TypeError(f"argument must be a string or a number, got a {kind.__name__}")
 
 
-def _refuse_dates(kind: object) -> TypeError:
-    return TypeError(f"it holds dates, times or ranges ({kind}): {DATES_HINT}")
+def _refuse_dates(kind: object) -> NoReturn:
+    raise TypeError(f"it holds dates, times or ranges ({kind}): {DATES_HINT}")
 
 
 def _read_numbers(values: list) -> Numbers:
