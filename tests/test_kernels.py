@@ -525,6 +525,7 @@ def test_a_weightless_batch_has_its_own_place_in_the_schedule():
     assert_close(cases[0].params, cases[1].params)
 
 
+@pytest.mark.skipif(not _kernels.THREADS, reason="this engine runs on one thread")
 @pytest.mark.parametrize("n_threads", [2, 3])
 def test_threads_leave_the_bits_of_schedules_alone(n_threads):
     results = []
