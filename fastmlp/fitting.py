@@ -244,9 +244,7 @@ def train_epochs(fit: Fit, rows: RowSource, team: Any) -> None:
     if recipe.varies_within_epochs:
         schedule = partial(schedule_steps, recipe, state)
     model = state.network, optimizer
-    trainer = Trainer(
-        *model, rows, batch_size=batch_size, team=team, schedule=schedule
-    )
+    trainer = Trainer(*model, rows, batch_size=batch_size, team=team, schedule=schedule)
     while fit.stop_reason is None and fit.n_epochs < recipe.n_epochs:
         fit.begin_epoch()
         optimizer.learning_rate = rate.begin_epoch()
