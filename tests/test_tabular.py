@@ -1,7 +1,9 @@
 """TabularClassifier and TabularRegressor: fits, failures, uncertainty, files."""
 
+import contextlib
 import pickle
 import signal
+import threading
 import time
 
 import numpy as np
@@ -398,24 +400,52 @@ def test_time_ends_training():
     assert 0 < model.n_iter_ < 10_000
 
 
-@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="has no such timers")
-def test_an_interrupt_leaves_what_has_been_learnt():
-    # A signal of its own: SIGINT is ignored where tests run in the background.
-    def interrupt(number, frame):
-        raise KeyboardInterrupt
+@contextlib.contextmanager
+def raised_after(seconds, error):
+    """The error from a signal's handler, one that does not end a wait for a lock.
 
-    before = signal.signal(signal.SIGALRM, interrupt)
-    model = regressor(hidden_layer_sizes=(128, 128), max_iter=100_000, n_threads=2)
+    Libraries install such handlers: polars does for SIGINT.
+    """
+
+    def handle(number, frame):
+        raise error
+
+    before = signal.signal(signal.SIGALRM, handle)
+    signal.siginterrupt(signal.SIGALRM, False)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
-        signal.setitimer(signal.ITIMER_REAL, 1.0)
-        with pytest.warns(UserWarning, match="interrupted"):
-            model.fit(X, target)
+        yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+
+
+needs_timers = pytest.mark.skipif(
+    not hasattr(signal, "setitimer"), reason="has no such timers"
+)
+
+
+@needs_timers
+def test_an_interrupt_leaves_what_has_been_learnt():
+    model = regressor(hidden_layer_sizes=(128, 128), max_iter=100_000, n_threads=2)
+    with (
+        pytest.warns(UserWarning, match="interrupted"),
+        raised_after(1.0, KeyboardInterrupt),
+    ):
+        model.fit(X, target)
     assert model.stop_reason_ == "interrupted"
     assert model.score(X, target) > 0.5
     assert 0 < model.n_iter_ < 100_000
+
+
+@needs_timers
+def test_another_error_in_the_meantime_ends_all_members():
+    model = regressor(max_iter=100_000)
+    with pytest.raises(TimeoutError), raised_after(0.5, TimeoutError):
+        model.fit(X, target)
+    assert not hasattr(model, "members_")
+    names = [thread.name for thread in threading.enumerate()]
+    assert not any(name.startswith("fastmlp-member") for name in names)
 
 
 @pytest.mark.parametrize("make", [classifier, regressor])

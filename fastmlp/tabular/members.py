@@ -20,11 +20,10 @@ from fastmlp.stopping import Logs, StopReason
 from fastmlp.tabular.preset import Preset
 from fastmlp.validation import HeldOut
 
+# How often the thread that waits for members looks for Ctrl-C.
+LOOK_SECONDS = 0.05
+
 Score = Callable[[np.ndarray], float]
-
-
-# How long this thread waits for members without a look at signals.
-WAIT_SECONDS = 0.05
 
 
 @dataclass(frozen=True)
@@ -172,31 +171,37 @@ def train_members(
         return train_member(preset, data, number, jobs[number], n_outputs, told)
 
     with ThreadPoolExecutor(n_workers, "fastmlp-member") as pool:
-        futures = [pool.submit(train, number) for number in range(len(jobs))]
+        futures: list[Future] = []
         try:
+            for number in range(len(jobs)):
+                futures.append(pool.submit(train, number))
             _wait_for_all_or_an_error(futures)
         except KeyboardInterrupt:
+            pass
+        finally:
+            # Members that are still trained end at once: the pool waits for them.
             brake.is_on.set()
-        if any(future.done() and future.exception() for future in futures):
-            brake.is_on.set()
-        wait(futures)
-    errors = [e for e in (future.exception() for future in futures) if e is not None]
+    return _collect(futures)
+
+
+def _wait_for_all_or_an_error(futures: Sequence[Future]) -> None:
+    # Not in one wait without end: libraries install handlers of signals after which
+    # such a wait goes on, and Python would not see Ctrl-C.
+    while True:
+        done, others = wait(futures, LOOK_SECONDS, "FIRST_EXCEPTION")
+        if not others or any(future.exception() is not None for future in done):
+            return
+
+
+def _collect(futures: Sequence[Future]) -> list[Member]:
+    """The members that have an epoch; the error of one that has failed is raised."""
+    errors = [error for future in futures if (error := future.exception()) is not None]
     for error in errors:
         if not isinstance(error, KeyboardInterrupt):
             raise error
     if len(errors) == len(futures):
-        raise errors[0]
+        raise KeyboardInterrupt
     return [future.result() for future in futures if future.exception() is None]
-
-
-def _wait_for_all_or_an_error(futures: Sequence[Future]) -> None:
-    """In pieces: a library that handles SIGINT itself, as polars does, may have a wait
-    go on after Ctrl-C, and Python's handler runs only where it ends.
-    """
-    pending = True
-    while pending:
-        done, others = wait(futures, WAIT_SECONDS, return_when="FIRST_EXCEPTION")
-        pending = bool(others) and all(f.exception() is None for f in done)
 
 
 def train_member(
