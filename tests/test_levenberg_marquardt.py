@@ -215,11 +215,12 @@ def test_it_finds_the_minimum_of_scipys(name):
     assert made.loss(X, y) <= found.cost / len(y) * (1 + 1e-6)
 
 
+@pytest.mark.parametrize("n_rows", [30, 9000])  # in one block, in several
 @pytest.mark.parametrize("weighted", [False, True])
-def test_matrix_is_the_hessian_without_curvature(weighted):
+def test_matrix_is_the_hessian_without_curvature(weighted, n_rows):
     """Of a linear network it is the Hessian itself, penalty and weights included."""
-    X, y = rows(30), rows(30, 2, seed=5)
-    weights = np.random.RandomState(0).uniform(0, 2, 30) if weighted else None
+    X, y = rows(n_rows), rows(n_rows, 2, seed=5)
+    weights = np.random.RandomState(0).uniform(0, 2, n_rows) if weighted else None
     made = Network([4, 2], loss="squared_error", alpha=0.7, random_state=0)
     evaluator = made.evaluator(made.as_data(X, y, weights))
     assert_allclose(

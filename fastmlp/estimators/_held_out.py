@@ -53,15 +53,13 @@ def hold_out(
     -------
     HeldOut or None
     """
-    held_out: Data | None
+    held_out = given
     if recipe.is_full_batch:
         if given is None:
             return None
-        held_out = given
     elif given is not None or not recipe.early_stopping:
         if state.split is not None or not _has_rows(state.order, len(data.Y)):
             state.split, state.order = None, RowOrder(len(data.Y))
-        held_out = given
     else:
         held_out = data.take(_split(estimator, state, data))
     watched = _what_is_watched(estimator, recipe, state, held_out, given is not None)
