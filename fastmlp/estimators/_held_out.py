@@ -55,16 +55,14 @@ def hold_out(
     -------
     HeldOut or None
     """
-    held_out: Data | None
+    held_out = given
     if recipe.is_full_batch:
         if given is None:
             return None
-        held_out = given
     elif given is not None or not recipe.holds_out:
         order = new_order(data)
         if state.split is not None or not _is_alike(state.order, order):
             state.split, state.order = None, order
-        held_out = given
     else:
         held_out = data.take(_split(estimator, state, data))
     watched = _what_is_watched(estimator, recipe, state, held_out, given is not None)
