@@ -24,11 +24,11 @@ def check_factors(
     """
     if factors is None:
         return None
-    values = list(factors)
+    values = list(factors) if np.ndim(factors) == 1 else []
     if len(values) != n_layers:
         raise ValueError(
             f"{what} must have one entry for each of {n_layers} layers, the output "
-            f"layer's last, got {len(values)}"
+            f"layer's last, got {factors!r}"
         )
     return [check_range(what, value, 0, np.inf) for value in values]
 

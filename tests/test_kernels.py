@@ -1000,7 +1000,7 @@ def test_normalisation_wants_two_rows_a_batch(n_rows, batch_size, module):
         ("activation_param", np.inf, "activation_param"),
         ("dropout", 1.0, "dropout"),
         ("dropout", np.nan, "dropout"),
-        ("n_in", 4, "another shape"),
+        ("n_in", 4, "its inputs are not such images"),
         ("n_out", 0, "size"),
         ("activation", 99, "activation"),
     ],

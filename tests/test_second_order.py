@@ -590,6 +590,8 @@ def test_sample_weights_count_in_the_judgement():
 
 def make_targets(network, rows, random):
     n_out = network.layer_sizes[-1]
+    if network.loss_name == "cross_entropy":
+        return random.dirichlet(np.ones(n_out), rows)
     if network.output_activation == "softmax":
         return random.randint(0, n_out, rows)
     return random.randint(0, 2, (rows, n_out))

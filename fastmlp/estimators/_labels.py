@@ -82,6 +82,11 @@ def fit_binarizer(y: ArrayLike) -> LabelBinarizer:
     ValueError
         If y is not a classification target.
     """
+    dtype = getattr(y, "dtype", None)
+    if getattr(dtype, "kind", "O") == "V":
+        raise ValueError(
+            f"y must hold labels, such as strings or integers, got {dtype}"
+        )
     kind = find_kind(y)
     if kind not in ("binary", "multiclass", SOFT):
         return LabelBinarizer().fit(y)
