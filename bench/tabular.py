@@ -142,10 +142,10 @@ def make_realmlp(table: Set, name: str):
 
 
 class Model(NamedTuple):
-    """How a model is made, and the library that it needs."""
+    """How a model is made, and the module that it needs."""
 
     make: Callable[[Set], Any]
-    library: str
+    module: str
 
 
 MODELS = {
@@ -244,7 +244,7 @@ def run(
     if not paths:
         print(f"there are no sets in {data}", file=sys.stderr)
         return 2
-    chosen = [m for m in models or MODELS if find_spec(MODELS[m].library)]
+    chosen = [m for m in models or MODELS if find_spec(MODELS[m].module)]
     cases = list(product(paths, chosen, range(folds)))
     measured = [measure(*case) for case in cases]
     rows = [row for row in measured if row is not None]

@@ -70,12 +70,7 @@ class Evaluator:
         self._data = data
         self._capacity = block_rows(len(data[1]), plan)
         self.team = team
-        self._arena = build_arena(
-            count_entries(plan),
-            self._capacity,
-            params.dtype,
-            count_training_entries(plan, self._capacity, gathers=False),
-        )
+        self._arena = self._build_arena(plan)
 
     def loss(self) -> float:
         """J."""
@@ -185,13 +180,9 @@ class Evaluator:
     @cached_property
     def _spread_plan_and_arenas(self) -> tuple[Any, np.ndarray, np.ndarray]:
         plan = self._spread()
-        arena, r_arena = (
-            build_arena(
-                count_entries(plan),
-                self._capacity,
-                self._params.dtype,
-                count_training_entries(plan, self._capacity, gathers=False),
-            )
-            for _ in range(2)
-        )
-        return plan, arena, r_arena
+        return plan, self._build_arena(plan), self._build_arena(plan)
+
+    def _build_arena(self, plan: Any) -> np.ndarray:
+        n_more = count_training_entries(plan, self._capacity, gathers=False)
+        entries = count_entries(plan)
+        return build_arena(entries, self._capacity, self._params.dtype, n_more)

@@ -10,9 +10,6 @@ import numpy as np
 
 from fastmlp import _kernels
 
-# BLAS counts rows and columns in C ints.
-MOST_UNITS = int(np.iinfo(np.intc).max)
-
 
 def check_layers(
     weights: Sequence[Any], biases: Sequence[Any], names: tuple[str, str]

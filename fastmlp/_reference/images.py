@@ -15,16 +15,23 @@ def view_images(block, shape):
     return block.reshape(len(block), *shape)
 
 
+def add_border(n_rows, layer):
+    """Zeros as large as images with what is added around them, and the view of that
+    array in which the images themselves stand.
+    """
+    (k_h, k_w), (s_h, s_w), (o_h, o_w, _) = layer.kernel, layer.stride, layer.out_shape
+    (top, left), (height, width, channels) = layer.pads, layer.shape
+    needed = (o_h - 1) * s_h + k_h, (o_w - 1) * s_w + k_w
+    size = max(needed[0], height + top), max(needed[1], width + left)
+    padded = np.zeros((n_rows, *size, channels))
+    return padded, padded[:, top : top + height, left : left + width]
+
+
 def find_windows(x, layer):
     """What the kernel sees at each position: (rows, y, x, height, width, channels)."""
     (k_h, k_w), (s_h, s_w), (o_h, o_w, _) = layer.kernel, layer.stride, layer.out_shape
-    top, left = layer.pads
-    n_rows, height, width, channels = x.shape
-    needed = (o_h - 1) * s_h + k_h, (o_w - 1) * s_w + k_w
-    padded = np.zeros(
-        (n_rows, max(needed[0], height + top), max(needed[1], width + left), channels)
-    )
-    padded[:, top : top + height, left : left + width] = x
+    padded, inside = add_border(len(x), layer)
+    inside[...] = x
     windows = sliding_window_view(padded, (k_h, k_w), axis=(1, 2))
     windows = windows[:, ::s_h, ::s_w][:, :o_h, :o_w]
     return np.moveaxis(windows, 3, -1)
@@ -43,15 +50,11 @@ def differentiate_kernel(x, delta, layer):
 def convolve_back(delta, kernel, layer):
     """∂J/∂x: the image at (y s + i − p, x s + j − p) is given K[i, j] δ[y, x]."""
     (k_h, k_w), (s_h, s_w), (o_h, o_w, _) = layer.kernel, layer.stride, layer.out_shape
-    (top, left), (height, width, channels) = layer.pads, layer.shape
-    size = (o_h - 1) * s_h + k_h, (o_w - 1) * s_w + k_w
-    padded = np.zeros(
-        (len(delta), max(size[0], height + top), max(size[1], width + left), channels)
-    )
+    padded, inside = add_border(len(delta), layer)
     for i, j in itertools.product(range(k_h), range(k_w)):
         seen = padded[:, i : i + o_h * s_h : s_h, j : j + o_w * s_w : s_w]
         seen[:, :o_h, :o_w] += np.matmul(delta, kernel[i, j].T, dtype=float)
-    return padded[:, top : top + height, left : left + width]
+    return inside
 
 
 def choose(x, layer):

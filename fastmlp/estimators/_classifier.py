@@ -14,7 +14,6 @@ import sklearn.neural_network
 from numpy.typing import ArrayLike
 from sklearn.base import ClassifierMixin
 from sklearn.utils import Tags
-from sklearn.utils.class_weight import compute_class_weight, compute_sample_weight
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import type_of_target
 
@@ -28,9 +27,8 @@ from fastmlp.estimators._labels import (
     as_probabilities,
     find_classes,
     fit_binarizer,
-    weigh_classes,
 )
-from fastmlp.estimators._parameters import FRACTION, parameter
+from fastmlp.estimators._parameters import FRACTION, class_weight_parameter, parameter
 from fastmlp.estimators._publication import reading
 from fastmlp.estimators._validation import scikit_learn_looks
 from fastmlp.head import Head
@@ -96,15 +94,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         'logistic' or 'identity'.
         """,
     )
-    class_weight: dict | list | str | None = parameter(
-        None,
-        [dict, list, StrOptions({"balanced"}), None],
-        "dict, 'balanced' or None",
-        """
-        What the rows of each class count for, {label: weight}; 'balanced': inversely
-        to how often the class occurs. Multiplied with sample_weight in training.
-        """,
-    )
+    class_weight: dict | list | str | None = class_weight_parameter()
 
     label_smoothing: float = parameter(
         0.0,
@@ -473,7 +463,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
                 "class_weight is for class labels, and y has rows of probabilities: "
                 "give sample_weight"
             )
-        weights = self._class_weights(data.y)
+        weights = self._labels.weigh(self.class_weight, data.y)
         if not np.isfinite(weights).all() or (weights < 0).any():
             raise ValueError(
                 f"class_weight must be finite and non-negative, got {self.class_weight}"
@@ -487,16 +477,6 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             )
         with refusing_overflow("class_weight", data.Y.dtype):
             return weights.astype(data.Y.dtype)
-
-    def _class_weights(self, y: np.ndarray) -> np.ndarray:
-        """What each row counts for by its class or labels."""
-        if not self._labels.exclusive:
-            return compute_sample_weight(self.class_weight, y)
-        if self.class_weight == "balanced":
-            weights = compute_class_weight("balanced", classes=self.classes_, y=y)
-        else:
-            weights = weigh_classes(self.class_weight, self.classes_)
-        return weights[np.searchsorted(self.classes_, y)]
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

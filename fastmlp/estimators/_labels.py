@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.sparse import issparse
 from sklearn.preprocessing import LabelBinarizer
+from sklearn.utils.class_weight import compute_class_weight, compute_sample_weight
 from sklearn.utils.multiclass import type_of_target, unique_labels
 
 # scikit-learn's type of a matrix of numbers: here rows of probabilities of classes.
@@ -203,6 +204,16 @@ class Labels:
             Y = np.eye(n_classes, dtype=Y.dtype)[Y[:, 0].astype(np.intp)]
         kind = Y.dtype.type
         return Y * kind(1 - share) + kind(share / n_classes)
+
+    def weigh(self, class_weight: Any, y: np.ndarray) -> np.ndarray:
+        """What each row counts for by its class, or by its labels together."""
+        if not self.exclusive:
+            return compute_sample_weight(class_weight, y)
+        if isinstance(class_weight, str):
+            weights = compute_class_weight("balanced", classes=self.classes_, y=y)
+        else:
+            weights = weigh_classes(class_weight, self.classes_)
+        return weights[np.searchsorted(self.classes_, y)]
 
     def decode(self, outputs: np.ndarray) -> np.ndarray:
         """The likeliest labels for outputs of shape (n_samples, n_outputs)."""

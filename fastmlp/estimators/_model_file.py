@@ -22,52 +22,52 @@ from fastmlp.stopping import StopReason
 Check = Callable[[Any], bool]
 
 
-def _is_count(value: Any) -> bool:
+def is_count(value: Any) -> bool:
     return type(value) is int and value >= 0
 
 
-def _is_number(value: Any) -> bool:
+def is_number(value: Any) -> bool:
     return type(value) in (int, float)
 
 
 def _is_curve(value: Any) -> bool:
-    return value is None or (type(value) is list and all(map(_is_number, value)))
+    return value is None or (type(value) is list and all(map(is_number, value)))
 
 
 def _is_optional(value: Any) -> bool:
-    return value is None or _is_number(value)
+    return value is None or is_number(value)
 
 
-def _is_vector(value: Any) -> bool:
+def is_vector(value: Any) -> bool:
     return isinstance(value, np.ndarray) and value.ndim == 1 and len(value) > 0
 
 
-def _are_arrays(value: Any) -> bool:
+def are_arrays(value: Any) -> bool:
     return type(value) is list and all(isinstance(a, np.ndarray) for a in value)
 
 
 # The fitted attributes that a file holds, and what they have to be.
 ATTRIBUTES: dict[str, Check] = {
-    "coefs_": _are_arrays,
-    "intercepts_": _are_arrays,
-    "n_layers_": _is_count,
-    "n_outputs_": _is_count,
+    "coefs_": are_arrays,
+    "intercepts_": are_arrays,
+    "n_layers_": is_count,
+    "n_outputs_": is_count,
     "out_activation_": lambda v: type(v) is str,
-    "t_": _is_count,
+    "t_": is_count,
     "history_": lambda v: type(v) is dict and all(map(_is_curve, v.values())),
     "loss_": _is_optional,
-    "n_iter_": _is_count,
+    "n_iter_": is_count,
     "stop_reason_": lambda v: v in list(StopReason),
     "loss_curve_": _is_curve,
     "best_loss_": _is_optional,
     "validation_scores_": _is_curve,
     "best_validation_score_": _is_optional,
     "validation_loss_curve_": _is_curve,
-    "overfit_epoch_": lambda v: v is None or _is_count(v),
-    "n_features_in_": lambda v: _is_count(v) and v > 0,
-    "feature_names_in_": _is_vector,
-    "input_shape_": lambda v: type(v) in (list, tuple) and all(map(_is_count, v)),
-    "classes_": _is_vector,
+    "overfit_epoch_": lambda v: v is None or is_count(v),
+    "n_features_in_": lambda v: is_count(v) and v > 0,
+    "feature_names_in_": is_vector,
+    "input_shape_": lambda v: type(v) in (list, tuple) and all(map(is_count, v)),
+    "classes_": is_vector,
 }
 _KEPT_ELSEWHERE = ("_state", "_label_binarizer")
 _IN_STATE = "state."
@@ -75,26 +75,52 @@ _IN_STATE = "state."
 
 def save_estimator(estimator: Any, path: str | os.PathLike[str]) -> None:
     """Write an estimator; see :meth:`BaseMLP.save`."""
+    check_own(estimator)
+    now = reading(estimator)
+    parameters, left_out = parameters_of(now)
+    facts, arrays = _fitted_of(now)
+    known = {*parameters, *left_out, *ATTRIBUTES, *_KEPT_ELSEWHERE}
+    left_out += sorted(vars(now).keys() - known)
+    kind = type(estimator).__name__
+    save_model(path, kind, {"parameters": parameters, **facts}, arrays)
+    warn_of_left_out(left_out)
+
+
+def check_own(estimator: Any) -> None:
+    """Refuse an estimator of a class that is not fastmlp's own."""
     cls = type(estimator)
     if not cls.__module__.startswith("fastmlp."):
         raise ModelFileError(
             f"a model file holds fastmlp's own estimators, not the subclass {cls!r}: "
             "pickle it, or save its network"
         )
-    now = reading(estimator)
-    parameters, left_out = _parameters_of(now)
-    facts, arrays = _fitted_of(now)
-    known = {*parameters, *left_out, *ATTRIBUTES, *_KEPT_ELSEWHERE}
-    left_out += sorted(vars(now).keys() - known)
-    save_model(path, cls.__name__, {"parameters": parameters, **facts}, arrays)
-    if left_out:
+
+
+def warn_of_left_out(names: list[str]) -> None:
+    """Name what was not saved, if anything was not."""
+    if names:
         warn(
             "a model file holds no code and no objects of other libraries, so these "
-            f"were not saved: {', '.join(left_out)}. Set them again after loading."
+            f"were not saved: {', '.join(names)}. Set them again after loading."
         )
 
 
-def _parameters_of(estimator: Any) -> tuple[dict[str, Any], list[str]]:
+def checked_attributes(given: Any, known: dict[str, Check]) -> dict[str, Any]:
+    """The fitted attributes of a file, each of them known and what it has to be.
+
+    Raises
+    ------
+    ValueError
+        If one is not.
+    """
+    attributes = dict(given)
+    for name, value in attributes.items():
+        if name not in known or not known[name](value):
+            raise ValueError(f"the fitted attribute {name!r} is unknown or invalid")
+    return attributes
+
+
+def parameters_of(estimator: Any) -> tuple[dict[str, Any], list[str]]:
     """Parameters of the constructor, and the names of those that hold code."""
     given = estimator.get_params(deep=False)
     left_out = [name for name, value in given.items() if holds_code(name, value)]
@@ -124,11 +150,11 @@ def _fitted_of(estimator: Any) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         if name in kept:
             kept[name] = [np.asarray(array) for array in kept[name]]
     binarizer = attributes.get("_label_binarizer")
-    labels = None if binarizer is None else _labels_of(binarizer)
+    labels = None if binarizer is None else labels_of(binarizer)
     return {"attributes": kept, "labels": labels}, arrays
 
 
-def _labels_of(binarizer: Any) -> dict[str, Any]:
+def labels_of(binarizer: Any) -> dict[str, Any]:
     if type(binarizer) is not LabelBinarizer:
         raise ModelFileError(
             "_label_binarizer must be scikit-learn's LabelBinarizer, got a "
@@ -156,10 +182,7 @@ def build_estimator(kind: str, facts: Any, arrays: dict[str, np.ndarray]) -> Any
     estimator._validate_params()
     if estimator.dtype is not None:
         check_dtype(estimator.dtype)
-    attributes = dict(facts["attributes"])
-    for name, value in attributes.items():
-        if name not in ATTRIBUTES or not ATTRIBUTES[name](value):
-            raise ValueError(f"the fitted attribute {name!r} is unknown or invalid")
+    attributes = checked_attributes(facts["attributes"], ATTRIBUTES)
     stored = {
         name.removeprefix(_IN_STATE): array
         for name, array in arrays.items()
@@ -171,7 +194,7 @@ def build_estimator(kind: str, facts: Any, arrays: dict[str, np.ndarray]) -> Any
         attributes.setdefault("coefs_", list(state.network.weights))
         attributes.setdefault("intercepts_", list(state.network.biases))
     if facts["labels"] is not None:
-        attributes["_label_binarizer"] = _binarizer_of(facts["labels"])
+        attributes["_label_binarizer"] = binarizer_of(facts["labels"])
         classes: Any = attributes.get("classes_")
         if np.array_equal(facts["labels"]["classes"], classes):
             attributes["classes_"] = attributes["_label_binarizer"].classes_
@@ -182,9 +205,9 @@ def build_estimator(kind: str, facts: Any, arrays: dict[str, np.ndarray]) -> Any
     return estimator
 
 
-def _binarizer_of(labels: Any) -> LabelBinarizer:
+def binarizer_of(labels: Any) -> LabelBinarizer:
     kinds = ("binary", "multiclass", "multilabel-indicator", SOFT)
-    if labels["kind"] not in kinds or not _is_vector(labels["classes"]):
+    if labels["kind"] not in kinds or not is_vector(labels["classes"]):
         raise ValueError("the labels are missing or invalid")
     binarizer = LabelBinarizer(**labels["settings"])
     if not (type(binarizer.neg_label) is type(binarizer.pos_label) is int):

@@ -62,6 +62,19 @@ def parameter(default: Any, constraint: list, type: str, doc: str) -> Any:
     return field(default=default, metadata=row)
 
 
+def class_weight_parameter() -> Any:
+    """The row of the classifiers' class_weight."""
+    return parameter(
+        None,
+        [dict, list, StrOptions({"balanced"}), None],
+        "dict, 'balanced' or None",
+        """
+        What the rows of each class count for, {label: weight}; 'balanced': inversely
+        to how often the class occurs. Multiplied with sample_weight in training.
+        """,
+    )
+
+
 def names(table: Any, *also: str) -> str:
     """A list of names for the docs."""
     quoted = [repr(name) for name in (*table, *also)]

@@ -50,6 +50,12 @@ class Layer:
         return "dense" if self.geometry is None else self.geometry.kind
 
     @property
+    def kernel(self) -> np.ndarray:
+        """W of a convolution, (height, width, channels, filters)."""
+        assert self.geometry is not None
+        return self.weights.reshape(*self.geometry.kernel, *self.weights.shape[-2:])
+
+    @property
     def n_inputs(self) -> int:
         """Columns that go in."""
         shape = self.weights.shape

@@ -239,7 +239,7 @@ def _add_convolution(nodes: Nodes, layer: Layer, geometry: Geometry, x: str) -> 
     """Rows are images, channels last, made flat; ONNX has channels first. Runtimes lack
     Conv for float64: there it is a product with the patches.
     """
-    kernel = layer.weights.reshape(*geometry.kernel, *layer.weights.shape[-2:])
+    kernel = layer.kernel
     is_normalised = layer.batch_norm is not None
     if nodes.dtype == np.float64:
         patches = _add_patches(nodes, geometry, x)

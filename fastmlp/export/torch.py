@@ -127,8 +127,7 @@ def _product(torch: Any, layer: Layer) -> list[Any]:
         bias=biases is not None,
         dtype=getattr(torch, layer.weights.dtype.name),
     )
-    kernel = layer.weights.reshape(*geometry.kernel, *layer.weights.shape[-2:])
-    arrays = {"weight": kernel.transpose(3, 2, 0, 1)}
+    arrays = {"weight": layer.kernel.transpose(3, 2, 0, 1)}
     if biases is not None:
         arrays["bias"] = biases
     _load(torch, convolution, arrays)

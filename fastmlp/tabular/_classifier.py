@@ -10,10 +10,8 @@ from numpy.typing import ArrayLike
 from scipy.special import logit
 from sklearn.base import ClassifierMixin
 from sklearn.utils import Tags, check_array, column_or_1d
-from sklearn.utils.class_weight import compute_class_weight, compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets
 
-from fastmlp import _kernels
 from fastmlp.estimators._docs import fill_docstring
 from fastmlp.estimators._labels import (
     Labels,
@@ -21,20 +19,18 @@ from fastmlp.estimators._labels import (
     fit_binarizer,
     weigh_classes,
 )
-from fastmlp.estimators._parameters import parameter
+from fastmlp.estimators._parameters import class_weight_parameter
 from fastmlp.estimators._publication import reading
 from fastmlp.head import Head
-from fastmlp.sklearn_private import StrOptions, _fit_context
+from fastmlp.sklearn_private import _fit_context
 from fastmlp.tabular._base import BaseTabular, Given
 from fastmlp.tabular.calibration import as_probabilities, fit_temperature
 from fastmlp.tabular.columns import read_labels
 from fastmlp.tabular.members import Job, Member, Score
 from fastmlp.tabular.metrics import make_score
 
-# Probability that is spread evenly over all classes. It needs targets that are rows of
-# probabilities, which the engine's cross_entropy takes.
+# Probability that is spread evenly over all classes.
 SMOOTHING = 0.1
-LOSS = "cross_entropy" if "cross_entropy" in _kernels.HEADS else "log_loss"
 # Of a class, when a member is judged: float32 knows no larger one below 1.
 LEAST_PROBABILITY = 1e-7
 
@@ -91,15 +87,7 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
     """
 
     _: KW_ONLY
-    class_weight: dict | list | str | None = parameter(
-        None,
-        [dict, list, StrOptions({"balanced"}), None],
-        "dict, 'balanced' or None",
-        """
-        What the rows of each class count for, {label: weight}; 'balanced': inversely
-        to how often the class occurs. Multiplied with sample_weight in training.
-        """,
-    )
+    class_weight: dict | list | str | None = class_weight_parameter()
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(
@@ -222,20 +210,17 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
 
     def _head(self) -> Head:
         if self._labels.exclusive:
-            return Head(LOSS, "softmax")
+            return Head("cross_entropy", "softmax")
         return Head("log_loss", "logistic")
 
     def _soften(self, Y: np.ndarray) -> np.ndarray:
-        if self._head().loss == "log_loss":
+        if not self._labels.exclusive:
             return Y
-        n_classes = len(self.classes_)
-        certain = np.eye(n_classes, dtype=np.float32)[Y[:, 0].astype(np.intp)]
-        return (1 - SMOOTHING) * certain + np.float32(SMOOTHING / n_classes)
+        return self._labels.smooth(Y, SMOOTHING, softmax=True)
 
     def _harden(self, Y: np.ndarray) -> np.ndarray:
         """What :meth:`_soften` has been given."""
-        is_soft = self._head().loss != "log_loss"
-        return Y.argmax(axis=1)[:, np.newaxis] if is_soft else Y
+        return Y.argmax(axis=1)[:, np.newaxis] if self._labels.exclusive else Y
 
     def _defaults(self) -> tuple[str, float]:
         return "selu", 0.04
@@ -249,15 +234,11 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
     def _class_weights(self, y: np.ndarray) -> np.ndarray | None:
         if self.class_weight is None:
             return None
-        if not self._labels.exclusive:
-            return compute_sample_weight(self.class_weight, y)
-        if isinstance(self.class_weight, str):
-            weights = compute_class_weight("balanced", classes=self.classes_, y=y)
-        else:
+        if self._labels.exclusive and not isinstance(self.class_weight, str):
             weights = weigh_classes(self.class_weight, self.classes_)
             if not np.isfinite(weights).all() or (weights <= 0).any():
                 raise ValueError("class_weight must be positive and finite")
-        return weights[np.searchsorted(self.classes_, y)]
+        return self._labels.weigh(self.class_weight, y)
 
     def _score_of(self, given: Given) -> Score | None:
         labels = self._labels

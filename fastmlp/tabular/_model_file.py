@@ -9,17 +9,19 @@ import numpy as np
 
 from fastmlp.estimators._model_file import (
     Check,
-    _are_arrays,
-    _binarizer_of,
-    _is_count,
-    _is_number,
-    _is_vector,
-    _labels_of,
-    _parameters_of,
+    are_arrays,
+    binarizer_of,
+    check_own,
+    checked_attributes,
+    is_count,
+    is_number,
+    is_vector,
+    labels_of,
+    parameters_of,
+    warn_of_left_out,
 )
 from fastmlp.estimators._publication import reading
-from fastmlp.estimators._warnings import warn
-from fastmlp.model_files import ModelFileError, save_model
+from fastmlp.model_files import save_model
 from fastmlp.network import Network
 from fastmlp.state_check import checked_network
 from fastmlp.tabular.preprocessing import TablePreprocessor
@@ -37,45 +39,36 @@ def _are_histories(value: Any) -> bool:
 # The fitted attributes that a file holds as they are, and what they have to be.
 ATTRIBUTES: dict[str, Check] = {
     "history_": _are_histories,
-    "n_iter_": _is_count,
+    "n_iter_": is_count,
     "stop_reason_": lambda v: type(v) is str,
-    "n_features_in_": lambda v: _is_count(v) and v > 0,
-    "feature_names_in_": _is_vector,
-    "classes_": _is_vector,
-    "temperature_": lambda v: _is_number(v) and v > 0,
+    "n_features_in_": lambda v: is_count(v) and v > 0,
+    "feature_names_in_": is_vector,
+    "classes_": is_vector,
+    "temperature_": lambda v: is_number(v) and v > 0,
     "y_mean_": _are_numbers,
     "y_scale_": _are_numbers,
     "y_range_": _are_numbers,
-    "residuals_": lambda v: _are_arrays(v) and all(map(_are_numbers, v)),
+    "residuals_": lambda v: are_arrays(v) and all(map(_are_numbers, v)),
     "_is_vector": lambda v: type(v) is bool,
 }
 
 
 def save_tabular(estimator: Any, path: str | os.PathLike[str]) -> None:
     """Write an estimator; see :meth:`BaseTabular.save`."""
-    cls = type(estimator)
-    if not cls.__module__.startswith("fastmlp."):
-        raise ModelFileError(
-            f"a model file holds fastmlp's own estimators, not the subclass {cls!r}: "
-            "pickle it"
-        )
+    check_own(estimator)
     now = reading(estimator)
-    parameters, left_out = _parameters_of(now)
+    parameters, left_out = parameters_of(now)
     kept = {name: vars(now)[name] for name in ATTRIBUTES if name in vars(now)}
     binarizer = vars(now).get("_label_binarizer")
     facts = {
         "parameters": parameters,
         "attributes": kept,
         "preprocessor": now.preprocessor_.to_facts(),
-        "labels": None if binarizer is None else _labels_of(binarizer),
+        "labels": None if binarizer is None else labels_of(binarizer),
         "members": [network.__getstate__() for network in now.members_],
     }
-    save_model(path, cls.__name__, facts, {})
-    if left_out:
-        warn(
-            f"not saved, for a model file holds no code: {', '.join(left_out)}. Set "
-            "them again after loading."
-        )
+    save_model(path, type(estimator).__name__, facts, {})
+    warn_of_left_out(left_out)
 
 
 def build_tabular(kind: str, facts: Any) -> Any:
@@ -90,14 +83,11 @@ def build_tabular(kind: str, facts: Any) -> Any:
 
     estimator = getattr(tabular, kind)(**facts["parameters"])
     estimator._validate_params()
-    for name, value in facts["attributes"].items():
-        if name not in ATTRIBUTES or not ATTRIBUTES[name](value):
-            raise ValueError(f"the fitted attribute {name!r} is unknown or invalid")
-    attributes = dict(facts["attributes"])
+    attributes = checked_attributes(facts["attributes"], ATTRIBUTES)
     attributes["preprocessor_"] = TablePreprocessor.from_facts(facts["preprocessor"])
     attributes["members_"] = [_network_of(dict(member)) for member in facts["members"]]
     if facts["labels"] is not None:
-        attributes["_label_binarizer"] = _binarizer_of(facts["labels"])
+        attributes["_label_binarizer"] = binarizer_of(facts["labels"])
         attributes["classes_"] = attributes["_label_binarizer"].classes_
     estimator.__dict__.update(attributes)
     _check_fitted(estimator)
