@@ -197,11 +197,12 @@ cdef int check_blocks(const Layer[::1] layers) except -1:
 
 
 cdef Py_ssize_t scratch_of_layer(const Layer* layer) noexcept:
-    """Entries, in whole cache lines, of an image with its border, or of the turned kernel
+    """Entries, in whole cache lines, of images with their borders, or of the turned kernel
     and δ with its border."""
     cdef Py_ssize_t n_weights = (
         layer.kernel_height * layer.kernel_width * layer.channels * layer.out_channels)
-    cdef Py_ssize_t n = max(padded_size(layer), n_weights + spread_size(layer))
+    cdef Py_ssize_t n = max(
+        images_at_a_time(layer) * padded_size(layer), n_weights + spread_size(layer))
     return (n + LINE - 1) // LINE * LINE
 
 

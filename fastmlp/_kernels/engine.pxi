@@ -25,7 +25,7 @@ from fastmlp._kernels cimport (
 )
 from fastmlp._kernels cimport losses as heads
 from fastmlp._kernels.optimizers cimport Coefficients
-from fastmlp._kernels.products cimport walk_t
+from fastmlp._kernels.products cimport images_t, walk_t
 from fastmlp._kernels.records cimport (
     AVERAGE_POOL, CONV, DENSE, MAX_POOL, Group, Layer, Objective, Rows, Rule, Scheduled,
     Tensor, real,

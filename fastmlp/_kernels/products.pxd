@@ -29,13 +29,17 @@ cdef extern from "tiles.h":
         Py_ssize_t step
         Py_ssize_t jump
 
+    ctypedef struct images_t:
+        Py_ssize_t n
+        Py_ssize_t stride
+
 cdef extern from "patches.h":
     void patches_multiply_float(
-        float* c, Py_ssize_t n, const float* image, const walk_t* rows, const walk_t* terms,
-        const float* b, bint accumulate) nogil
+        float* c, Py_ssize_t n, const float* a, const walk_t* rows, const walk_t* terms,
+        const images_t* images, const float* b, bint accumulate) nogil
     void patches_multiply_double(
-        double* c, Py_ssize_t n, const double* image, const walk_t* rows,
-        const walk_t* terms, const double* b, bint accumulate) nogil
+        double* c, Py_ssize_t n, const double* a, const walk_t* rows, const walk_t* terms,
+        const images_t* images, const double* b, bint accumulate) nogil
 
 cdef extern from "pieces.h":
     bint PIECES_PAY
@@ -147,14 +151,15 @@ cdef inline void multiply(
 
 
 cdef inline void multiply_patches(
-    real* c, Py_ssize_t n, const real* image, const walk_t* rows, const walk_t* terms,
-    const real* b, bint accumulate,
+    real* c, Py_ssize_t n, const real* a, const walk_t* rows, const walk_t* terms,
+    const images_t* images, const real* b, bint accumulate,
 ) noexcept nogil:
-    """c (rows, n) = A b (+ c), A the patches of an image (patches.h), b (terms, n)."""
+    """c (rows, n) = A b (+ c), A the patches of images from a on (patches.h), b (images ×
+    terms, n)."""
     if real is float:
-        patches_multiply_float(c, n, image, rows, terms, b, accumulate)
+        patches_multiply_float(c, n, a, rows, terms, images, b, accumulate)
     else:
-        patches_multiply_double(c, n, image, rows, terms, b, accumulate)
+        patches_multiply_double(c, n, a, rows, terms, images, b, accumulate)
 
 
 cdef inline void multiply_nn(

@@ -79,6 +79,11 @@ typedef struct {
     Py_ssize_t n, run, step, jump;
 } walk_t;
 
+/* Images side by side, `stride` apart, each walked over in turn. */
+typedef struct {
+    Py_ssize_t n, stride;
+} images_t;
+
 static inline Py_ssize_t walk_at(const walk_t *walk, Py_ssize_t i)
 {
     return i / walk->run * walk->jump + i % walk->run * walk->step;

@@ -7,11 +7,42 @@
 # they are while it still has them at hand; the parts are added up in order.
 
 
+cdef enum:
+    # Positions that a gradient is summed over before it is written, about.
+    POSITIONS = 128
+
+
+cdef inline Py_ssize_t seen_height(const Layer* layer) noexcept nogil:
+    """Rows of pixels that the kernel sees, those of the border too."""
+    return (layer.out_height - 1) * layer.stride_height + layer.kernel_height
+
+
+cdef inline Py_ssize_t seen_width(const Layer* layer) noexcept nogil:
+    return (layer.out_width - 1) * layer.stride_width + layer.kernel_width
+
+
 cdef inline Py_ssize_t padded_size(const Layer* layer) noexcept nogil:
     """Entries of an image with its border: what the kernel sees."""
-    return (((layer.out_height - 1) * layer.stride_height + layer.kernel_height)
-            * ((layer.out_width - 1) * layer.stride_width + layer.kernel_width)
-            * layer.channels)
+    return seen_height(layer) * seen_width(layer) * layer.channels
+
+
+cdef inline bint has_border(const Layer* layer) noexcept nogil:
+    """Whether the kernel sees anything but whole rows of the image."""
+    return (seen_width(layer) != layer.width or seen_height(layer) > layer.height
+            or layer.pad_left > 0 or layer.pad_top > 0)
+
+
+cdef inline images_t images_with_borders(const Layer* layer, Py_ssize_t n) noexcept nogil:
+    """So many images as the kernel sees them, side by side."""
+    cdef images_t images
+    images.n = n
+    images.stride = padded_size(layer) if has_border(layer) else layer.n_in
+    return images
+
+
+cdef inline Py_ssize_t images_at_a_time(const Layer* layer) noexcept nogil:
+    """Images whose gradients are found together."""
+    return max(<Py_ssize_t>1, POSITIONS // positions_of(layer))
 
 
 cdef inline Py_ssize_t spread_size(const Layer* layer) noexcept nogil:
@@ -25,8 +56,7 @@ cdef inline walk_t positions_walk(const Layer* layer) noexcept nogil:
     cdef walk_t walk
     walk.run, walk.n = layer.out_width, positions_of(layer)
     walk.step = layer.stride_width * layer.channels
-    walk.jump = (layer.stride_height * layer.channels
-                 * ((layer.out_width - 1) * layer.stride_width + layer.kernel_width))
+    walk.jump = layer.stride_height * layer.channels * seen_width(layer)
     return walk
 
 
@@ -35,29 +65,26 @@ cdef inline walk_t kernel_walk(const Layer* layer) noexcept nogil:
     cdef walk_t walk
     walk.run, walk.step = layer.kernel_width * layer.channels, 1
     walk.n = layer.kernel_height * walk.run
-    walk.jump = layer.channels * (
-        (layer.out_width - 1) * layer.stride_width + layer.kernel_width)
+    walk.jump = layer.channels * seen_width(layer)
     return walk
 
 
-cdef const real* with_border(
-    real* scratch, const real* image, const Layer* layer
+cdef const real* with_borders(
+    real* scratch, const real* x, const Layer* layer, const images_t* images
 ) noexcept nogil:
-    """The image with its border; the image itself where it needs none."""
-    cdef Py_ssize_t c = layer.channels
-    cdef Py_ssize_t height = (layer.out_height - 1) * layer.stride_height + layer.kernel_height
-    cdef Py_ssize_t width = (layer.out_width - 1) * layer.stride_width + layer.kernel_width
-    cdef Py_ssize_t rows = min(layer.height, height - layer.pad_top)
+    """The images with their borders; the images themselves where they need none."""
+    cdef Py_ssize_t c = layer.channels, width = seen_width(layer), i, y
+    cdef Py_ssize_t rows = min(layer.height, seen_height(layer) - layer.pad_top)
     cdef Py_ssize_t columns = min(layer.width, width - layer.pad_left)
-    cdef Py_ssize_t y
-    if width == layer.width and layer.pad_left == 0 and layer.pad_top == 0 and (
-            height <= layer.height):
-        return image
-    memset(scratch, 0, height * width * c * sizeof(real))
-    for y in range(rows):
-        memcpy(
-            scratch + ((layer.pad_top + y) * width + layer.pad_left) * c,
-            image + y * layer.width * c, columns * c * sizeof(real))
+    cdef real* first = scratch + (layer.pad_top * width + layer.pad_left) * c
+    if not has_border(layer):
+        return x
+    memset(scratch, 0, images.n * images.stride * sizeof(real))
+    for i in range(images.n):
+        for y in range(rows):
+            memcpy(
+                first + i * images.stride + y * width * c,
+                x + i * layer.n_in + y * layer.width * c, columns * c * sizeof(real))
     return scratch
 
 
@@ -99,13 +126,14 @@ cdef void convolve(
     cdef const Layer* layer = &job.layers[l]
     cdef real* scratch = scratch_of(<real*>job.arena, job, span.step.thread)
     cdef walk_t positions = positions_walk(layer), entries = kernel_walk(layer)
+    cdef images_t image = images_with_borders(layer, 1)
     cdef Py_ssize_t i
     for i in range(span.rows):
         if is_wanted(job, span.step.watch, work_of_row(layer)):
             products.multiply_patches(
                 out + i * layer.n_out, layer.out_channels,
-                with_border(scratch, x + i * layer.n_in, layer), &positions, &entries, w,
-                accumulate)
+                with_borders(scratch, x + i * layer.n_in, layer, &image), &positions,
+                &entries, &image, w, accumulate)
 
 
 cdef void convolve_back(
@@ -117,20 +145,22 @@ cdef void convolve_back(
     cdef real* turned = scratch_of(<real*>job.arena, job, span.step.thread)
     cdef real* spread = turned + tensor_of(job, l, 0).rows * layer.out_channels
     cdef walk_t pixels, entries
+    cdef images_t image
     cdef Py_ssize_t i
     cdef Py_ssize_t width = layer.width + layer.kernel_width - 1
     pixels.n, pixels.run = layer.height * layer.width, layer.width
     pixels.step, pixels.jump = layer.out_channels, width * layer.out_channels
     entries.run, entries.step = layer.kernel_width * layer.out_channels, 1
     entries.n, entries.jump = layer.kernel_height * entries.run, pixels.jump
+    image.n, image.stride = 1, spread_size(layer)
     if span.rows > 0:
         turn_kernel(turned, w, layer)
     for i in range(span.rows):
         if is_wanted(job, span.step.watch, work_of_row(layer)):
             spread_deltas(spread, delta + i * layer.n_out, layer)
             products.multiply_patches(
-                out + i * layer.n_in, layer.channels, spread, &pixels, &entries, turned,
-                accumulate)
+                out + i * layer.n_in, layer.channels, spread, &pixels, &entries, &image,
+                turned, accumulate)
 
 
 cdef void kernel_gradient(
@@ -141,12 +171,16 @@ cdef void kernel_gradient(
     cdef const Layer* layer = &job.layers[l]
     cdef real* scratch = scratch_of(<real*>job.arena, job, step.thread)
     cdef walk_t positions = positions_walk(layer), entries = kernel_walk(layer)
-    cdef Py_ssize_t i
-    for i in range(rows):
-        if is_wanted(job, step.watch, work_of_row(layer)):
+    cdef images_t images
+    cdef Py_ssize_t i = 0
+    while i < rows:
+        images = images_with_borders(layer, min(images_at_a_time(layer), rows - i))
+        if is_wanted(job, step.watch, images.n * work_of_row(layer)):
             products.multiply_patches(
-                grads, layer.out_channels, with_border(scratch, x + i * layer.n_in, layer),
-                &entries, &positions, delta + i * layer.n_out, accumulate or i > 0)
+                grads, layer.out_channels,
+                with_borders(scratch, x + i * layer.n_in, layer, &images), &entries,
+                &positions, &images, delta + i * layer.n_out, accumulate or i > 0)
+        i += images.n
 
 
 cdef void add_to_parts(

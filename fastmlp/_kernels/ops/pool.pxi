@@ -143,8 +143,8 @@ cdef void pool_back(
     """∂J/∂x of so many images x, `by`, from δ of the pooled ones."""
     cdef Py_ssize_t i, y, x, group, n_groups = (layer.channels - 1) // POOLED_CHANNELS + 1
     cdef Window window
-    memset(out, 0, rows * layer.n_in * sizeof(real))
     for i in range(rows):
+        memset(out, 0, layer.n_in * sizeof(real))
         for y in range(layer.out_height):
             for x in range(layer.out_width):
                 for group in range(n_groups):
