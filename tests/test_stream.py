@@ -471,7 +471,7 @@ BROKEN[417, 2] = np.nan
 INFINITE = X.astype(float)
 INFINITE[3, 1] = 1e300
 REFUSED = {
-    "y beside": (lambda: Blocks(X, y), {"y": y}, "belong in them"),
+    "y beside": (lambda: Blocks(X, y), {"y": y}, "give y and sample_weight to them"),
     "no y": (lambda: Blocks(X), {}, "needs targets"),
     "no y in batches": (lambda: Blocks([(X,)]), {}, "needs targets"),
     "short y": (lambda: Blocks(X, y[:-1]), {}, "500 rows"),
@@ -494,7 +494,7 @@ REFUSED = {
     "weights of others": (lambda: Blocks(X, y, w[1:]), {}, "sample_weight"),
     "class not given": (lambda: Blocks(X, y, classes=[0, 1]), {}, "not in classes"),
     "pool": (lambda: Blocks(X, y, pool_rows=0), {}, "pool_rows"),
-    "batch": (lambda: Blocks(X, y, pool_rows=40), {}, "a pool must hold"),
+    "batch": (lambda: Blocks(X, y, pool_rows=40), {}, "more than a pool holds"),
     "full batch": (lambda: Blocks(X, y, pool_rows=99), {"batch_size": "full"}, "pool"),
     "held out": (lambda: Blocks(X, y), {"early_stopping": True}, "X_val"),
     "ending": (lambda: Blocks("X.csv", y), {}, "pyarrow.dataset"),
