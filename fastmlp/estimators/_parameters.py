@@ -405,10 +405,10 @@ class Parameters:
         ["boolean", StrOptions({"score", "loss"})],
         "bool, 'score' or 'loss'",
         """
-        Whether a fit ends with the parameters of its best epoch, that of the highest
-        validation 'score', which is True, or of the smallest validation 'loss'. Training
-        does not stop earlier. Rows are held out as for early_stopping, which keeps the
-        best 'score' anyway.
+        Whether a fit ends with the parameters of its best epoch: that of the highest
+        validation 'score', which is True, or of the smallest validation 'loss'. It does
+        not end earlier. Rows are held out as for early_stopping, which keeps the best
+        'score' anyway.
         """,
     )
     best_epoch: str = parameter(
