@@ -10,11 +10,6 @@ from bench.fit import CASES, DTYPES, PAIR
 from bench.peers import PEERS
 from bench.report import format_cell
 
-FIT_CAPTION = (
-    "Time of a fit as a user calls it, after a pause, and how many times as long "
-    "scikit-learn's takes, at its best number of threads. Both are checked to predict "
-    "the same or, by L-BFGS, to end at the same loss."
-)
 BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"
 
 
@@ -79,14 +74,7 @@ def describe_conditions(steps: dict) -> str:
 def render(results: Path) -> str:
     """Return what stands between the markers."""
     steps = json.loads((results / "steps.json").read_text(encoding="utf-8"))
-    fit = json.loads((results / "fit.json").read_text(encoding="utf-8"))
-    parts = [
-        "\n".join(steps_table(steps)),
-        describe_conditions(steps),
-        "\n".join(fit_table(fit)),
-        FIT_CAPTION,
-    ]
-    return "\n\n".join(filter(None, parts))
+    return "\n".join(steps_table(steps)) + f"\n\n{describe_conditions(steps)}"
 
 
 def run(readme: Path, results: Path, check: bool) -> int:
@@ -97,7 +85,7 @@ def run(readme: Path, results: Path, check: bool) -> int:
     readme : Path
         A file with the two markers.
     results : Path
-        The folder of `steps.json` and `fit.json`.
+        The folder of `steps.json`.
     check : bool
         Whether to compare instead of writing.
 

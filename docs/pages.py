@@ -23,7 +23,7 @@ def figures_table(results, title):
     for row in results["rows"]:
         name = row["name"].strip()
         depth = (len(row["name"]) - len(row["name"].lstrip())) // 2
-        indent = "\N{EM SPACE}" * depth
+        indent = "&emsp;" * depth  # Markdown strips spaces
         figure = format_cell(float(row["measured"]))
         lines.append(markdown_row([indent + name, figure, row["unit"]]))
     return lines

@@ -10,6 +10,7 @@ from importlib import import_module
 # Where each command is, and what it does.
 COMMANDS = {
     "info": ("fastmlp.diagnostics:print_info", "what a bug report needs"),
+    "export": ("fastmlp.export.command_line:export", "a model file as ONNX or C"),
     "train": ("fastmlp.tabular.command_line:train", "fit a model to a table in a file"),
     "predict": ("fastmlp.tabular.command_line:predict", "predict by it, into a file"),
     "inspect": ("fastmlp.tabular.command_line:inspect", "what a model file holds"),

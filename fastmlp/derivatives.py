@@ -63,7 +63,7 @@ def input_hessians(network: Network, X: np.ndarray) -> np.ndarray:
         Rows, dense.
     """
     if network.has_images:
-        raise ValueError("input_hessians are of networks of dense layers only")
+        raise ValueError("input_hessians needs a network of dense layers only")
     weights, biases = network.fold_batch_norm()
     numbers = network.activation_params
     layers = list(zip(network.activations, numbers, strict=False))

@@ -323,7 +323,7 @@ def all_at_once(rows: RowSource) -> Data:
     Raises
     ------
     ValueError
-        If it hands them out by and by.
+        If it reads them block by block.
     """
     if not isinstance(rows, ArrayRows):
         raise ValueError("a full-batch solver needs all rows in memory at once")

@@ -3,7 +3,10 @@
 The pages as they look are tested by test_site.py, on the built site.
 """
 
+import ast
 import re
+import sys
+import tomllib
 import warnings
 from pathlib import Path
 
@@ -133,3 +136,65 @@ def test_chinese_pages_stand_beside_the_english():
         pages = [(d / "learn" / file).read_text("utf-8") for d in (docs, docs / "zh")]
         shown = [SHOWN.findall(page) for page in pages]
         assert shown[0] == shown[1], file
+
+
+# -- what the build of the site needs, without building it
+
+DOCS = ROOT / "docs"
+TOCTREE = re.compile(r"^```\{toctree\}\n(.*?)^```", re.MULTILINE | re.DOTALL)
+INCLUDED = re.compile(r"^```\{literalinclude\} (\S+)\n:pyobject: (\S+)", re.MULTILINE)
+CYTHON = re.compile(r"^```\{cython-function\} (\S+) (\S+)", re.MULTILINE)
+
+
+def definitions(path):
+    """The dotted names of a Python file's classes, functions and methods."""
+    found = set()
+
+    def visit(node, prefix):
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.FunctionDef | ast.ClassDef):
+                found.add(prefix + child.name)
+                visit(child, f"{prefix}{child.name}.")
+
+    visit(ast.parse(path.read_text("utf-8")), "")
+    return found
+
+
+@pytest.mark.parametrize("path", PAGES, ids=name)
+def test_code_that_a_page_shows_is_there(path):
+    text = path.read_text("utf-8")
+    for file, wanted in INCLUDED.findall(text):
+        assert wanted in definitions((path.parent / file).resolve())
+    for file, wanted in CYTHON.findall(text):
+        source = (path.parent / file).read_text("utf-8")
+        assert re.search(rf"^cdef [^#=\n]*\b{wanted}\(", source, re.MULTILINE), wanted
+
+
+def test_every_page_is_in_a_table_of_contents():
+    pages = {p for p in PAGES if DOCS in p.parents}
+    listed = {DOCS / "index.md"}
+    for path in pages:
+        for block in TOCTREE.findall(path.read_text("utf-8")):
+            entries = [line for line in block.splitlines() if line and line[0] != ":"]
+            targets = [re.sub(r".*<(.*)>", r"\1", entry) for entry in entries]
+            for target in targets:  # a name, or with :glob: a pattern
+                found = path.parent.glob(f"{target}.md")
+                listed |= {page.resolve() for page in found}
+    assert pages <= listed, pages - listed
+
+
+def test_the_docs_extra_has_what_the_gallery_imports():
+    """So that ``make docs`` runs in a new environment."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    wanted = [*project["dependencies"], *project["optional-dependencies"]["docs"]]
+    installed = {re.match(r"[\w-]+", entry).group() for entry in wanted}
+    installed |= {"fastmlp", "sklearn"} | sys.stdlib_module_names
+    for path in (ROOT / "examples" / "gallery").glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            names = [alias.name for alias in getattr(node, "names", [])]
+            if isinstance(node, ast.ImportFrom):
+                names = [node.module]
+            elif not isinstance(node, ast.Import):
+                continue
+            for module in names:
+                assert module.partition(".")[0] in installed, (path.name, module)

@@ -711,5 +711,5 @@ def test_a_loss_is_of_units():
 
 def test_second_derivatives_by_inputs_are_of_units_only():
     network = Network([(4, 4, 1), Conv(2, 3), 2], random_state=0)
-    with pytest.raises(ValueError, match="networks of dense layers only"):
+    with pytest.raises(ValueError, match="a network of dense layers only"):
         network.input_hessians(np.zeros((1, 16)))

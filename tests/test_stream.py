@@ -471,7 +471,7 @@ BROKEN[417, 2] = np.nan
 INFINITE = X.astype(float)
 INFINITE[3, 1] = 1e300
 REFUSED = {
-    "y beside": (lambda: Blocks(X, y), {"y": y}, "belong in them"),
+    "y beside": (lambda: Blocks(X, y), {"y": y}, "give y and sample_weight to them"),
     "no y": (lambda: Blocks(X), {}, "needs targets"),
     "no y in batches": (lambda: Blocks([(X,)]), {}, "needs targets"),
     "short y": (lambda: Blocks(X, y[:-1]), {}, "500 rows"),
@@ -494,7 +494,7 @@ REFUSED = {
     "weights of others": (lambda: Blocks(X, y, w[1:]), {}, "sample_weight"),
     "class not given": (lambda: Blocks(X, y, classes=[0, 1]), {}, "not in classes"),
     "pool": (lambda: Blocks(X, y, pool_rows=0), {}, "pool_rows"),
-    "batch": (lambda: Blocks(X, y, pool_rows=40), {}, "a pool must hold"),
+    "batch": (lambda: Blocks(X, y, pool_rows=40), {}, "more than a pool holds"),
     "full batch": (lambda: Blocks(X, y, pool_rows=99), {"batch_size": "full"}, "pool"),
     "held out": (lambda: Blocks(X, y), {"early_stopping": True}, "X_val"),
     "ending": (lambda: Blocks("X.csv", y), {}, "pyarrow.dataset"),
@@ -553,7 +553,7 @@ def test_what_needs_rows_in_memory_says_so():
         lambda: model.hidden_activations(blocks),
         lambda: model.input_gradients(blocks),
     ):
-        with pytest.raises(TypeError, match="rows in memory"):
+        with pytest.raises(TypeError, match="an array in memory"):
             use()
 
 
@@ -565,7 +565,7 @@ def test_an_iterable_that_changes_is_refused():
             self.n_times += 1
             return super().__iter__() if self.n_times < 4 else iter([(X, y)])
 
-    with pytest.raises(ValueError, match="begin anew"):
+    with pytest.raises(ValueError, match="must start again"):
         fit(MLPClassifier(**SMALL), Blocks(Once(X, y)))
 
 

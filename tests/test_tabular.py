@@ -320,7 +320,7 @@ def test_rows_to_judge_by():
         ({"X_val": X}, "given together"),
         ({"y_val": y}, "given together"),
         ({"sample_weight_val": [1.0]}, "needs X_val"),
-        ({"X_val": X, "y_val": np.full(len(X), "maybe")}, "classes that y has not"),
+        ({"X_val": X, "y_val": np.full(len(X), "maybe")}, "classes that are not in y"),
         ({"X_val": X[["number"]], "y_val": y}, "feature names|features"),
     ],
 )

@@ -119,7 +119,7 @@ def test_a_column_of_a_frame_may_have_wide_integers_and_gaps():
     ids=str,
 )
 def test_dates_are_refused_with_a_hint(X):
-    with pytest.raises(TypeError, match=r"dates.*make it numbers first"):
+    with pytest.raises(TypeError, match=r"dates.*convert them to numbers"):
         read_table(X)
 
 

@@ -118,7 +118,7 @@ BAD_FILES = {
     "ragged": (b"a,b\n1,2\n1,2,3\n", "row 3: 3 fields"),
     "twins": (b"a,a\n1,2\n", "more than one column called 'a'"),
     "quotes": (b'a,b\n"1,2\n', "line"),
-    "no text": (b"a,b\n\xff\xfe,2\n", "no text in UTF-8"),
+    "no text": (b"a,b\n\xff\xfe,2\n", "not text in UTF-8"),
     "zeros": (b"a,b\n1,\x002\n", "zero bytes"),
     "dates": (b"a,b\n2020-01-01,2\n2020-01-02,3\n", "holds dates"),
     "no target": (b"x,y\n1,2\n", "has no column 'b'"),
@@ -143,8 +143,8 @@ def test_a_bad_file_is_one_line_and_nothing_is_overwritten(tmp_path, capsys, cas
     ("arguments", "match"),
     [
         (["train", "none.csv", "--target", "class", "-o", "m"], "none.csv"),
-        (["train", "data.csv", "--target", "class", "-o", "no/m"], "is no folder"),
-        (["train", "data.csv", "--target", "class", "-o", "."], "is a folder"),
+        (["train", "data.csv", "--target", "class", "-o", "no/m"], "is not a folder"),
+        (["train", "data.csv", "--target", "class", "-o", "."], "it is a folder"),
         (["train", "data.csv", "--target", "class", "-o", "m", "--drop", "q"], "'q'"),
         (
             ["train", "data.csv", "--target", "class", "-o", "m", "--metric", "best"],

@@ -108,7 +108,7 @@ def test_a_declared_category_of_numbers_is_numbers_where_others_are_chosen():
         ([2], "has columns 0 to 1"),
         ([-1], "has columns 0 to 1"),
         ([True], "mask of 1"),
-        (["c"], "which X has not"),
+        (["c"], "not columns of X"),
         ([0.5], "list of names"),
     ],
 )

@@ -2,8 +2,8 @@
 Handwritten digits
 ==================
 
-The first network: 64 pixels in, 100 hidden units, ten classes out. What does it take
-for what?
+A first network: 64 pixels in, 100 hidden units, ten classes out. Which digits does it
+confuse?
 """
 
 import matplotlib.pyplot as plt
@@ -21,7 +21,7 @@ model = MLPClassifier((100,), max_iter=300, random_state=0).fit(X_train, y_train
 print(f"accuracy on 899 new digits: {model.score(X_test, y_test):.1%}")
 
 # %%
-# Rows are what was written, columns what was read.
+# Rows are the true digits, columns the predictions.
 
 fig, ax = plt.subplots(figsize=(5.5, 5.5))
 ConfusionMatrixDisplay.from_estimator(

@@ -3,7 +3,7 @@ The same model as scikit-learn's
 ================================
 
 With the same data, parameters and ``random_state`` both libraries train the same
-network: the two loss curves lie on each other.
+network: the two loss curves are the same.
 """
 
 import warnings

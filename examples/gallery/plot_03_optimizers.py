@@ -2,7 +2,7 @@
 Optimizers side by side
 =======================
 
-Seven ways to use a gradient, on the digits, each with a learning rate that suits it.
+Six ways to use a gradient, on the digits, each with a suitable learning rate.
 """
 
 import warnings

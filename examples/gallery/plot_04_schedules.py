@@ -2,8 +2,8 @@
 Learning-rate schedules
 =======================
 
-A rate that falls lets the end settle. Every schedule works with every optimizer; a
-function of the epoch is one, too.
+With a falling rate the parameters settle near the end. Every schedule works with every
+optimizer; a function of the epoch can be a schedule, too.
 """
 
 import warnings

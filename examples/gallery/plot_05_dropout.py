@@ -1,10 +1,10 @@
 """
-Dropout against learning by heart
-=================================
+Dropout against over-fitting
+============================
 
-A large network knows 200 digits by heart after a few epochs, and its loss on new digits
-rises again. With dropout it does not, or later. On so easy a task the gain in accuracy
-is small.
+A large network learns 200 digits by heart in a few epochs, and then its loss on new
+digits rises again. With dropout it does not rise, or later. On such an easy task the
+gain in accuracy is small.
 """
 
 import warnings

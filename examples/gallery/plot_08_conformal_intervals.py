@@ -1,10 +1,11 @@
 """
-Intervals that hold what they promise
-=====================================
+Prediction intervals with guaranteed coverage
+=============================================
 
-Two quantiles make an interval, but on new rows it may hold less than it should. A
-conformal correction widens it by what was missing on rows set aside, and then at least
-90 % of new targets lie inside, whatever the model (Romano, Patterson and Candès 2019).
+Two quantiles make an interval, but it may contain fewer of the new targets than it
+should. A conformal correction widens it by the amount that was missing on rows set
+aside. Then on average at least 90 % of new targets lie inside, whatever the model
+(Romano, Patterson and Candès 2019).
 """
 
 import warnings

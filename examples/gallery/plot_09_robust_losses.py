@@ -1,9 +1,9 @@
 """
-Losses that forgive outliers
-============================
+Losses that tolerate outliers
+=============================
 
-A tenth of the training targets is spoilt. Squared error runs after them; Huber's and
-the absolute error do not.
+A tenth of the training targets is wrong on purpose. The squared error follows these
+outliers; Huber's loss and the absolute error hardly do.
 """
 
 import warnings

@@ -1,9 +1,9 @@
 """
-Are the probabilities honest?
-=============================
+Are the probabilities calibrated?
+=================================
 
 Of the tumours to which a network gives 80 %, 80 % should be malignant. A network
-trained for long is too sure; early stopping and a penalty help.
+without a penalty is too confident.
 """
 
 import matplotlib.pyplot as plt

@@ -1,5 +1,5 @@
 """
-Which pixels speak for a digit?
+Which pixels decide on a digit?
 ===============================
 
 ``input_gradients`` is the derivative of each class's probability by each pixel, exact.

@@ -2,7 +2,7 @@
 Stop by the score that you care about
 =====================================
 
-Early stopping judges by accuracy unless told otherwise. Here are the curves of three
+By default early stopping uses the accuracy. Here are the curves of three
 scores over the same training, and the epoch that each would choose.
 """
 
@@ -34,6 +34,6 @@ for scoring in ("accuracy", "roc_auc", "neg_log_loss"):
     scaled = (scores - scores.min()) / (scores.max() - scores.min())
     (line,) = ax.plot(scaled, label=f"{scoring}: best at epoch {scores.argmax() + 1}")
     ax.plot(scores.argmax(), 1, "o", color=line.get_color())
-ax.set(xlabel="epoch", ylabel="score, from its least to its best", ylim=(0.7, 1.02))
+ax.set(xlabel="epoch", ylabel="score, from its lowest to its best", ylim=(0.7, 1.02))
 ax.legend(loc="lower right")
 plt.show()

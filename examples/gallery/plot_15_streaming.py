@@ -2,9 +2,9 @@
 Data that arrive in pieces
 ==========================
 
-``partial_fit`` goes on from where it was. Here 100 new digits arrive at a time; each
-piece is first predicted, then learnt. The score is of digits that the network had never
-seen.
+``partial_fit`` continues training from the present weights. Here 100 new digits arrive
+at a time. Each piece is first predicted, then learnt, so the score is that of digits
+which the network has never seen.
 """
 
 import matplotlib.pyplot as plt

@@ -3,8 +3,7 @@ How large, and how much penalty?
 ================================
 
 A grid over two settings, scored by cross-validation. With a penalty of 1 two hidden
-units are as good as sixty-four. With hardly any, the larger networks are the safer
-ones.
+units are as good as sixty-four. With almost no penalty the larger networks are better.
 """
 
 import matplotlib.pyplot as plt

@@ -2,8 +2,8 @@
 A picture of the digits in two numbers
 ======================================
 
-A network is trained to give back its input through a layer of two units. What those two
-say is a map of the digits, found without labels.
+A network is trained to reproduce its input through a layer of two units. The outputs of
+these two units are a map of the digits, found without labels.
 """
 
 import warnings

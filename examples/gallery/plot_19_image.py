@@ -2,8 +2,9 @@
 A photograph as a function
 ==========================
 
-From a place in the picture to its colour: a network that has learnt one photograph, by
-activations and by sizes. It shows what a function of so many parameters can express.
+A network learns one photograph: its input is a place in the picture, its output the
+colour there. Networks of three sizes show what a function of so many parameters can
+express.
 """
 
 import warnings

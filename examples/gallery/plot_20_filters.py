@@ -3,8 +3,8 @@ Filters of a convolution, and shifted images
 ============================================
 
 A convolution looks for the same small pattern all over the image. Here are the patterns
-that it learns from 300 digits, and where it finds them. To know a digit that stands
-elsewhere it must also have seen some that do: a callback shifts the images.
+that it learns from 300 digits, and where it finds them. To recognise a digit that is
+shifted, the network must be trained on shifted digits: a callback shifts the images.
 """
 
 import warnings
@@ -50,9 +50,9 @@ for ax in panels.flat:
 plt.show()
 
 # %%
-# ``fit`` does not copy a C-contiguous array, it reads it where it lies. So what a
-# callback writes into it is what the next epoch sees: here each image anew, up to a
-# pixel away from its place in both directions.
+# ``fit`` does not copy a C-contiguous array. So if a callback changes the array, the
+# next epoch trains on the new values. Here each image is shifted by up to one pixel in
+# both directions.
 
 
 def shift(images, offsets):

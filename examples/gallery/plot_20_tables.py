@@ -2,9 +2,9 @@
 Tables as they are
 ==================
 
-A survey has numbers, categories and gaps. ``TabularClassifier`` takes it as it is;
-scikit-learn's own network needs scaling, coding and imputation before it, and boosted
-trees are what most people would use.
+A survey has numbers, categories and missing values. ``TabularClassifier`` takes it as
+it is. It is compared with scikit-learn's own network, which needs scaling, encoding and
+imputation before it, and with boosted trees, which most people would use.
 """
 
 import warnings
@@ -24,11 +24,11 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from fastmlp import TabularClassifier
 
-warnings.simplefilter("ignore")  # the defaults of others end where they end
+warnings.simplefilter("ignore")  # scikit-learn's network has not converged
 
 # %%
-# Who earns more than a limit? Drawn so that age and hours work together, that it
-# depends on the trade, and that one answer in ten is missing.
+# Who earns more than a limit? The data are drawn at random: age and hours interact,
+# the pay depends on the trade, and one answer in ten is missing.
 
 rng = np.random.default_rng(0)
 n = 3000
@@ -91,5 +91,5 @@ for name, model in models.items():
     CalibrationDisplay.from_predictions(
         y_test, P[:, 1], pos_label="more", n_bins=8, name=name, ax=ax
     )
-ax.set_title("does it happen as often as predicted?")
+ax.set_title("Are the probabilities calibrated?")
 plt.show()

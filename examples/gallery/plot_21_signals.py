@@ -2,9 +2,9 @@
 A tone in noise
 ===============
 
-Signals of 128 samples. Half of them are noise; in the other half there is a sine of
-half the noise's power, its frequency and phase drawn at random. A dense network would
-have to learn every phase by itself, a convolution along time learns a short wave once.
+Signals of 128 samples. Half of them are noise; the other half also contain a sine of
+half the noise's power, with random frequency and phase. A dense network must learn
+every phase separately; a convolution along time learns a short wave only once.
 """
 
 import warnings
@@ -54,8 +54,8 @@ print(f"convolutions: {cnn.score(X_test, y_test):.1%} of new signals")
 print(f"dense layers: {mlp.score(X_test[:, :, 0], y_test):.1%}")
 
 # %%
-# Who knows that a tone is a peak of the spectrum can look for the largest one. With the
-# best threshold, chosen on the training signals, that is the mark to reach.
+# A tone is a peak of the spectrum. So a simple detector takes the largest peak and the
+# best threshold, chosen on the training signals. The networks should come close to it.
 
 
 def largest_peak(X):

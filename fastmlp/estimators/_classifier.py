@@ -89,7 +89,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         "{'log_loss', 'squared_error'}",
         """
         What is minimised. 'log_loss' has outputs 'softmax' or, for two classes and
-        for labels that can be had together, 'logistic'. 'squared_error' is half the
+        for multilabel targets, 'logistic'. 'squared_error' is half the
         squared distance from the 0 and 1 of the classes (the delta rule), of outputs
         'logistic' or 'identity'.
         """,
@@ -103,7 +103,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         """
         Share ε of each target that is given to all K classes alike, in [0, 1): losses,
         those of validation rows too, are of (1 - ε) times the target plus ε/K. K is 2
-        for labels that can be had together.
+        for multilabel targets.
         """,
     )
 

@@ -118,8 +118,8 @@ def as_probabilities(y: ArrayLike, n_classes: int | None = None) -> np.ndarray:
     if (rows < 0).any() or (np.abs(totals - 1) > MOST_MISSING).any():
         raise ValueError(
             "Unknown label type: a matrix of numbers must have rows of probabilities, "
-            "a column for each class: not negative, and of sum 1. (One of 0 and 1 "
-            "alone is of labels that can be had together.)"
+            "a column for each class: not negative, and of sum 1. (A matrix of 0 and 1 "
+            "alone is a multilabel target.)"
         )
     return rows / totals
 
@@ -128,7 +128,7 @@ class Labels:
     """The classes of a target, and how they are encoded for the network.
 
     Under softmax classes become one column of class indices. Else two classes become
-    one column of 0 and 1, and several classes, or labels that can be had together, a
+    one column of 0 and 1, and several classes, or the labels of a multilabel target, a
     column each. Rows of probabilities stay what they are, of two classes the second
     column. All that is known of them is read from scikit-learn's binarizer, which
     users exchange and change.

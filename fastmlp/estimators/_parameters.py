@@ -388,7 +388,7 @@ class Parameters:
         None,
         [COUNT, None],
         "int",
-        "Epochs after which 'cosine' begins anew; None: never.",
+        "Epochs after which 'cosine' starts again; None: never.",
     )
     warmup_epochs: int = parameter(
         0,
@@ -418,17 +418,17 @@ class Parameters:
         ["boolean", StrOptions({"score", "loss"})],
         "bool, 'score' or 'loss'",
         """
-        Whether a fit ends with the parameters of its best epoch, that of the highest
-        validation 'score', which is True, or of the least validation 'loss'. It runs
-        as long as without; rows are held out as for early_stopping, which keeps the
-        best 'score' anyway.
+        Whether a fit ends with the parameters of its best epoch: that of the highest
+        validation 'score', which is True, or of the smallest validation 'loss'. It does
+        not end earlier. Rows are held out as for early_stopping, which keeps the best
+        'score' anyway.
         """,
     )
     best_epoch: str = parameter(
         "first",
         [StrOptions({"first", "last"})],
         "{'first', 'last'}",
-        "Which of epochs that are best alike is kept.",
+        "Which epoch is kept if several are equally good.",
     )
     stop_on_overfit: bool = parameter(
         False,

@@ -68,7 +68,7 @@ def data_of(
     """
     if y is not None or sample_weight is not None:
         raise ValueError(
-            "y and sample_weight of Blocks belong in them: Blocks(source, y=..., "
+            "X is Blocks: give y and sample_weight to them, Blocks(source, y=..., "
             "sample_weight=...)"
         )
     check_features(estimator, stream, reset)
@@ -140,8 +140,8 @@ class _Census:
             return
         if self._range is not None and self._range.shape[1:] != y.shape[1:]:
             raise ValueError(
-                "y has other columns in one block than in another: "
-                f"{y.shape[1:]}, {self._range.shape[1:]}"
+                "y must have the same columns in every block, got the shapes "
+                f"{self._range.shape[1:]} and {y.shape[1:]}"
             )
         seen = y if self._range is None else np.concatenate([self._range, y])
         self._range = np.stack([seen.min(axis=0), seen.max(axis=0)])
@@ -223,8 +223,8 @@ def _weights_of_classes(
         return None
     if not census.counts:
         raise ValueError(
-            "class_weight of labels that can be had together needs all rows at once: "
-            "weigh the rows of Blocks by sample_weight"
+            "class_weight of multilabel targets needs all rows in memory: give Blocks "
+            "a sample_weight instead"
         )
     if estimator.class_weight != "balanced":
         return estimator._weigh(data)
@@ -256,22 +256,22 @@ def check_fit(estimator: Any, recipe: Recipe, data: Data, given: Data | None) ->
         )
     if recipe.early_stopping and given is None:
         raise ValueError(
-            "early_stopping=True holds rows of X out, and Blocks are not taken apart: "
-            "give fit X_val and y_val, or Blocks as X_val"
+            "early_stopping=True cannot hold out rows of Blocks: give fit X_val and "
+            "y_val, or Blocks as X_val"
         )
     batch_size = recipe.batch_rows(data.n_rows)
     if batch_size > stream.pool_rows:
         raise ValueError(
-            f"batch_size={recipe.batch_size!r} asks for steps of {batch_size} rows: a "
-            f"pool must hold one, and pool_rows={stream.pool_rows}"
+            f"batch_size={recipe.batch_size!r} asks for steps of {batch_size} rows, "
+            f"more than a pool holds, pool_rows={stream.pool_rows}"
         )
     largest = max(stream.source.sizes)
     is_mixed = largest <= stream.pool_rows // 4 or largest == data.n_rows
     if recipe.shuffle and not is_mixed:
         warn(
-            f"A block of the source has {largest} rows, so that few are mixed in a "
-            f"pool of {stream.pool_rows}: should the rows be sorted, write smaller row "
-            "groups or batches, or give Blocks a folder as spill"
+            f"A block of the source has {largest} rows, so only few blocks are mixed "
+            f"in a pool of {stream.pool_rows}. If the rows are sorted, write smaller "
+            "row groups or batches, or give Blocks a folder as spill"
         )
 
 

@@ -100,7 +100,7 @@ def validated_rows_to_judge_by(
     if is_streamed(X_val):
         if y_val is not None or sample_weight_val is not None:
             raise ValueError(
-                "y_val and sample_weight_val of Blocks belong in them: "
+                "X_val is Blocks: give y_val and sample_weight_val to them, "
                 "Blocks(source, y=..., sample_weight=...)"
             )
     elif X_val is None or y_val is None:

@@ -161,7 +161,7 @@ def read(est: Any, caller: str) -> FittedModel:
 
     Parameters
     ----------
-    est : MLPClassifier or MLPRegressor
+    est : MLPClassifier, MLPRegressor, CNNClassifier or CNNRegressor
         Fitted.
     caller : str
         Function that errors speak of.
@@ -180,8 +180,8 @@ def read(est: Any, caller: str) -> FittedModel:
 
     if not isinstance(est, (MLPClassifier, MLPRegressor)):
         raise TypeError(
-            f"{caller} takes a fitted fastmlp.MLPClassifier or fastmlp.MLPRegressor, "
-            f"got {type(est).__name__}"
+            f"{caller} takes a fitted MLPClassifier, MLPRegressor, CNNClassifier or "
+            f"CNNRegressor of fastmlp, got {type(est).__name__}"
         )
     check_is_fitted(est)
     network = network_of(est)

@@ -239,8 +239,8 @@ def to_c(
     ``net_predict`` writes NET_N_OUTPUTS numbers: what ``predict_proba`` or, of a
     regressor, ``predict`` gives for the row x of NET_N_INPUTS numbers. ``net_class``
     is the position of its class in ``net_labels``, which hold ``classes_`` (numbers as
-    int64_t, uint64_t or double). Where labels can be had together there is neither:
-    label k is found where ``out[k] > 0.5``.
+    int64_t, uint64_t or double). For multilabel targets there is neither: label k is
+    predicted where ``out[k] > 0.5``.
 
     The code needs nothing but ``expf`` and the like of libm, allocates nothing, keeps
     no state and may be called from several threads. It needs stack for the two widest

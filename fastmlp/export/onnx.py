@@ -353,8 +353,8 @@ def to_onnx(
     The model has one input, ``X`` of shape (n, n_features), of the network's type:
     float32 or float64. A regressor's is one output, ``predictions``, shaped as
     ``predict`` returns it. A classifier has two: ``label``, as ``predict`` returns it
-    (strings, or numbers: int64 for whole ones; of labels that can be had together an
-    int64 matrix of 0 and 1), and ``probabilities``, one array as ``predict_proba``
+    (strings, or numbers: int64 for whole ones; of multilabel targets an int64 matrix of
+    0 and 1), and ``probabilities``, one array as ``predict_proba``
     returns it.
 
     Parameters

@@ -58,8 +58,8 @@ def to_torch(est: Any, *, fold_batch_norm: bool = False) -> Any:
         on the CPU, with copies of all parameters. It maps (n, n_features) to
         (n, n_outputs), the last layer's activation included: of a regressor what
         ``predict`` gives, with one column where that is a vector; of a classifier with
-        'softmax', or with labels that can be had together, ``predict_proba``; with one
-        output the second column of it. To train on with PyTorch's losses of logits,
+        'softmax', or of multilabel targets, ``predict_proba``; with one output the
+        second column of it. To train on with PyTorch's losses of logits,
         leave the last module out.
 
     Raises

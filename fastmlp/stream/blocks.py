@@ -176,8 +176,8 @@ def _type_of(source: Source) -> np.dtype:
 def refuse_array() -> NoReturn:
     """Raise TypeError where rows in memory are needed."""
     raise TypeError(
-        "Blocks are read by and by: fit takes them as X and X_val, predict, "
-        "predict_proba and logits as X; what was called needs rows in memory"
+        "Blocks are taken by fit (as X and X_val), predict, predict_proba and logits "
+        "only; what was called needs an array in memory"
     )
 
 

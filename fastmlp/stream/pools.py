@@ -18,8 +18,8 @@ from fastmlp.stream.sources import Block, join
 Item = TypeVar("Item")
 
 CHANGED = (
-    "the source has other blocks than in its first pass: it must not change while it "
-    "is read, and an iterable must begin anew each time"
+    "the source has changed since its first pass: it must give the same blocks "
+    "whenever it is read, and an iterable must start again from its first batch"
 )
 
 # Targets and weights as the network takes them, of rows in that form.

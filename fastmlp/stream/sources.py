@@ -351,7 +351,7 @@ def is_batches(source: Any) -> bool:
         )
     if iter(source) is source:
         raise TypeError(
-            "an iterator can be gone through once only, and each epoch goes through "
-            "the rows: pass a list of batches, or an object whose __iter__ begins anew"
+            "an iterator can be read only once, and each epoch reads all batches: pass "
+            "a list of batches, or an object that can be iterated again"
         )
     return True

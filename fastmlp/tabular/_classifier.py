@@ -37,11 +37,11 @@ LEAST_PROBABILITY = 1e-7
 
 @dataclass(eq=False, repr=False)
 class TabularClassifier(ClassifierMixin, BaseTabular):
-    """Classifier of tables: numbers and categories, as they are.
+    """Classifier of tables, with numbers, categories and missing values.
 
-    Columns are scaled, categories become inputs, missing values are welcome. Some
-    networks are trained side by side, each judged by rows that it does not see, and
-    their probabilities averaged, calibrated by what they say of such rows.
+    Columns are scaled and categories encoded. Several networks, the members, are
+    trained side by side. Each holds out other rows and keeps the epoch that is best on
+    them. Their probabilities are averaged, and calibrated on the held-out rows.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
     members_ : list of Network
         The networks.
     preprocessor_ : TablePreprocessor
-        What a table becomes before it.
+        Turns a table into the networks' inputs.
     temperature_ : float
         What the networks' outputs are divided by.
     history_ : list of dict of str to list of float
@@ -108,12 +108,12 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
             Of shape (n_samples, n_features): numbers, strings, booleans, categories;
             None, NaN and NA are missing values.
         y : array-like of shape (n_samples,) or (n_samples, n_labels)
-            Classes, or 0 and 1 of labels that can be had together.
+            Classes, or a multilabel matrix of 0 and 1.
         sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative weights of the rows; one of 0 is as if it were not there.
+            Non-negative weights of the rows; a row of weight 0 is ignored.
         X_val, y_val : default=None
-            Rows that every member is judged by, in the form of X and y; then all rows
-            of X are trained on.
+            Validation rows of every member, in the form of X and y; then all rows of X
+            are trained on.
         sample_weight_val : array-like, default=None
             Their weights.
 
@@ -194,17 +194,17 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         binarizer = fit_binarizer(y)
         if len(binarizer.classes_) < 2 and y.ndim == 1:
             raise ValueError(
-                f"y has one class only, {binarizer.classes_.tolist()}: there is "
-                "nothing to tell apart"
+                f"y has one class only, {binarizer.classes_.tolist()}: a classifier "
+                "needs two"
             )
         self._label_binarizer, self.classes_ = binarizer, binarizer.classes_
 
     def _encode(self, y: np.ndarray) -> np.ndarray:
         if (y.ndim == 1) != self._labels.exclusive:
-            raise ValueError("y_val must be of the kind of y, classes or labels")
+            raise ValueError("y_val must be classes if y is, or multilabel if y is")
         unknown = set(find_classes(y)) - set(self.classes_)
         if unknown:
-            raise ValueError(f"y_val has classes that y has not: {sorted(unknown)}")
+            raise ValueError(f"y_val has classes that are not in y: {sorted(unknown)}")
         activation = self._head().output_activation
         return self._labels.encode(y, np.dtype(np.float32), activation)
 

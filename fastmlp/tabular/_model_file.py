@@ -108,14 +108,14 @@ def _check_fitted(estimator: Any) -> None:
     sizes = {(n.layer_sizes[0], n.layer_sizes[-1]) for n in estimator.members_}
     if sizes != {(n_inputs, n_outputs)}:
         raise ValueError(
-            f"networks of {sorted(sizes)} inputs and outputs do not go with {n_inputs} "
-            f"and {n_outputs}"
+            f"the networks have {sorted(sizes)} inputs and outputs, and must have "
+            f"{n_inputs} and {n_outputs}"
         )
     if len(estimator.preprocessor_.encoders) != estimator.n_features_in_:
-        raise ValueError("the columns and their encoders do not fit together")
+        raise ValueError("the columns and their encoders do not match")
     residuals = getattr(estimator, "residuals_", None)
     if residuals is None:
         return
     shapes = {array.shape[1:] for array in residuals}
     if len(residuals) != len(estimator.members_) or shapes != {(n_outputs,)}:
-        raise ValueError("the residuals do not fit the networks")
+        raise ValueError("the residuals do not match the networks")

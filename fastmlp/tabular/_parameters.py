@@ -39,8 +39,8 @@ class TabularParameters:
         "'from_dtype', array-like or None",
         """
         Which columns are categories. 'from_dtype': those of type category, Enum,
-        dictionary or boolean. A list of names or indices, or a mask: these, and all
-        others are numbers. Columns with strings always are categories.
+        dictionary or boolean. A list of names or indices, or a mask: these columns; all
+        others are numbers. Columns with strings are always categories.
         """,
     )
     n_members: int = parameter(
@@ -48,8 +48,8 @@ class TabularParameters:
         [COUNT],
         "int",
         """
-        Networks whose predictions are averaged, each with a start and held-out rows
-        of its own.
+        Networks whose predictions are averaged, each with its own initial weights and
+        held-out rows.
         """,
     )
     metric: str | Callable | None = parameter(
@@ -57,10 +57,10 @@ class TabularParameters:
         [StrOptions({"log_loss", *get_scorer_names()}), callable, None],
         "str or callable",
         """
-        What the best epoch is chosen by: the name of a scikit-learn scorer, 'accuracy'
-        or 'roc_auc' say, or scorer(estimator, X, y), which is shown predictions and no
-        X. None: the loss; of a classifier, and 'log_loss', that which is left once
-        probabilities are calibrated.
+        Score that chooses the best epoch: the name of a scikit-learn scorer, such as
+        'accuracy' or 'roc_auc', or scorer(estimator, X, y), which gets an estimator
+        that only predicts the held-out rows, and no X. None: the loss. 'log_loss', and
+        None for a classifier: the log loss after calibration.
         """,
     )
     hidden_layer_sizes: Sequence[int] = parameter(
@@ -100,7 +100,7 @@ class TabularParameters:
         [FRACTION],
         "float",
         """
-        Share of the hidden units that a step drops, in [0, 1); it falls to 0 over the
+        Share of the hidden units that each step drops, in [0, 1); it falls to 0 in the
         second half of the epochs.
         """,
     )

@@ -27,12 +27,12 @@ LOSSES = ("squared_error", "absolute_error", "huber", "quantile")
 
 @dataclass(eq=False, repr=False)
 class TabularRegressor(RegressorMixin, BaseTabular):
-    """Regressor of tables: numbers and categories, as they are.
+    """Regressor of tables, with numbers, categories and missing values.
 
-    Columns are scaled, categories become inputs, missing values are welcome; targets
-    are standardised, and predictions stay in the range of those seen. Some networks are
-    trained side by side, each judged by rows that it does not see, and averaged; their
-    residuals on such rows make intervals.
+    Columns are scaled, categories encoded and targets standardised; predictions stay in
+    the range of the training targets. Several networks, the members, are trained side
+    by side and averaged. Each holds out other rows and keeps the epoch that is best on
+    them; the residuals on the held-out rows give prediction intervals.
 
     Parameters
     ----------
@@ -43,13 +43,13 @@ class TabularRegressor(RegressorMixin, BaseTabular):
     members_ : list of Network
         The networks; they predict standardised targets.
     preprocessor_ : TablePreprocessor
-        What a table becomes before it.
+        Turns a table into the networks' inputs.
     y_mean_, y_scale_ : ndarray of shape (n_targets,)
         Mean and standard deviation of the targets.
     y_range_ : ndarray of shape (2, n_targets)
         Least and largest target.
     residuals_ : list of ndarray of shape (n_held_out, n_outputs)
-        Of each member, absolute, on the rows that it was judged by.
+        Absolute residuals of each member on its held-out rows.
     history_ : list of dict of str to list of float
         Figures of each member's epochs.
     n_iter_ : int
@@ -217,8 +217,8 @@ class TabularRegressor(RegressorMixin, BaseTabular):
         members = now._predict_members(X)
         if now._n_levels():
             raise ValueError(
-                "predict_interval is of one prediction a target: several quantiles are "
-                "an interval themselves"
+                "predict_interval needs one prediction for each target, and this model "
+                "predicts several quantiles: use those as the interval"
             )
         ends = [
             jackknife_interval(

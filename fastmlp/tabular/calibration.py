@@ -20,7 +20,7 @@ SUMS = 1 << 22
 def as_probabilities(
     logits: np.ndarray, temperature: float, exclusive: bool
 ) -> np.ndarray:
-    """Probabilities of classes, or of labels that can be had together.
+    """Probabilities of classes, or of each label of a multilabel target.
 
     Parameters
     ----------
@@ -118,8 +118,9 @@ def jackknife_interval(
     rank = math.ceil(coverage * (n_residuals + 1))
     if rank > n_residuals:
         raise ValueError(
-            f"coverage={coverage} needs {math.ceil(coverage / (1 - coverage))} rows "
-            f"that were held out, or more: there are {n_residuals}"
+            f"coverage={coverage} needs at least "
+            f"{math.ceil(coverage / (1 - coverage))} held-out rows, and there are "
+            f"{n_residuals}"
         )
     ends = np.empty((predictions.shape[1], 2))
     for rows in _chunks(predictions.shape[1], n_residuals):

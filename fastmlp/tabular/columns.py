@@ -27,7 +27,7 @@ DATES = (
     np.timedelta64,
 )
 DATES_HINT = (
-    "make it numbers first, days since some date, say, or a column each for year, "
+    "convert them to numbers first, such as days since some date, or columns for year, "
     "month and weekday"
 )
 

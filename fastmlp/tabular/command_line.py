@@ -7,15 +7,13 @@ whole, at the very end, or not at all.
 from __future__ import annotations
 
 import argparse
-import os
-import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from fastmlp._extras import require
+from fastmlp.commands import check_place, reporting
 from fastmlp.model_files import load, replace_file
 from fastmlp.tabular.files import (
     ARROW,
@@ -30,22 +28,6 @@ from fastmlp.tabular.preprocessing import NumberEncoder
 # A column of at most so many whole numbers is taken for classes.
 MOST_CLASSES = 20
 TASKS = ("auto", "classification", "regression")
-
-
-def reporting(
-    name: str, run: Callable[[argparse.Namespace], None], options: Any
-) -> int:
-    """Run a command; its exit status."""
-    try:
-        run(options)
-    except KeyboardInterrupt:
-        print(f"fastmlp {name}: interrupted", file=sys.stderr)
-        return 130
-    except (OSError, ValueError, TypeError, ImportError) as error:
-        line = " ".join(str(error).split()) or type(error).__name__
-        print(f"fastmlp {name}: {line}", file=sys.stderr)
-        return 2
-    return 0
 
 
 def train(arguments: list[str]) -> int:
@@ -106,7 +88,7 @@ def inspect(arguments: list[str]) -> int:
 
 
 def _train(options: argparse.Namespace) -> None:
-    _check_place(options.output)
+    check_place(options.output)
     require("safetensors", "safetensors", "a model file")
     if not 0 <= options.test_fraction < 1:
         raise ValueError("--test-fraction must be in [0, 1)")
@@ -132,17 +114,6 @@ def _train(options: argparse.Namespace) -> None:
         _report(model, task, table, y[kept], options.output)
     model.save(options.output)
     print(f"written: {options.output}")
-
-
-def _check_place(path: str) -> None:
-    """Refuse now what could not be written after the work."""
-    folder = os.path.dirname(os.path.abspath(path))
-    if not os.path.isdir(folder):
-        raise ValueError(f"{folder} is no folder: {path} cannot be written")
-    if os.path.isdir(path):
-        raise ValueError(f"{path} is a folder, not a file")
-    if not os.access(folder, os.W_OK):
-        raise ValueError(f"{folder} cannot be written to")
 
 
 def _find_task(values: list, asked_for: str) -> str:
@@ -302,7 +273,7 @@ def _load(path: str) -> Any:
 
 
 def _predict(options: argparse.Namespace) -> None:
-    _check_place(options.output)
+    check_place(options.output)
     if Path(options.output).suffix.lower() in ARROW:
         raise ValueError(f"predictions are written as CSV or {PARQUET[0]}")
     model = _load(options.model)

@@ -133,9 +133,9 @@ def _read_csv(path: str) -> dict[str, list]:
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is no text in UTF-8: {error}") from error
+        raise ValueError(f"{path} is not text in UTF-8: {error}") from error
     if "\0" in text:
-        raise ValueError(f"{path} is no text: it holds zero bytes")
+        raise ValueError(f"{path} is not a text file: it holds zero bytes")
     head = text.split("\n", 1)[0]
     delimiter = max(DELIMITERS, key=head.count)
     rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)

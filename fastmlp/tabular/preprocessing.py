@@ -319,5 +319,5 @@ def _chosen(table: Table, asked_for: np.ndarray) -> set[int]:
         return set(asked_for.tolist())
     missing = [n for n in asked_for.tolist() if n not in table.names]
     if missing:
-        raise ValueError(f"categorical_features has {missing}, which X has not")
+        raise ValueError(f"categorical_features has {missing}, not columns of X")
     return {j for j, n in enumerate(table.names) if n in set(asked_for.tolist())}
