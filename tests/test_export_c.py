@@ -345,6 +345,20 @@ def test_other_compilers_and_processors(compiler, emulator, int8, tmp_path):
     assert difference(found, est.predict_proba(X)) <= tolerance
 
 
+@pytest.mark.parametrize("int8", [False, True])
+def test_a_compiler_for_microcontrollers(int8, tmp_path):
+    """A Cortex-M4, whose hardware has float and no double: none is promoted."""
+    compiler = "arm-none-eabi-gcc"
+    if not shutil.which(compiler):
+        pytest.skip(f"there is no {compiler}")
+    est = model("multiclass softmax", ["mish", "gelu"], "float32")
+    report = fastmlp.to_c(est, tmp_path / "net.c", int8=int8, X=rows("float32"))
+    processor = ["-mcpu=cortex-m4", "-mthumb", "-mfloat-abi=hard", "-mfpu=fpv4-sp-d16"]
+    compile_with(
+        compiler, *processor, "-Os", "-c", report.source, "-o", tmp_path / "net.o"
+    )
+
+
 @pytest.mark.skipif(not shutil.which("g++"), reason="there is no g++")
 def test_the_header_is_also_one_of_cplusplus(tmp_path):
     fastmlp.to_c(model("multiclass softmax"), tmp_path / "net.c")
