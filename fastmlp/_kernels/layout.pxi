@@ -407,6 +407,19 @@ cdef inline Py_ssize_t extras_of(const Job* job) noexcept nogil:
     return n + PARTS * job.scratch_size
 
 
+cdef inline Py_ssize_t padded_size(const Layer* layer) noexcept nogil:
+    """Entries of an image with its border: what the kernel sees."""
+    return (((layer.out_height - 1) * layer.stride_height + layer.kernel_height)
+            * ((layer.out_width - 1) * layer.stride_width + layer.kernel_width)
+            * layer.channels)
+
+
+cdef inline Py_ssize_t spread_size(const Layer* layer) noexcept nogil:
+    """Entries of δ as the turned kernel sees it."""
+    return ((layer.height + layer.kernel_height - 1)
+            * (layer.width + layer.kernel_width - 1) * layer.out_channels)
+
+
 cdef inline real* scratch_of(real* arena, const Job* job, int thread) noexcept nogil:
     """Where a thread that has rows keeps an image, and a kernel."""
     return arena + job.scratch + thread * job.scratch_size

@@ -7,19 +7,6 @@
 # they are while it still has them at hand; the parts are added up in order.
 
 
-cdef inline Py_ssize_t padded_size(const Layer* layer) noexcept nogil:
-    """Entries of an image with its border: what the kernel sees."""
-    return (((layer.out_height - 1) * layer.stride_height + layer.kernel_height)
-            * ((layer.out_width - 1) * layer.stride_width + layer.kernel_width)
-            * layer.channels)
-
-
-cdef inline Py_ssize_t spread_size(const Layer* layer) noexcept nogil:
-    """Entries of δ as the turned kernel sees it."""
-    return ((layer.height + layer.kernel_height - 1)
-            * (layer.width + layer.kernel_width - 1) * layer.out_channels)
-
-
 cdef inline walk_t positions_walk(const Layer* layer) noexcept nogil:
     """The kernel's positions in an image with its border."""
     cdef walk_t walk
