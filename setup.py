@@ -81,6 +81,12 @@ def translate():
                 depends=[str(FOLDER / "cpu.h")],
             ),
             Extension(ENGINE, [str(FOLDER / "engine.pyx")]),
+            Extension(
+                "fastmlp._kernels.calls",
+                [str(FOLDER / "calls.pyx")],
+                depends=glob(f"{FOLDER}/*.h"),
+                extra_compile_args=["-O2", "-g0"],
+            ),
             Extension(SHARED, [str(FOLDER / "_shared.c")], extra_compile_args=["-g0"]),
         ],
         compiler_directives=DIRECTIVES,

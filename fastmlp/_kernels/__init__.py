@@ -7,6 +7,7 @@
 import importlib
 import importlib.util
 import os
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -45,30 +46,33 @@ def _choose() -> str:
 
 isa = _choose()
 engine = importlib.import_module(f"fastmlp._kernels.engine_{isa}")
+# The calls know the engine by this name.
+sys.modules["fastmlp._kernels.engine"] = engine
+calls = importlib.import_module("fastmlp._kernels.calls")
 
-KINDS: dict[str, int] = engine.KINDS
-ACTIVATIONS: dict[str, int] = engine.ACTIVATIONS
-HIDDEN_ACTIVATIONS: tuple[str, ...] = engine.HIDDEN_ACTIVATIONS
-LOSSES: dict[str, int] = engine.LOSSES
-SLOPES_OF_Z: tuple[str, ...] = engine.SLOPES_OF_Z
-HEADS: dict[str, tuple[str, ...]] = engine.HEADS
-OPTIMIZERS: dict[str, int] = engine.OPTIMIZERS
-SLOTS: dict[str, int] = engine.SLOTS
-ACTIVATION_PARAMS: dict[str, tuple[str, float, float, float]] = engine.ACTIVATION_PARAMS
-LOSS_PARAMS: dict[str, tuple[str, float, float, float]] = engine.LOSS_PARAMS
-LEAST_TARGETS: dict[str, tuple[float, bool]] = engine.LEAST_TARGETS
-GROUP: np.dtype = engine.GROUP
-TENSOR: np.dtype = engine.TENSOR
-LAYER: np.dtype = engine.LAYER
-RULE: np.dtype = engine.RULE
-SCHEDULED: np.dtype = engine.SCHEDULED
-OBJECTIVE: np.dtype = engine.OBJECTIVE
-THREADS: bool = engine.THREADS
-Plan: type = engine.Plan
-Team: type = engine.Team
-count_block_columns: Callable[[Any], int] = engine.count_block_columns
-count_extras: Callable[[Any], int] = engine.count_extras
-count_partials: Callable[[Any, int], int] = engine.count_partials
+KINDS: dict[str, int] = calls.KINDS
+ACTIVATIONS: dict[str, int] = calls.ACTIVATIONS
+HIDDEN_ACTIVATIONS: tuple[str, ...] = calls.HIDDEN_ACTIVATIONS
+LOSSES: dict[str, int] = calls.LOSSES
+SLOPES_OF_Z: tuple[str, ...] = calls.SLOPES_OF_Z
+HEADS: dict[str, tuple[str, ...]] = calls.HEADS
+OPTIMIZERS: dict[str, int] = calls.OPTIMIZERS
+SLOTS: dict[str, int] = calls.SLOTS
+ACTIVATION_PARAMS: dict[str, tuple[str, float, float, float]] = calls.ACTIVATION_PARAMS
+LOSS_PARAMS: dict[str, tuple[str, float, float, float]] = calls.LOSS_PARAMS
+LEAST_TARGETS: dict[str, tuple[float, bool]] = calls.LEAST_TARGETS
+GROUP: np.dtype = calls.GROUP
+TENSOR: np.dtype = calls.TENSOR
+LAYER: np.dtype = calls.LAYER
+RULE: np.dtype = calls.RULE
+SCHEDULED: np.dtype = calls.SCHEDULED
+OBJECTIVE: np.dtype = calls.OBJECTIVE
+THREADS: bool = calls.THREADS
+Plan: type = calls.Plan
+Team: type = calls.Team
+count_block_columns: Callable[[Any], int] = calls.count_block_columns
+count_extras: Callable[[Any], int] = calls.count_extras
+count_partials: Callable[[Any, int], int] = calls.count_partials
 
 FUNCTIONS = (
     "exp",
@@ -108,7 +112,7 @@ FUNCTIONS = (
 )
 
 
-globals().update({name: getattr(engine, name) for name in FUNCTIONS})
+globals().update({name: getattr(calls, name) for name in FUNCTIONS})
 
 if TYPE_CHECKING:
 

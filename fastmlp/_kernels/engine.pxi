@@ -15,41 +15,16 @@
 #     has a room of its own, once a thread.)
 # (d) A formula never stands here; it stands in its room (activations.pxd,
 #     losses.pxd, optimizers.pxd, regularizers.pxd, batch_norm.pxd, random.pxd).
-from libc.limits cimport INT_MAX
 from libc.math cimport INFINITY, sqrt
 from libc.string cimport memcpy, memset
 
 from fastmlp._kernels cimport (
-    activations, batch_norm, math, optimizers, products, random, reductions, regularizers,
-    sparse,
+    activations, batch_norm, math, optimizers, random, reductions, regularizers, sparse,
 )
 from fastmlp._kernels cimport losses as heads
-from fastmlp._kernels.optimizers cimport Coefficients
 from fastmlp._kernels.products cimport images_t, walk_t
-from fastmlp._kernels.records cimport (
-    AVERAGE_POOL, CONV, DENSE, MAX_POOL, Group, Layer, Objective, Rows, Rule, Scheduled,
-    Tensor, real,
-)
+from fastmlp._kernels.records cimport AVERAGE_POOL
 
-include "tables.pxi"
-
-cdef extern from "threads.h":
-    bint THREADS_WORK
-    ctypedef struct barrier_t:
-        pass
-    int barrier_await(barrier_t* barrier, int seen) nogil
-    void barrier_open(barrier_t* barrier) nogil
-    void barrier_wait(barrier_t* barrier, int n) nogil
-    ctypedef struct stop_t:
-        pass
-    void stop_behind(stop_t* stop, int phase) nogil
-    bint stops_behind(stop_t* stop, int phase) nogil
-    double seconds_now() nogil
-
-cdef extern from "Python.h":
-    Py_ssize_t PY_SSIZE_T_MAX
-
-include "layout.pxi"
 include "interrupts.pxi"
 include "ops/dense.pxi"
 include "ops/conv.pxi"
@@ -809,5 +784,6 @@ cdef void do_job(real* arena, Job* job, int thread) noexcept nogil:
         compute_objective(arena, job, thread)
 
 
-include "calls.pxi"
-include "rooms.pxi"
+include "entries.pxi"
+
+THREADS = bool(THREADS_WORK and products.TILES_PAY)

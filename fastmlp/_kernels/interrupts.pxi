@@ -4,29 +4,17 @@
 # on they leave out products, whose results nobody will see, but no barrier, and behind
 # the next one all leave the job together. What writes parameters is never left out.
 
-import threading
-
 
 cdef extern from "Python.h":
     int PyErr_CheckSignals() noexcept
-    unsigned long PyThread_get_thread_ident()
-
-cdef extern from *:
-    """
-    /* -1 where an exception is set: then Cython raises it. */
-    static int raised(void) { return PyErr_Occurred() ? -1 : 0; }
-    """
-    int raised() except -1
 
 cdef enum:
-    NO_PHASE = 0x7FFFFFFF
     # Multiply-adds after which a thread looks: a millisecond's on a slow engine.
     LOOK_WORK = 1 << 22
 
 # Python is asked this often: who waits for its lock may wait for some milliseconds.
 cdef double LOOK_SECONDS = 0.04
 
-cdef unsigned long MAIN_THREAD = threading.main_thread().ident
 cdef double last_look = 0  # the main thread's
 
 

@@ -30,6 +30,8 @@ cdef enum:
     # Parts of a block's rows that a convolution's gradient is found in, and threads that
     # work on rows where there is one: each has some of the parts, and a scratch.
     PARTS = 8
+    # Positions of a kernel that its gradient is summed over before it is written, about.
+    POSITIONS = 128
 
 
 cdef enum Mode:
@@ -405,6 +407,31 @@ cdef inline Py_ssize_t extras_of(const Job* job) noexcept nogil:
         if job.layers[l].normalized >= 0:
             n += 2 * job.layers[l].out_channels
     return n + PARTS * job.scratch_size
+
+
+cdef inline Py_ssize_t seen_height(const Layer* layer) noexcept nogil:
+    """Rows of pixels that a kernel sees, those of the border too."""
+    return (layer.out_height - 1) * layer.stride_height + layer.kernel_height
+
+
+cdef inline Py_ssize_t seen_width(const Layer* layer) noexcept nogil:
+    return (layer.out_width - 1) * layer.stride_width + layer.kernel_width
+
+
+cdef inline Py_ssize_t padded_size(const Layer* layer) noexcept nogil:
+    """Entries of an image with its border: what the kernel sees."""
+    return seen_height(layer) * seen_width(layer) * layer.channels
+
+
+cdef inline Py_ssize_t images_at_a_time(const Layer* layer) noexcept nogil:
+    """Images whose gradients are found together."""
+    return max(<Py_ssize_t>1, POSITIONS // positions_of(layer))
+
+
+cdef inline Py_ssize_t spread_size(const Layer* layer) noexcept nogil:
+    """Entries of δ as the turned kernel sees it."""
+    return ((layer.height + layer.kernel_height - 1)
+            * (layer.width + layer.kernel_width - 1) * layer.out_channels)
 
 
 cdef inline real* scratch_of(real* arena, const Job* job, int thread) noexcept nogil:

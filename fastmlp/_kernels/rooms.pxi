@@ -29,73 +29,57 @@ cdef int check_activation(Py_ssize_t activation) except -1:
 
 def exp(real[::1] out, const real[::1] x):
     """out = eˣ."""
-    cdef Py_ssize_t i
     check_same("out", out.shape[0], x.shape[0])
-    for i in range(x.shape[0]):
-        out[i] = math.exp(x[i])
+    engine.exp(<real*>pointer(out), pointer(x), x.shape[0])
 
 
 def log(real[::1] out, const real[::1] x):
     """out = ln x."""
-    cdef Py_ssize_t i
     check_same("out", out.shape[0], x.shape[0])
-    for i in range(x.shape[0]):
-        out[i] = math.log(x[i])
+    engine.log(<real*>pointer(out), pointer(x), x.shape[0])
 
 
 def log1p(real[::1] out, const real[::1] x):
     """out = ln(1 + x), 0 ≤ x ≤ 1."""
-    cdef Py_ssize_t i
     check_same("out", out.shape[0], x.shape[0])
-    for i in range(x.shape[0]):
-        out[i] = math.log1p(x[i])
+    engine.log1p(<real*>pointer(out), pointer(x), x.shape[0])
 
 
 def tanh(real[::1] out, const real[::1] x):
     """out = tanh x."""
-    cdef Py_ssize_t i
     check_same("out", out.shape[0], x.shape[0])
-    for i in range(x.shape[0]):
-        out[i] = math.tanh(x[i])
+    engine.tanh(<real*>pointer(out), pointer(x), x.shape[0])
 
 
 def sigmoid(real[::1] out, const real[::1] x):
     """out = 1/(1 + e⁻ˣ)."""
-    cdef Py_ssize_t i
     check_same("out", out.shape[0], x.shape[0])
-    for i in range(x.shape[0]):
-        out[i] = math.sigmoid(x[i])
+    engine.sigmoid(<real*>pointer(out), pointer(x), x.shape[0])
 
 
 def softplus(real[::1] out, const real[::1] x):
     """out = ln(1 + eˣ)."""
-    cdef Py_ssize_t i
     check_same("out", out.shape[0], x.shape[0])
-    for i in range(x.shape[0]):
-        out[i] = math.softplus(x[i])
+    engine.softplus(<real*>pointer(out), pointer(x), x.shape[0])
 
 
 def erf(real[::1] out, const real[::1] x):
     """out = erf x."""
-    cdef Py_ssize_t i
     check_same("out", out.shape[0], x.shape[0])
-    for i in range(x.shape[0]):
-        out[i] = math.erf(x[i])
+    engine.erf(<real*>pointer(out), pointer(x), x.shape[0])
 
 
 def reciprocal(real[::1] out, const real[::1] x):
     """out = 1/x, x positive and normal."""
-    cdef Py_ssize_t i
     check_same("out", out.shape[0], x.shape[0])
-    for i in range(x.shape[0]):
-        out[i] = math.reciprocal(x[i])
+    engine.reciprocal(<real*>pointer(out), pointer(x), x.shape[0])
 
 
 def activate(real[:, ::1] a, Py_ssize_t activation, double param=0):
     """a (rows, n) becomes σ(a)."""
     check_alike("a", a, a)
     check_activation(activation)
-    activations.activate(&a[0, 0], a.shape[0], a.shape[1], activation, <real>param)
+    engine.activate(&a[0, 0], a.shape[0], a.shape[1], activation, <real>param)
 
 
 def add_bias_and_activate(
@@ -105,7 +89,7 @@ def add_bias_and_activate(
     check_alike("a", a, a)
     check_same("b", b.shape[0], a.shape[1])
     check_activation(activation)
-    activations.add_bias_and_activate(
+    engine.add_bias_and_activate(
         &a[0, 0], &b[0], a.shape[0], a.shape[1], activation, <real>param)
 
 
@@ -119,7 +103,7 @@ def multiply_slope(
     check_activation(activation)
     if activation == activations.SOFTMAX:
         raise ValueError("softmax has no elementwise slope")
-    activations.multiply_slope(
+    engine.multiply_slope(
         &delta[0, 0], &a[0, 0], &z[0, 0], a.shape[0] * a.shape[1], activation, <real>param)
 
 
@@ -131,7 +115,7 @@ def multiply_jacobian(
     check_alike("a", a, delta)
     check_alike("z", z, delta)
     check_activation(activation)
-    activations.multiply_jacobian(
+    engine.multiply_jacobian(
         &delta[0, 0], &a[0, 0], &z[0, 0], a.shape[0], a.shape[1], activation, <real>param)
 
 
@@ -147,7 +131,7 @@ def differentiate_slope(
     check_activation(activation)
     if activation == activations.SOFTMAX:
         raise ValueError("softmax has no elementwise slope")
-    activations.differentiate_slope(
+    engine.differentiate_slope(
         &rdelta[0, 0], &delta[0, 0], &rz[0, 0], &a[0, 0], &z[0, 0],
         a.shape[0] * a.shape[1], activation, <real>param)
 
@@ -180,7 +164,7 @@ def evaluate_head(
     check_head_arrays(z, y, scales, numbers, loss, activation)
     check_alike("delta", delta, z)
     check_alike("losses", losses, y)
-    heads.evaluate_head(
+    engine.evaluate_head(
         &delta[0, 0], &losses[0, 0], &z[0, 0], &y[0, 0], &scales[0], &numbers[0],
         z.shape[0], z.shape[1], loss, activation)
 
@@ -194,7 +178,7 @@ def differentiate_head(
     check_head_arrays(z, y, scales, numbers, loss, activation)
     check_alike("rdelta", rdelta, z)
     check_alike("rz", rz, z)
-    heads.differentiate_head(
+    engine.differentiate_head(
         &rdelta[0, 0], &rz[0, 0], &z[0, 0], &y[0, 0], &scales[0], &numbers[0],
         z.shape[0], z.shape[1], loss, activation)
 
@@ -208,7 +192,7 @@ def drop(
     if not 0 <= dropout < 1 or seed < 0:
         raise ValueError("dropout must be in [0, 1), and seed not negative")
     memcpy(&out[0, 0], &a[0, 0], a.shape[0] * a.shape[1] * sizeof(real))
-    random.drop(
+    engine.drop(
         &out[0, 0], dropout, seed, t, layer, first * a.shape[1], a.shape[0] * a.shape[1])
 
 
@@ -224,15 +208,13 @@ def compute_moments(real[:, ::1] moments, const real[:, ::1] x, const real[::1] 
     """moments (2, n) = mean and variance of x's columns, rows weighted by scales."""
     check_moments(moments, x)
     check_same("scales", scales.shape[0], x.shape[0])
-    batch_norm.compute_moments(
-        &moments[0, 0], &moments[1, 0], &x[0, 0], &scales[0], x.shape[0], 1, x.shape[1], 0,
-        x.shape[1])
+    engine.compute_moments(&moments[0, 0], &x[0, 0], &scales[0], x.shape[0], x.shape[1])
 
 
 def normalize(real[:, ::1] x, const real[:, ::1] moments):
     """x becomes x̂ = (x − mean)/√(variance + ε)."""
     check_moments(moments, x)
-    batch_norm.normalize(&x[0, 0], &moments[0, 0], &moments[1, 0], x.shape[0], x.shape[1])
+    engine.normalize(&x[0, 0], &moments[0, 0], x.shape[0], x.shape[1])
 
 
 def scale_and_shift(
@@ -242,7 +224,7 @@ def scale_and_shift(
     check_alike("z", z, x)
     check_same("gammas", gammas.shape[0], x.shape[1])
     check_same("biases", biases.shape[0], x.shape[1])
-    batch_norm.scale_and_shift(
+    engine.scale_and_shift(
         &z[0, 0], &x[0, 0], &gammas[0], &biases[0], x.shape[0], x.shape[1])
 
 
@@ -257,12 +239,9 @@ def normalize_deltas(
     check_same("bias_grads", bias_grads.shape[0], x.shape[1])
     check_same("gamma_grads", gamma_grads.shape[0], x.shape[1])
     check_same("gammas", gammas.shape[0], x.shape[1])
-    batch_norm.sum_gradients(
-        &bias_grads[0], &gamma_grads[0], &delta[0, 0], &x[0, 0], x.shape[0], x.shape[1], 0,
-        x.shape[1], False)
-    batch_norm.multiply_slope_of_batch(
+    engine.normalize_deltas(
         &delta[0, 0], &bias_grads[0], &gamma_grads[0], &x[0, 0], &scales[0], &gammas[0],
-        &moments[1, 0], x.shape[0], 1, x.shape[1])
+        &moments[0, 0], x.shape[0], x.shape[1])
 
 
 def multiply(real[:, :] c, const real[:, :] a, const real[:, :] b, bint accumulate):
@@ -274,29 +253,28 @@ def multiply(real[:, :] c, const real[:, :] a, const real[:, :] b, bint accumula
     check_same("each column of b", b.shape[0], a.shape[1])
     if c.shape[1] > 1 and c.strides[1] != sizeof(real):
         raise ValueError("the entries of a row of c must lie side by side")
-    products.multiply(
+    engine.multiply(
         &c[0, 0], c.strides[0] // <Py_ssize_t>sizeof(real), &a[0, 0], &b[0, 0], c.shape[0],
         c.shape[1], a.shape[1], a.strides[0] // <Py_ssize_t>sizeof(real),
         a.strides[1] // <Py_ssize_t>sizeof(real), b.strides[0] // <Py_ssize_t>sizeof(real),
-        b.strides[1] // <Py_ssize_t>sizeof(real), accumulate,
-        products.in_pieces(sizeof(real), c.shape[0], c.shape[1], a.shape[1]))
+        b.strides[1] // <Py_ssize_t>sizeof(real), accumulate)
 
 
 def sum_columns(real[::1] out, const real[:, ::1] a, bint accumulate):
     """out = column sums of a (+ out)."""
     check_alike("a", a, a)
     check_same("out", out.shape[0], a.shape[1])
-    products.sum_columns(&out[0], &a[0, 0], a.shape[0], a.shape[1], accumulate)
+    engine.sum_columns(&out[0], &a[0, 0], a.shape[0], a.shape[1], accumulate)
 
 
 def sum_squares(const real[::1] x):
     """Σ x²."""
-    return regularizers.sum_squares(pointer(x), x.shape[0])
+    return engine.sum_squares(pointer(x), x.shape[0])
 
 
 def sum_magnitudes(const real[::1] x):
     """Σ |x|."""
-    return regularizers.sum_magnitudes(pointer(x), x.shape[0])
+    return engine.sum_magnitudes(pointer(x), x.shape[0])
 
 
 def update(
@@ -308,8 +286,6 @@ def update(
     check_optimizer(rule, slots, params.shape[0], grads.shape[0])
     if params.shape[0] < 1:
         raise ValueError("params has no entries")
-    cdef Coefficients step = optimizers.begin_step(&rule[0])
-    step.l1, step.l2, step.shrink, step.scale = l1, l2, shrink, scale
-    optimizers.update(
+    engine.update(
         &params[0], &grads[0], slots_pointer(slots), slot_stride(slots), params.shape[0],
-        &step)
+        &rule[0], l1, l2, shrink, scale)

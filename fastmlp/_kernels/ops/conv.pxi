@@ -7,25 +7,6 @@
 # they are while it still has them at hand; the parts are added up in order.
 
 
-cdef enum:
-    # Positions that a gradient is summed over before it is written, about.
-    POSITIONS = 128
-
-
-cdef inline Py_ssize_t seen_height(const Layer* layer) noexcept nogil:
-    """Rows of pixels that the kernel sees, those of the border too."""
-    return (layer.out_height - 1) * layer.stride_height + layer.kernel_height
-
-
-cdef inline Py_ssize_t seen_width(const Layer* layer) noexcept nogil:
-    return (layer.out_width - 1) * layer.stride_width + layer.kernel_width
-
-
-cdef inline Py_ssize_t padded_size(const Layer* layer) noexcept nogil:
-    """Entries of an image with its border: what the kernel sees."""
-    return seen_height(layer) * seen_width(layer) * layer.channels
-
-
 cdef inline bint has_border(const Layer* layer) noexcept nogil:
     """Whether the kernel sees anything but whole rows of the image."""
     return (seen_width(layer) != layer.width or seen_height(layer) > layer.height
@@ -38,17 +19,6 @@ cdef inline images_t images_with_borders(const Layer* layer, Py_ssize_t n) noexc
     images.n = n
     images.stride = padded_size(layer) if has_border(layer) else layer.n_in
     return images
-
-
-cdef inline Py_ssize_t images_at_a_time(const Layer* layer) noexcept nogil:
-    """Images whose gradients are found together."""
-    return max(<Py_ssize_t>1, POSITIONS // positions_of(layer))
-
-
-cdef inline Py_ssize_t spread_size(const Layer* layer) noexcept nogil:
-    """Entries of δ as the turned kernel sees it."""
-    return ((layer.height + layer.kernel_height - 1)
-            * (layer.width + layer.kernel_width - 1) * layer.out_channels)
 
 
 cdef inline walk_t positions_walk(const Layer* layer) noexcept nogil:

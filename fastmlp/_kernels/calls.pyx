@@ -1,6 +1,43 @@
-# What Python calls. Every buffer is checked here, so that no call can write outside:
-# the engine itself trusts its job.
+# What Python calls, whatever the engine. Every buffer is checked here, so that no call can
+# write outside: the engine itself trusts its job.
+#
+# This module is compiled once, for any processor, each engine for its own (decision 20). So
+# what costs time is asked of the engine, and what of layout.pxi is used here must not
+# depend on the instruction set.
+import threading
 
+from libc.limits cimport INT_MAX
+from libc.math cimport INFINITY
+from libc.string cimport memcpy, memset
+
+from fastmlp._kernels cimport activations, engine, optimizers
+from fastmlp._kernels cimport losses as heads
+from fastmlp._kernels.engine cimport (
+    ACCUMULATE, APPLY, LINE, MOST_GROUPS, NO_PHASE, PARTS, PY_SSIZE_T_MAX, TRAIN, GroupRange,
+    Job, Range, barrier_await, barrier_open, barrier_t, count_columns, extras_of,
+    halved_range, images_at_a_time, last_layer, padded_size, parts_size, spread_size,
+    stop_behind, stop_t, stops_behind, units_before, work_of_row,
+)
+from fastmlp._kernels.records cimport (
+    AVERAGE_POOL, CONV, DENSE, MAX_POOL, Group, Layer, Objective, Rows, Rule, Scheduled,
+    Tensor, real,
+)
+
+from fastmlp._kernels.engine import THREADS
+
+include "tables.pxi"
+
+cdef extern from "Python.h":
+    unsigned long PyThread_get_thread_ident()
+
+cdef extern from *:
+    """
+    /* -1 where an exception is set: then Cython raises it. */
+    static int raised(void) { return PyErr_Occurred() ? -1 : 0; }
+    """
+    int raised() except -1
+
+cdef unsigned long MAIN_THREAD = threading.main_thread().ident
 
 cdef Py_ssize_t N_ACTIVATIONS = len(ACTIVATIONS)
 cdef Py_ssize_t N_LOSSES = len(LOSSES)
@@ -360,21 +397,12 @@ cdef inline bint takes_indices(Py_ssize_t loss, Py_ssize_t activation) noexcept:
     return loss == heads.LOG_LOSS and activation == activations.SOFTMAX
 
 
-cdef inline bint is_class_index(double y, double n_classes) noexcept nogil:
-    """Whether y is one of 0 ... n_classes - 1. No branch: rows are checked side by side."""
-    # Doubles from 2⁵² on are whole: a fraction of y does not survive the sum.
-    return (0 <= y) & (y < n_classes) & (y + 4503599627370496.0 - 4503599627370496.0 == y)
-
-
 cdef int check_targets(
     const Job* job, const real[:, ::1] Y, const real[::1] sample_weight,
     Py_ssize_t first_column,
 ) except -1:
-    cdef Py_ssize_t i
     cdef const Layer* last = last_layer(job)
     cdef bint indices = takes_indices(job.objective.loss, last.activation)
-    cdef const real* y = matrix_pointer(Y)
-    cdef bint inside = True
     if Y.shape[0] != job.n_rows:
         raise ValueError("X and Y have different numbers of rows")
     if Y.shape[1] != (1 if indices else last.n_out):
@@ -383,20 +411,13 @@ cdef int check_targets(
         raise ValueError("sample_weight must have one entry a row")
     if 2 * Y.shape[1] + 1 > first_column:
         raise ValueError("targets, scales and losses lap over a layer's blocks")
-    if indices:
-        for i in range(job.n_rows):
-            inside &= is_class_index(y[i], last.n_out)
-        if not inside:
-            raise ValueError("class indices must be whole numbers in 0 ... n_classes - 1")
+    if indices and not engine.are_classes(matrix_pointer(Y), job.n_rows, last.n_out):
+        raise ValueError("class indices must be whole numbers in 0 ... n_classes - 1")
     return 0
 
 
 cdef int check_order(const Py_ssize_t[::1] order, Py_ssize_t n_rows) except -1:
-    cdef Py_ssize_t i
-    cdef bint inside = True
-    for i in range(order.shape[0]):
-        inside &= 0 <= order[i] < n_rows
-    if not inside:
+    if order.shape[0] > 0 and not engine.are_rows(&order[0], order.shape[0], n_rows):
         raise ValueError("order names rows that X does not have")
     return 0
 
@@ -517,15 +538,15 @@ cdef Rows sparse_rows(
 ) except *:
     """Compressed sparse rows, every index checked."""
     cdef Rows rows
-    cdef Py_ssize_t i, n_entries = data.shape[0]
+    cdef Py_ssize_t n_entries = data.shape[0]
     cdef bint inside = indices.shape[0] == n_entries and indptr.shape[0] > 0
     memset(&rows, 0, sizeof(Rows))
     if inside:
         inside = indptr[0] == 0 and indptr[indptr.shape[0] - 1] == n_entries
-    for i in range(indptr.shape[0] - 1):
-        inside &= indptr[i] <= indptr[i + 1]
-    for i in range(n_entries if inside else 0):
-        inside &= 0 <= indices[i] < n_in
+    if inside:
+        inside = engine.are_in_order(&indptr[0], indptr.shape[0] - 1)
+    if inside and n_entries > 0:
+        inside = engine.are_columns(&indices[0], n_entries, n_in)
     if not inside:
         raise ValueError("X is not a valid matrix of compressed sparse rows")
     rows.data = <const void*>&data[0] if n_entries > 0 else NULL
@@ -657,7 +678,7 @@ def predict(
     prepare_to_stop(&job, &stop)
     if job.n_rows > 0:
         with nogil:
-            predict_rows(&out[0, 0], &arena[0], &job)
+            engine.predict_rows(&out[0, 0], &arena[0], &job)
     raise_if_stopped(&job)
 
 
@@ -678,7 +699,7 @@ def input_gradient(
     prepare_to_stop(&job, &stop)
     if job.n_rows > 0:
         with nogil:
-            differentiate_inputs(&out[0, 0], &V[0, 0], &arena[0], &job)
+            engine.differentiate_inputs(&out[0, 0], &V[0, 0], &arena[0], &job)
     raise_if_stopped(&job)
 
 
@@ -701,7 +722,7 @@ def jacobian(
             &regions, &out[0, 0, 0], out.shape[0] * out.shape[1] * out.shape[2],
             sizeof(real), True)
         with nogil:
-            differentiate_parameters(&out[0, 0, 0], &arena[0], &job)
+            engine.differentiate_parameters(&out[0, 0, 0], &arena[0], &job)
     raise_if_stopped(&job)
 
 
@@ -737,7 +758,7 @@ cdef double do_in_threads(real* arena, Job* job, Team team) except? -1:
     if team is not None:
         team.begin(job, sizeof(real) == sizeof(double))
     with nogil:
-        do_job(arena, job, 0)
+        engine.do_job(arena, job, 0)
     raise_if_stopped(job)
     return job.result
 
@@ -885,7 +906,7 @@ def compute_batch_gradient(
     if job.n_stats > 0:
         check_normalised_batches(rows.shape[0], rows.shape[0], capacity)
         check_weight_of_rows(
-            sum_weights(pointer(sample_weight), &rows[0], rows.shape[0]), total_weight)
+            engine.sum_weights(pointer(sample_weight), &rows[0], rows.shape[0]), total_weight)
     add_region(&regions, &grads[0], grads.shape[0], sizeof(real), True)
     place_partials(
         &job, 0 if job.X.indptr != NULL else job.layers[0].n_in, arena.shape[0])
@@ -948,7 +969,7 @@ cdef class Team:
     cdef bint dismissed
 
     def __init__(self, int n_threads):
-        if n_threads < 1 or (n_threads > 1 and not (THREADS_WORK and products.TILES_PAY)):
+        if n_threads < 1 or (n_threads > 1 and not THREADS):
             raise ValueError("this engine runs on one thread")
         self.n_threads = n_threads
 
@@ -970,9 +991,9 @@ cdef class Team:
                 if self.dismissed:
                     break
                 if self.is_double:
-                    do_job(<double*>self.job.arena, self.job, thread)
+                    engine.do_job(<double*>self.job.arena, self.job, thread)
                 else:
-                    do_job(<float*>self.job.arena, self.job, thread)
+                    engine.do_job(<float*>self.job.arena, self.job, thread)
 
     def dismiss(self):
         """Let the other threads return."""
@@ -980,4 +1001,4 @@ cdef class Team:
         barrier_open(&self.start)
 
 
-THREADS = bool(THREADS_WORK and products.TILES_PAY)
+include "rooms.pxi"
