@@ -255,9 +255,9 @@ def build(folder: Path, engines: list[str]) -> None:
     RuntimeError
         If one does not compile.
     """
-    for name in ("engine", *(f"engine_{engine}" for engine in engines)):
+    for name in ("engine", "calls", *(f"engine_{engine}" for engine in engines)):
         for path in (folder / "fastmlp/_kernels").glob(f"{name}.*"):
-            if path.suffix not in (".pyx", ".pxi"):
+            if path.suffix not in (".pyx", ".pxi", ".pxd"):
                 path.unlink()
     command = ["setup.py", "-q", "build_ext", "--inplace"]
     chosen = ",".join(engines)
