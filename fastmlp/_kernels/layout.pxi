@@ -153,8 +153,15 @@ cdef inline Py_ssize_t positions_of(const Layer* layer) noexcept nogil:
     return layer.out_height * layer.out_width
 
 
+cdef inline bint is_of_columns(const Layer* layer) noexcept nogil:
+    """Whether a layer works on single columns, with one tensor and no bias."""
+    return layer.kind in (SCALE, PERIODIC_EMBEDDING, CATEGORY_EMBEDDING)
+
+
 cdef inline Py_ssize_t work_of_row(const Layer* layer) noexcept nogil:
     """Multiply-adds of one row."""
+    if is_of_columns(layer):
+        return layer.n_out
     return (positions_of(layer) * layer.kernel_height * layer.kernel_width
             * layer.channels * layer.out_channels)
 

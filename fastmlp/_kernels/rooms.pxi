@@ -91,6 +91,22 @@ def reciprocal(real[::1] out, const real[::1] x):
         out[i] = math.reciprocal(x[i])
 
 
+def cos_of_turns(real[::1] out, const real[::1] x):
+    """out = cos 2πx."""
+    cdef Py_ssize_t i
+    check_same("out", out.shape[0], x.shape[0])
+    for i in range(x.shape[0]):
+        out[i] = math.cos_of_turns(x[i])
+
+
+def sin_of_turns(real[::1] out, const real[::1] x):
+    """out = sin 2πx."""
+    cdef Py_ssize_t i
+    check_same("out", out.shape[0], x.shape[0])
+    for i in range(x.shape[0]):
+        out[i] = math.sin_of_turns(x[i])
+
+
 def activate(real[:, ::1] a, Py_ssize_t activation, double param=0):
     """a (rows, n) becomes σ(a)."""
     check_alike("a", a, a)
