@@ -58,8 +58,8 @@ LIMITS = {
     "erf": 3,
     "softplus": 3,
     "reciprocal": 2,
-    "cos_of_turns": 2,
-    "sin_of_turns": 2,
+    "cos_of_turns": 3,
+    "sin_of_turns": 3,
 }
 EXACT = {
     "exp": np.exp,

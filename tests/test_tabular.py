@@ -167,11 +167,11 @@ def test_class_weight_is_sample_weight():
     weights = np.where(y == "yes", 2.5, 1.0)
     by_class = classifier(class_weight={"yes": 2.5, "no": 1}, metric="accuracy")
     by_row = classifier(metric="accuracy")
+    # Scores see the weights of rows, and the best epoch may be another.
     np.testing.assert_allclose(
-        by_class.fit(X, y).members_[0].params,
-        by_row.fit(X, y, weights).members_[0].params,
+        by_class.fit(X, y).history_[0]["loss"],
+        by_row.fit(X, y, weights).history_[0]["loss"],
         rtol=1e-3,
-        atol=1e-3,
     )
     classifier(class_weight="balanced").fit(X, y)
 
@@ -205,7 +205,7 @@ def test_a_constant_target_is_predicted():
 
 def test_intervals_hold_what_they_promise():
     features, numbers = make_friedman1(1200, noise=1.0, random_state=0)
-    model = regressor(hidden_layer_sizes=(64, 64), max_iter=40, n_members=4)
+    model = regressor(hidden_layer_sizes=(64, 64), max_iter=100, n_members=4)
     model.fit(features[:600], numbers[:600])
     low, high = model.predict_interval(features[600:], coverage=0.9).T
     inside = np.mean((low <= numbers[600:]) & (numbers[600:] <= high))

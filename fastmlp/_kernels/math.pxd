@@ -2,7 +2,7 @@
 
 Each is a polynomial on a reduced argument. Their error, in units in the last
 place against a longer arithmetic, is measured by tests/test_math.py: at most
-2 ulp for exp, log, sine and cosine, 3 for erf and softplus, 5 for the others.
+2 ulp for exp and log, 3 for erf, softplus, sine and cosine, 5 for the others.
 """
 from libc.math cimport INFINITY, NAN, copysign, copysignf, fabs, fabsf
 from libc.string cimport memcpy
