@@ -217,7 +217,9 @@ def _periodic(layer: Geometry, random_state: np.random.RandomState) -> np.ndarra
     return np.hstack([frequencies, phases, linear])
 
 
-def _standard_normal(layer: Geometry, random_state: np.random.RandomState) -> np.ndarray:
+def _standard_normal(
+    layer: Geometry, random_state: np.random.RandomState
+) -> np.ndarray:
     return random_state.normal(0.0, 1.0, layer.weights_shape)
 
 

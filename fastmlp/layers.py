@@ -1,8 +1,8 @@
 """Kinds of layers: what users write down, and the shapes that follow from it.
 
 An image is an array (height, width, channels), its channels last; a signal
-(length, channels) is an image of one row. :class:`Scale`, :class:`PeriodicEmbedding` and
-:class:`CategoryEmbedding` are for columns of a table.
+(length, channels) is an image of one row. :class:`Scale`, :class:`PeriodicEmbedding`
+and :class:`CategoryEmbedding` are for columns of a table.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ Image = tuple[int, int, int]
 class Geometry(NamedTuple):
     """A layer's kind, its images, and where its kernel stands in them.
 
-    To a dense layer its inputs are the channels of one pixel, and so are its outputs; to
-    one that works on columns too, and its kernel is the shape of its weights.
+    To a dense layer its inputs are the channels of one pixel, and so are its outputs;
+    to one that works on columns too, and its kernel is the shape of its weights.
 
     Parameters
     ----------
@@ -258,10 +258,10 @@ class PeriodicEmbedding:
     """Numbers as periodic functions of themselves.
 
     Each number x of the first columns becomes x and W₂ cos(2π(w x + b)) + b₂, side by
-    side; the columns behind the numbers come as they are behind all of them. ``weights``
-    have a row for each number: w and b of the frequencies, then W₂, one output's numbers
-    after the other's, then b₂. They begin as w ~ N(0, 0.1²), b uniform in ±½, W₂ and b₂
-    uniform in ±1/√frequencies.
+    side; the columns behind the numbers come as they are, behind all of them.
+    ``weights`` have a row for each number: w and b of the frequencies, then W₂, one
+    output's numbers after the other's, then b₂. They begin as w ~ N(0, 0.1²), b uniform
+    in ±½, W₂ and b₂ uniform in ±1/√frequencies.
 
     Parameters
     ----------
@@ -306,10 +306,10 @@ class PeriodicEmbedding:
 class CategoryEmbedding:
     """Categories as rows of a table.
 
-    Each of the last columns holds the number of a row, which takes its place; the columns
-    before them stay. What is no such number becomes zeros, a missing value say. Two
-    columns share a row where they hold the same number. ``weights`` are the table, of
-    shape (n_rows, dimensions), drawn from N(0, 1).
+    Each of the last columns holds the number of a row, which takes its place; the
+    columns before them stay. What is no such number becomes zeros, a missing value say.
+    Two columns share a row where they hold the same number. ``weights`` are the table,
+    of shape (n_rows, dimensions), drawn from N(0, 1).
 
     Parameters
     ----------
@@ -358,8 +358,9 @@ def check_architecture(layers: Sequence[Any]) -> Architecture:
         known = known and all(isinstance(e, Kind) or _is_count(e) for e in entries[1:])
         if known and _is_count(entries[-1]):
             return (tuple(map(int, shape)), *map(plain, entries[1:]))
-    elif len(entries) >= 2 and _is_count(entries[0]) and _is_count(entries[-1]):
-        if all(isinstance(e, ColumnKind) or _is_count(e) for e in entries):
+    elif len(entries) >= 2 and all(map(_is_count, (entries[0], entries[-1]))):
+        known = all(isinstance(e, ColumnKind) or _is_count(e) for e in entries)
+        if known:
             return tuple(map(plain, entries))
     raise ValueError(
         "layer_sizes must be two or more positive integers, or begin with the shape "

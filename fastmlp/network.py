@@ -114,7 +114,7 @@ class Network:
         (height, width, channels), for signals (length, channels), and of the others
         some are kinds of :mod:`fastmlp.layers`, as in
         ``[(28, 28, 1), Conv(16, 3), MaxPool(2), 64, 10]``. A row of X is such an image,
-        its channels last, made flat. For columns of a table there are other kinds, as in
+        its channels last, made flat. For columns of a table there are others, as in
         ``[8, PeriodicEmbedding(6), Scale(), 256, 1]``.
     activation : str or sequence of str, default='relu'
         Activation of the hidden layers, one for all or one a layer, those that pool or

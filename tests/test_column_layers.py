@@ -173,7 +173,7 @@ def test_a_category_becomes_a_row():
 
 
 def test_each_kind_has_a_rate_of_its_own():
-    """A step of gradient descent moves each tensor by −η · its factor · its gradient."""
+    """A step of gradient descent moves a tensor by −η · its factor · its gradient."""
     factors = [0.5, 0.1, 6.0, 1.0, 2.0]
     network = Network(NETWORKS["all kinds"], rate_factors=factors, random_state=1)
     X = np.random.RandomState(0).normal(size=(30, 6))
@@ -184,7 +184,12 @@ def test_each_kind_has_a_rate_of_its_own():
     steps = Optimizer("sgd", len(network.params), "float64", learning_rate=0.01)
     _kernels.train(
         *(network.params, network.stats, np.empty(len(network.params)), steps.slots),
-        *(steps.rule, arena_of(network, 30), *network.as_data(X, Y, None), np.arange(30)),
+        *(
+            steps.rule,
+            arena_of(network, 30),
+            *network.as_data(X, Y, None),
+            np.arange(30),
+        ),
         *(network.plan, network.objective, network.numbers, 30, 30),
     )
     for number, factor in enumerate(factors):

@@ -127,7 +127,10 @@ def test_error_in_ulp(function, dtype):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("function", sorted(LIMITS.keys() - {"log1p", "reciprocal", "cos_of_turns", "sin_of_turns"}))
+@pytest.mark.parametrize(
+    "function",
+    sorted(LIMITS.keys() - {"log1p", "reciprocal", "cos_of_turns", "sin_of_turns"}),
+)
 def test_special_values(function, dtype):
     """Infinities, NaN, zeros, and results that overflow, underflow or are subnormal."""
     info = np.finfo(dtype)

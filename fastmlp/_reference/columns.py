@@ -1,7 +1,7 @@
 """Layers of columns, in double: a scale, and embeddings of numbers and of categories.
 
-An embedding is written as a list of what each row becomes, and its derivatives are those
-of that list: of a number x by x, w, b, W₂ and b₂, of a category a choice of a row.
+An embedding is written as a list of what each row becomes, and its derivatives are
+those of that list: of a number x by x, w, b, W₂ and b₂; of a category a choice of row.
 """
 
 import numpy as np

@@ -259,9 +259,7 @@ class BaseTabular(TabularParameters, BaseEstimator, ABC):
         )
         n_rows = len(jobs[0].rows)
         with Progress(self.verbose, len(jobs), n_rows, preset.n_epochs) as progress:
-            return train_members(
-                *(preset, data, jobs, n_workers), progress.listeners
-            )
+            return train_members(*(preset, data, jobs, n_workers), progress.listeners)
 
     def _sizes(self) -> tuple[int, int, int]:
         """Inputs of the networks, how many of them are embedded, and outputs."""

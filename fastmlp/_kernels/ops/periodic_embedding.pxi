@@ -98,28 +98,48 @@ cdef inline void find_sines(
             pulled[k] += params[(2 + e) * n + k] * delta[1 + e]
 
 
+cdef inline void find_waves(
+    real* sines, real* cosines, const real* x, const real* params, const Periodic* it,
+    Py_ssize_t rows,
+) noexcept nogil:
+    """sin and cos 2π(w x + b) of one number of so many rows, (rows, frequencies)."""
+    cdef real w[MOST_FREQUENCIES]
+    cdef real b[MOST_FREQUENCIES]
+    cdef Py_ssize_t i, k, n = it.frequencies
+    cdef real turns
+    memcpy(w, params, n * sizeof(real))
+    memcpy(b, params + n, n * sizeof(real))
+    for i in range(rows):
+        for k in range(n):
+            turns = w[k] * x[i * it.n_in] + b[k]
+            sines[i * n + k] = math.sin_of_turns(turns)
+            cosines[i * n + k] = math.cos_of_turns(turns)
+
+
 cdef void number_gradient(
     real* grads, const real* x, const real* delta, const real* params,
     const Periodic* it, Py_ssize_t rows,
 ) noexcept nogil:
-    """grads += ∂J/∂(w, b, W₂, b₂) of one number, over so many rows."""
-    cdef real sines[MOST_FREQUENCIES]
-    cdef real pulled[MOST_FREQUENCIES]
-    cdef real cosines[MOST_FREQUENCIES]
-    cdef Py_ssize_t i, k, e, n = it.frequencies
-    cdef real slope
+    """grads += ∂J/∂(w, b, W₂, b₂) of one number, over so many rows, at most
+    EMBEDDED_ROWS."""
+    cdef real slopes[MOST_FREQUENCIES * EMBEDDED_ROWS]
+    cdef real pulled[MOST_FREQUENCIES * EMBEDDED_ROWS]
+    cdef real cosines[MOST_FREQUENCIES * EMBEDDED_ROWS]
+    cdef Py_ssize_t i, e, n = it.frequencies
+    find_waves(slopes, cosines, x, params, it, rows)
+    products.multiply(
+        pulled, n, delta + 1, params + 2 * n, rows, n, it.outputs, it.n_out, 1, n, 1, False,
+        False)
+    for i in range(rows * n):
+        slopes[i] *= <real>-TURN * pulled[i]
+    products.multiply(grads, n, x, slopes, 1, n, rows, 0, it.n_in, n, 1, True, False)
+    products.sum_columns(grads + n, slopes, rows, n, True)
+    products.multiply(
+        grads + 2 * n, n, delta + 1, cosines, it.outputs, n, rows, 1, it.n_out, n, 1, True,
+        False)
     for i in range(rows):
-        find_sines(sines, pulled, x, delta, params, it)
-        for k in range(n):
-            cosines[k] = math.cos_of_turns(params[k] * x[0] + params[n + k])
-            slope = <real>-TURN * sines[k] * pulled[k]
-            grads[k] += slope * x[0]
-            grads[n + k] += slope
         for e in range(it.outputs):
-            for k in range(n):
-                grads[(2 + e) * n + k] += cosines[k] * delta[1 + e]
-            grads[(2 + it.outputs) * n + e] += delta[1 + e]
-        x, delta = x + it.n_in, delta + it.n_out
+            grads[(2 + it.outputs) * n + e] += delta[i * it.n_out + 1 + e]
 
 
 cdef void embedding_gradient(
@@ -128,11 +148,15 @@ cdef void embedding_gradient(
 ) noexcept nogil:
     """grads += that of numbers begin … end."""
     cdef Periodic it = periodic_of(layer)
-    cdef Py_ssize_t j
-    for j in range(begin, end):
-        number_gradient(
-            grads + j * it.columns, x + j, delta + j * (1 + it.outputs),
-            params + j * it.columns, &it, rows)
+    cdef Py_ssize_t j, first = 0, size
+    while first < rows:
+        size = min(rows - first, <Py_ssize_t>EMBEDDED_ROWS)
+        for j in range(begin, end):
+            number_gradient(
+                grads + j * it.columns, x + first * it.n_in + j,
+                delta + first * it.n_out + j * (1 + it.outputs), params + j * it.columns, &it,
+                size)
+        first += size
 
 
 cdef void embed_numbers_back(
