@@ -26,7 +26,7 @@ cdef enum:
 
 
 cdef enum:
-    MOST_GROUPS = 16
+    MOST_GROUPS = 64
     # Parts of a block's rows that a convolution's gradient is found in, and threads that
     # work on rows where there is one: each has some of the parts, and a scratch.
     PARTS = 8

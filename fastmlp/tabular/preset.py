@@ -87,31 +87,23 @@ class Preset:
 
     @property
     def rate_factors(self) -> list[float]:
-        """Of each layer's stored parameters, as multiples of the rate."""
-        return [
-            rate / math.sqrt(layer.n_in) if layer.is_activated else rate
-            for layer, rate in self._layers_and_rates()
-        ]
+        """Of what is stored of each layer, as multiples of the rate."""
+        return [RATES[layer.kind] / _root(layer) for layer in self._layers]
 
-    def _layers_and_rates(self) -> list[tuple[Geometry, float]]:
-        return [(layer, RATES[layer.kind]) for layer in self._layers]
+    @property
+    def decay_factors(self) -> list[float]:
+        """W decays by its own rate, √d times that of what is stored of it."""
+        return [_root(layer) for layer in self._layers]
 
     def make_recipe(self) -> Recipe:
         """What each member is trained by: the best epoch's parameters are kept."""
-        # W decays with its own rate, √d times that of what is stored of it.
-        decays = [
-            rate / stored
-            for (_, rate), stored in zip(
-                self._layers_and_rates(), self.rate_factors, strict=True
-            )
-        ]
         return Recipe(
             self.head,
             tuple(self.hidden_layer_sizes),
             self.activation,
             dropout=_falling(self.dropout) if self.dropout else 0.0,  # type: ignore[arg-type]
             rate_factors=self.rate_factors,
-            decay_factors=decays,
+            decay_factors=self.decay_factors,
             init="lecun_normal",
             bias_init=1.0,
             zero_last_layer=True,
@@ -131,6 +123,7 @@ class Preset:
             tol=0.0,
             n_iter_no_change=math.inf,
             early_stopping=True,
+            best_epoch="last",
             max_seconds=self.max_seconds,
             n_threads=self.n_threads,
         )
@@ -141,6 +134,11 @@ class Preset:
         return recipe.make_network(
             self.architecture, np.dtype(np.float32), random_state
         )
+
+
+def _root(layer: Geometry) -> float:
+    """√d of a dense layer; what works on columns is stored as it is."""
+    return math.sqrt(layer.n_in) if layer.is_activated else 1.0
 
 
 def four_waves(t: float) -> float:
