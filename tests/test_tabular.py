@@ -539,7 +539,7 @@ def test_diabetes_with_defaults_is_not_worse_than_its_mean():
 
 
 def test_the_preset_has_the_papers_rates():
-    """A step of x W/√d is one of V = W/√d that is √d times smaller, and decays alike."""
+    """A step of x W/√d is one of V = W/√d, √d times smaller, and decays alike."""
     preset = Preset(
         *(10, 4, 3, Head("squared_error", "identity"), [64, 16], "mish"),
         *(0.04, 8, 32, 0.0, 0.02, None, 1),
