@@ -9,6 +9,9 @@ import numpy as np
 
 from fastmlp.layers import Geometry
 
+# Of the frequencies of periodic embeddings, in turns a unit.
+FREQUENCY_DEVIATION = 0.1
+
 LayerParameters = tuple[np.ndarray, np.ndarray]
 _DrawLayer = Callable[[Geometry, str, np.random.RandomState], LayerParameters]
 _DrawBiases = Callable[[int, int, np.random.RandomState], np.ndarray]
@@ -39,7 +42,8 @@ def draw_parameters(
     ================  =======================================  ==========
 
     In 'glorot_uniform' a layer whose activation is 'logistic' takes 2 in place of 6,
-    as in scikit-learn. No normal distribution is truncated.
+    as in scikit-learn. No normal distribution is truncated. What works on columns has
+    weights of its own kind (:mod:`fastmlp.layers`), and no biases.
 
     Parameters
     ----------
@@ -90,7 +94,13 @@ def draw_parameters(
     """
     draw_layer, draw_biases = _layer_drawer(init), _bias_drawer(bias_init)
     drawn: list[LayerParameters] = []
-    for number, layer in enumerate(layers):
+    number = -1
+    for layer in layers:
+        if layer.is_of_columns:
+            weights = COLUMN_WEIGHTS[layer.kind](layer, random_state)
+            drawn.append((weights, np.empty(0)))
+            continue
+        number += 1
         activation = activations[min(number, len(activations) - 1)]
         weights, biases = draw_layer(layer, activation, random_state)
         if draw_biases is not None:
@@ -188,6 +198,35 @@ INITIALIZERS: dict[str, _DrawLayer] = {
     "he_normal": _normal(_he),
     "lecun_uniform": _uniform(_lecun),
     "lecun_normal": _normal(_lecun),
+}
+
+
+def _ones(layer: Geometry, random_state: np.random.RandomState) -> np.ndarray:
+    return np.ones(layer.weights_shape)
+
+
+def _periodic(layer: Geometry, random_state: np.random.RandomState) -> np.ndarray:
+    """The weights of :class:`fastmlp.layers.PeriodicEmbedding`."""
+    n, size = layer.weights_shape
+    n_more = (layer.n_out - layer.n_in) // n
+    k = (size - n_more) // (2 + n_more)
+    bound = 1 / np.sqrt(k)
+    frequencies = random_state.normal(0.0, FREQUENCY_DEVIATION, (n, k))
+    phases = random_state.uniform(-0.5, 0.5, (n, k))
+    linear = random_state.uniform(-bound, bound, (n, size - 2 * k))
+    return np.hstack([frequencies, phases, linear])
+
+
+def _standard_normal(
+    layer: Geometry, random_state: np.random.RandomState
+) -> np.ndarray:
+    return random_state.normal(0.0, 1.0, layer.weights_shape)
+
+
+COLUMN_WEIGHTS: dict[str, Callable[[Geometry, np.random.RandomState], np.ndarray]] = {
+    "scale": _ones,
+    "periodic_embedding": _periodic,
+    "category_embedding": _standard_normal,
 }
 
 

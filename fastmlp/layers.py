@@ -1,7 +1,8 @@
 """Kinds of layers: what users write down, and the shapes that follow from it.
 
 An image is an array (height, width, channels), its channels last; a signal
-(length, channels) is an image of one row.
+(length, channels) is an image of one row. :class:`Scale`, :class:`PeriodicEmbedding`
+and :class:`CategoryEmbedding` are for columns of a table.
 """
 
 from __future__ import annotations
@@ -11,13 +12,16 @@ import numbers
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 # What the kernels count to: the largest C int.
 MOST_NUMBERS = 2**31 - 1
+
+# Frequencies that a number may be embedded by (``_kernels``).
+MOST_FREQUENCIES = 64
 
 Pair = tuple[int, int]
 Image = tuple[int, int, int]
@@ -26,7 +30,8 @@ Image = tuple[int, int, int]
 class Geometry(NamedTuple):
     """A layer's kind, its images, and where its kernel stands in them.
 
-    To a dense layer its inputs are the channels of one pixel, and so are its outputs.
+    To a dense layer its inputs are the channels of one pixel, and so are its outputs;
+    to one that works on columns too, and its kernel is the shape of its weights.
 
     Parameters
     ----------
@@ -63,7 +68,17 @@ class Geometry(NamedTuple):
     @property
     def is_trained(self) -> bool:
         """Whether it has weights."""
+        return self.is_activated or self.is_of_columns
+
+    @property
+    def is_activated(self) -> bool:
+        """Whether it has biases and an activation."""
         return self.kind in ("dense", "conv")
+
+    @property
+    def is_of_columns(self) -> bool:
+        """Whether it works on the columns of a table."""
+        return self.kind in ("scale", "periodic_embedding", "category_embedding")
 
     @property
     def n_terms(self) -> int:
@@ -117,8 +132,10 @@ class Geometry(NamedTuple):
     @property
     def weights_shape(self) -> tuple[int, ...]:
         """(n_in, n_out); of a convolution (height, width, channels, filters), of one
-        along signals (length, channels, filters).
+        along signals (length, channels, filters); of what works on columns its own.
         """
+        if self.is_of_columns:
+            return self.kernel if self.kernel[1] > 1 else self.kernel[:1]
         kernel = self.kernel[2 - self.n_axes :]
         return (*kernel, self.shape[2], self.out_shape[2])
 
@@ -223,10 +240,106 @@ class GlobalAveragePool:
         return AveragePool(shape[:-1]).on(shape)
 
 
-Kind = Conv | MaxPool | AveragePool | GlobalAveragePool
-KINDS: dict[str, Any] = {
-    kind.__name__: kind for kind in (Conv, MaxPool, AveragePool, GlobalAveragePool)
-}
+@dataclass(frozen=True)
+class Scale:
+    """Each column times a number of its own, which is learnt: z = x ⊙ s.
+
+    ``weights`` are s, of shape (n_columns,), and begin as ones. There is no bias.
+    """
+
+    def on(self, shape: tuple[int, ...]) -> Geometry:
+        """The layer on so many columns."""
+        (n,) = shape
+        return Geometry("scale", (1, 1, n), (1, 1, n), (n, 1))
+
+
+@dataclass(frozen=True)
+class PeriodicEmbedding:
+    """Numbers as periodic functions of themselves.
+
+    Each number x of the first columns becomes x and W₂ cos(2π(w x + b)) + b₂, side by
+    side; the columns behind the numbers come as they are, behind all of them.
+    ``weights`` have a row for each number: w and b of the frequencies, then W₂, one
+    output's numbers after the other's, then b₂. They begin as w ~ N(0, 0.1²), b uniform
+    in ±½, W₂ and b₂ uniform in ±1/√frequencies.
+
+    Parameters
+    ----------
+    n_numbers : int
+        How many of the columns, the first ones, are embedded.
+    frequencies : int, default=16
+        Cosines of each number, 64 at most.
+    dimensions : int, default=4
+        What each number becomes, itself counted: 2 or more.
+
+    References
+    ----------
+    Y. Gorishniy, I. Rubachev, A. Babenko, "On embeddings for numerical features in
+    tabular deep learning", NeurIPS 2022; with x itself and b, D. Holzmüller, L.
+    Grinsztajn, I. Steinwart, "Better by default", NeurIPS 2024 (PBLD).
+    """
+
+    n_numbers: int
+    frequencies: int = 16
+    dimensions: int = 4
+
+    def on(self, shape: tuple[int, ...]) -> Geometry:
+        """The layer on so many columns.
+
+        Raises
+        ------
+        ValueError
+            If a number is no positive integer, or they do not go with the columns.
+        """
+        (n,) = shape
+        n_numbers = _check_columns(self, "n_numbers", self.n_numbers, n)
+        frequencies = _check_count(self, "frequencies", self.frequencies)
+        if frequencies > MOST_FREQUENCIES:
+            raise ValueError(f"frequencies of {self} may be {MOST_FREQUENCIES} at most")
+        n_more = _check_dimensions(self, self.dimensions) - 1
+        sizes = n_numbers, 2 * frequencies + n_more * (frequencies + 1)
+        n_out = n + n_numbers * n_more
+        return Geometry("periodic_embedding", (1, 1, n), (1, 1, n_out), sizes)
+
+
+@dataclass(frozen=True)
+class CategoryEmbedding:
+    """Categories as rows of a table.
+
+    Each of the last columns holds the number of a row, which takes its place; the
+    columns before them stay. What is no such number becomes zeros, a missing value say.
+    Two columns share a row where they hold the same number. ``weights`` are the table,
+    of shape (n_rows, dimensions), drawn from N(0, 1).
+
+    Parameters
+    ----------
+    n_indices : int
+        How many of the columns, the last ones, hold numbers of rows.
+    n_rows : int
+        Rows of the table.
+    dimensions : int, default=8
+        Numbers of a row, 2 or more.
+    """
+
+    n_indices: int
+    n_rows: int
+    dimensions: int = 8
+
+    def on(self, shape: tuple[int, ...]) -> Geometry:
+        """The layer on so many columns; see :meth:`PeriodicEmbedding.on`."""
+        (n,) = shape
+        n_indices = _check_columns(self, "n_indices", self.n_indices, n)
+        n_rows = _check_count(self, "n_rows", self.n_rows)
+        dimensions = _check_dimensions(self, self.dimensions)
+        n_out = n + n_indices * (dimensions - 1)
+        sizes = n_rows, dimensions
+        return Geometry("category_embedding", (1, 1, n), (1, 1, n_out), sizes)
+
+
+ImageKind = Conv | MaxPool | AveragePool | GlobalAveragePool
+ColumnKind = Scale | PeriodicEmbedding | CategoryEmbedding
+Kind = ImageKind | ColumnKind
+KINDS: dict[str, Any] = {kind.__name__: kind for kind in get_args(Kind)}
 Architecture = tuple[Any, ...]
 
 
@@ -245,13 +358,15 @@ def check_architecture(layers: Sequence[Any]) -> Architecture:
         known = known and all(isinstance(e, Kind) or _is_count(e) for e in entries[1:])
         if known and _is_count(entries[-1]):
             return (tuple(map(int, shape)), *map(plain, entries[1:]))
-    elif len(entries) >= 2 and all(map(_is_count, entries)):
-        return tuple(map(int, entries))
+    elif len(entries) >= 2 and all(map(_is_count, (entries[0], entries[-1]))):
+        known = all(isinstance(e, ColumnKind) or _is_count(e) for e in entries)
+        if known:
+            return tuple(map(plain, entries))
     raise ValueError(
         "layer_sizes must be two or more positive integers, or begin with the shape "
         "of an image, (height, width, channels), or of a signal, (length, channels), "
-        "go on with positive integers or kinds of fastmlp.layers, and end with an "
-        f"integer; got {layers!r}"
+        "go on with positive integers or kinds of fastmlp.layers, those for images "
+        f"behind images only, and end with an integer; got {layers!r}"
     )
 
 
@@ -270,8 +385,9 @@ def geometries(architecture: Architecture) -> tuple[Geometry, ...]:
     for number, layer in enumerate(layers):
         if isinstance(layer, int):
             geometry = Geometry("dense", (1, 1, math.prod(shape)), (1, 1, layer))
-        elif len(shape) == 1:
-            raise ValueError(f"layer {number}, {layer}, needs an image or a signal")
+        elif (len(shape) == 1) != isinstance(layer, ColumnKind):
+            wanted = "columns" if len(shape) > 1 else "an image or a signal"
+            raise ValueError(f"layer {number}, {layer}, needs {wanted}")
         else:
             geometry = layer.on(shape)
         _check_sizes(number, layer, geometry)
@@ -351,6 +467,7 @@ def _check_sizes(number: int, layer: Any, geometry: Geometry) -> None:
         geometry.n_in,
         geometry.n_out,
         bordered * max(channels, geometry.out_shape[2]) if geometry.n_axes else 0,
+        math.prod(geometry.kernel),
         *geometry.stride,
     )
     if most > MOST_NUMBERS:
@@ -362,6 +479,18 @@ def _check_sizes(number: int, layer: Any, geometry: Geometry) -> None:
 def _check_count(layer: Any, name: str, value: Any) -> int:
     if not _is_count(value):
         raise ValueError(f"{name} of {layer} must be a positive integer")
+    return int(value)
+
+
+def _check_columns(layer: Any, name: str, value: Any, n_columns: int) -> int:
+    if _check_count(layer, name, value) > n_columns:
+        raise ValueError(f"{name} of {layer}: it is given {n_columns} columns only")
+    return int(value)
+
+
+def _check_dimensions(layer: Any, value: Any) -> int:
+    if _check_count(layer, "dimensions", value) < 2:
+        raise ValueError(f"dimensions of {layer} must be 2 or more")
     return int(value)
 
 

@@ -114,10 +114,11 @@ class Network:
         (height, width, channels), for signals (length, channels), and of the others
         some are kinds of :mod:`fastmlp.layers`, as in
         ``[(28, 28, 1), Conv(16, 3), MaxPool(2), 64, 10]``. A row of X is such an image,
-        its channels last, made flat.
+        its channels last, made flat. For columns of a table there are others, as in
+        ``[8, PeriodicEmbedding(6), Scale(), 256, 1]``.
     activation : str or sequence of str, default='relu'
-        Activation of the hidden layers, one for all or one a layer, those that pool
-        not counted: 'identity',
+        Activation of the hidden layers, one for all or one a layer, those that pool or
+        work on columns not counted: 'identity',
         'logistic', 'tanh', 'relu', 'leaky_relu', 'elu', 'selu', 'softplus', 'silu',
         'gelu', 'gelu_tanh', 'mish', 'hardsigmoid' or 'hardswish'.
     loss : str, default='squared_error'
@@ -321,7 +322,7 @@ class Network:
         decay_factors: Sequence[float] | None = None,
     ) -> None:
         """Check and take over everything but sizes, type and parameters."""
-        n_hidden = sum(layer.is_trained for layer in self.geometries[:-1])
+        n_hidden = sum(layer.is_activated for layer in self.geometries[:-1])
         n_outputs = self.layer_sizes[-1]
         for name in as_list(activation):
             check_name("activation", name, _kernels.HIDDEN_ACTIVATIONS)
@@ -348,7 +349,7 @@ class Network:
             check_range("dropout", rate, 0, 1)
             for rate in one_a_layer("dropout", dropout, n_hidden)
         ]
-        n_layers = n_hidden + 1
+        n_layers = sum(layer.is_trained for layer in self.geometries)
         self.rate_factors = check_factors("rate_factors", rate_factors, n_layers)
         self.decay_factors = check_factors("decay_factors", decay_factors, n_layers)
         self.batch_norm = check_flag("batch_norm", batch_norm)
@@ -524,7 +525,9 @@ class Network:
         """
         weights = [W.copy() for W in self.weights]
         biases = [b.copy() for b in self.biases]
-        for number, (gammas, means, variances) in enumerate(self.normalizations()):
+        numbers = [number for number, b in enumerate(biases) if len(b)]
+        moments_of = zip(numbers, self.normalizations(), strict=False)
+        for number, (gammas, means, variances) in moments_of:
             scaled = np.vstack([weights[number].reshape(-1, len(means)), -means])
             moments = np.stack([np.zeros_like(means), variances])
             _kernels.normalize(scaled, moments)
@@ -990,7 +993,7 @@ class Network:
         )
         if self.rate_factors is None and self.decay_factors is None:
             return plan
-        ones = [1.0] * (len(self.activations) + 1)
+        ones = [1.0] * sum(layer.is_trained for layer in self.geometries)
         return group_by_layer(
             plan, self.rate_factors or ones, self.decay_factors or ones
         )
@@ -1089,8 +1092,11 @@ class Network:
             begin, n_terms, n_out, _ = tensors[first]
             W = params[begin:][: n_terms * n_out]
             weights.append(W.reshape(geometry.weights_shape))
-            begin, _, n_out, _ = tensors[first + 1]
-            biases.append(params[begin:][:n_out])
+            if geometry.is_activated:
+                begin, _, n_out, _ = tensors[first + 1]
+                biases.append(params[begin:][:n_out])
+            else:
+                biases.append(params[:0])
         self._weights, self._biases = Views(weights), Views(biases)
 
 

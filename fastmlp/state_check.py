@@ -192,7 +192,7 @@ def _check_network(
     if dtype not in ("float32", "float64"):
         raise ValueError(f"dtype must be float32 or float64, got {dtype!r}")
     trained = [layer for layer in layers if layer.is_trained]
-    channels = [layer.out_shape[2] for layer in trained]
+    channels = [layer.out_shape[2] for layer in trained if layer.is_activated]
     n_normalized = sum(channels[:-1]) if settings["batch_norm"] else 0
     n_weights = sum(math.prod(layer.weights_shape) for layer in trained)
     n_params = n_weights + sum(channels) + n_normalized

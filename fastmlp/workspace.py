@@ -78,14 +78,13 @@ def build_layers(
     architecture : sequence of int, tuple or kinds
         Inputs, then each layer (:func:`fastmlp.layers.check_architecture`).
     activations : sequence of str
-        Activation of each layer that is trained.
+        Activation of each layer that has one.
     n_targets : int
         Columns of the target matrix.
     activation_params : sequence of float, default=()
         Number of each layer's activation; empty for the defaults.
     dropout : sequence of float, default=()
-        Share of units that is dropped, of each trained layer but the last; empty for
-        none.
+        Share of units that is dropped, of each such layer but the last; empty for none.
     batch_norm : bool, default=False
         Whether the hidden layers are normalised.
     spread : bool, default=False
@@ -97,7 +96,7 @@ def build_layers(
     layers: list[dict] = []
     apart: list[bool] = []
     for geometry in geometries(tuple(architecture)):
-        name, number, rate = next(settings) if geometry.is_trained else _OF_POOLING
+        name, number, rate = next(settings) if geometry.is_activated else _OF_OTHERS
         layers.append(_describe(geometry, name, number, rate))
         apart.append(name in _kernels.SLOPES_OF_Z or spread)
     apart[-1] = False
@@ -109,8 +108,15 @@ def build_layers(
     return table
 
 
-# Activation, its number and dropout.
-_OF_POOLING = ("identity", 0.0, 0.0)
+# Activation, its number and dropout of what pools or works on columns.
+_OF_OTHERS = ("identity", 0.0, 0.0)
+
+# Kinds by their tensors: none, W, or W and b.
+_POOLING = tuple(_kernels.KINDS[name] for name in ("max_pool", "average_pool"))
+_OF_COLUMNS = tuple(
+    _kernels.KINDS[name]
+    for name in ("scale", "periodic_embedding", "category_embedding")
+)
 
 
 def _describe(
@@ -143,15 +149,17 @@ def build_tensors(layers: np.ndarray) -> np.ndarray:
     layers.
     """
     layers = layers[layers["n_tensors"] > 0]
-    first, normalized = layers["tensors"], layers["normalized"] >= 0
-    order = np.concatenate([first, first + 1, first[normalized] + 2])
+    first, n_tensors = layers["tensors"], layers["n_tensors"]
+    order = np.concatenate([first[n_tensors > i] + i for i in range(3)])
     tensors = np.zeros(len(order), TENSOR)
     tensors["rows"], tensors["group"] = 1, OTHERS
-    tensors["rows"][first] = (
-        layers["kernel_height"] * layers["kernel_width"] * layers["channels"]
-    )
+    tensors["columns"] = np.repeat(layers["out_channels"], n_tensors)
+    of_columns = n_tensors == 1
+    height, width = layers["kernel_height"], layers["kernel_width"]
+    n_terms = height * width * layers["channels"]
+    tensors["rows"][first] = np.where(of_columns, height, n_terms)
+    tensors["columns"][first[of_columns]] = width[of_columns]
     tensors["group"][first] = WEIGHTS
-    tensors["columns"] = np.repeat(layers["out_channels"], layers["n_tensors"])
     sizes = (tensors["rows"] * tensors["columns"])[order]
     tensors["offset"][order] = np.cumsum(sizes) - sizes
     return tensors
@@ -189,15 +197,16 @@ def plan_of(
 
 def _number_tensors(layers: Sequence[dict], normalized: Sequence[dict]) -> None:
     """A layer's W, b and γ one after the other; running moments where there is γ. What
-    pools has none.
+    pools has none, what works on columns W only.
     """
     number = running = 0
     for layer in layers:
-        if layer["kind"] not in (_kernels.KINDS["dense"], _kernels.KINDS["conv"]):
+        if layer["kind"] in _POOLING:
             layer["tensors"] = layer["n_tensors"] = 0
             continue
-        layer["tensors"], layer["n_tensors"] = number, 2
-        if any(layer is other for other in normalized):
+        is_of_columns = layer["kind"] in _OF_COLUMNS
+        layer["tensors"], layer["n_tensors"] = number, 1 if is_of_columns else 2
+        if not is_of_columns and any(layer is other for other in normalized):
             layer["n_tensors"], layer["running"] = 3, running
             running += 2 * layer["out_channels"]
         number += layer["n_tensors"]

@@ -116,10 +116,10 @@ def test_bad_factors_are_refused(name, value):
 
 
 def test_so_many_layers_of_their_own_are_refused():
-    sizes = [3] * 18
+    sizes = [3] * 34
     with pytest.raises(ValueError, match="groups"):
-        Network(sizes, rate_factors=np.arange(17))
-    Network(sizes, rate_factors=np.arange(17) % 4)
+        Network(sizes, rate_factors=np.arange(33))
+    Network(sizes, rate_factors=np.arange(33) % 4)
 
 
 @pytest.mark.parametrize("name", ["rate_factors", "decay_factors"])

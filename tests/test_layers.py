@@ -11,9 +11,12 @@ from fastmlp import Network, load
 from fastmlp.layers import (
     KINDS,
     AveragePool,
+    CategoryEmbedding,
     Conv,
     GlobalAveragePool,
     MaxPool,
+    PeriodicEmbedding,
+    Scale,
     check_architecture,
     from_facts,
     geometries,
@@ -233,6 +236,7 @@ ARCHITECTURES = [
     ((8, 7, 3), Conv(4, (3, 2), (2, 1), "valid"), AveragePool((2, 1), 1), 2),
     ((20, 3), Conv(4, 5), MaxPool(3, 2), Conv(2, 1), GlobalAveragePool(), 2),
     ((3, 3), 2),
+    (7, CategoryEmbedding(2, 9), PeriodicEmbedding(3, 5, 2), Scale(), 4, 2),
 ]
 
 

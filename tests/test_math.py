@@ -34,7 +34,21 @@ def exact_softplus(x):
     return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
 
 
-RANGES = {"tanh": 20, "erf": 7}
+def exact_cosine(x):
+    """Of whole turns nothing is left, exactly; about a zero a sine of what lacks."""
+    r = np.abs(x - np.round(x))
+    quarter = x.dtype.type(0.25)
+    return np.sin(8 * np.arctan(x.dtype.type(1)) * (quarter - r))
+
+
+def exact_sine(x):
+    """The same, of the sine."""
+    r = x - np.round(x)
+    r = np.where(np.abs(r) > 0.25, np.copysign(0.5, r) - r, r)
+    return np.sin(8 * np.arctan(x.dtype.type(1)) * r)
+
+
+RANGES = {"tanh": 20, "erf": 7, "cos_of_turns": 9, "sin_of_turns": 9}
 LIMITS = {
     "exp": 2,
     "log": 2,
@@ -44,6 +58,8 @@ LIMITS = {
     "erf": 3,
     "softplus": 3,
     "reciprocal": 2,
+    "cos_of_turns": 3,
+    "sin_of_turns": 3,
 }
 EXACT = {
     "exp": np.exp,
@@ -54,6 +70,8 @@ EXACT = {
     "erf": exact_erf,
     "softplus": exact_softplus,
     "reciprocal": np.reciprocal,
+    "cos_of_turns": exact_cosine,
+    "sin_of_turns": exact_sine,
 }
 
 
@@ -109,7 +127,10 @@ def test_error_in_ulp(function, dtype):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("function", sorted(LIMITS.keys() - {"log1p", "reciprocal"}))
+@pytest.mark.parametrize(
+    "function",
+    sorted(LIMITS.keys() - {"log1p", "reciprocal", "cos_of_turns", "sin_of_turns"}),
+)
 def test_special_values(function, dtype):
     """Infinities, NaN, zeros, and results that overflow, underflow or are subnormal."""
     info = np.finfo(dtype)

@@ -83,6 +83,8 @@ FUNCTIONS = (
     "softplus",
     "erf",
     "reciprocal",
+    "cos_of_turns",
+    "sin_of_turns",
     "activate",
     "add_bias_and_activate",
     "multiply",

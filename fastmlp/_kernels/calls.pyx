@@ -13,14 +13,14 @@ from libc.string cimport memcpy, memset
 from fastmlp._kernels cimport activations, engine, optimizers
 from fastmlp._kernels cimport losses as heads
 from fastmlp._kernels.engine cimport (
-    ACCUMULATE, APPLY, LINE, MOST_GROUPS, NO_PHASE, PARTS, PY_SSIZE_T_MAX, TRAIN, GroupRange,
-    Job, Range, barrier_await, barrier_open, barrier_t, count_columns, extras_of,
-    halved_range, images_at_a_time, last_layer, padded_size, parts_size, spread_size,
-    stop_behind, stop_t, stops_behind, units_before, work_of_row,
+    ACCUMULATE, APPLY, LINE, MOST_FREQUENCIES, MOST_GROUPS, NO_PHASE, PARTS, PY_SSIZE_T_MAX,
+    TRAIN, GroupRange, Job, Range, barrier_await, barrier_open, barrier_t, count_columns,
+    extras_of, halved_range, images_at_a_time, is_of_columns, last_layer, padded_size,
+    parts_size, spread_size, stop_behind, stop_t, stops_behind, units_before, work_of_row,
 )
 from fastmlp._kernels.records cimport (
-    AVERAGE_POOL, CONV, DENSE, MAX_POOL, Group, Layer, Objective, Rows, Rule, Scheduled,
-    Tensor, real,
+    AVERAGE_POOL, CATEGORY_EMBEDDING, CONV, DENSE, MAX_POOL, PERIODIC_EMBEDDING, SCALE, Group,
+    Layer, Objective, Rows, Rule, Scheduled, Tensor, real,
 )
 
 from fastmlp._kernels.engine import THREADS
@@ -115,6 +115,8 @@ cdef str tensors_fault(const Layer* layer, const Tensor[::1] tensors):
     cdef Py_ssize_t n_terms = layer.kernel_height * layer.kernel_width * layer.channels
     if layer.kind in (MAX_POOL, AVERAGE_POOL):
         return None if layer.tensors == layer.n_tensors == 0 else "has no tensors"
+    if is_of_columns(layer):
+        return table_fault(layer, tensors)
     if layer.n_tensors != (3 if layer.normalized >= 0 else 2):
         return "has W and b, and where it is normalised γ"
     if outside(layer.tensors, layer.n_tensors, tensors.shape[0]):
@@ -123,6 +125,43 @@ cdef str tensors_fault(const Layer* layer, const Tensor[::1] tensors):
         if (tensors[layer.tensors + i].rows != (n_terms if i == 0 else 1)
                 or tensors[layer.tensors + i].columns != layer.out_channels):
             return f"tensor {layer.tensors + i} has another shape"
+    return None
+
+
+cdef str table_fault(const Layer* layer, const Tensor[::1] tensors):
+    """The same of what works on columns."""
+    if layer.n_tensors != 1:
+        return "has W and no other tensor"
+    if outside(layer.tensors, 1, tensors.shape[0]):
+        return "no such tensors"
+    if (tensors[layer.tensors].rows != layer.kernel_height
+            or tensors[layer.tensors].columns != layer.kernel_width):
+        return f"tensor {layer.tensors} has another shape"
+    return None
+
+
+cdef str columns_fault(const Layer* layer):
+    """What is wrong with the sizes of a layer that works on columns."""
+    cdef Py_ssize_t rows = layer.kernel_height, width = layer.kernel_width
+    cdef Py_ssize_t more = layer.n_out - layer.n_in, outputs
+    if not (0 < rows <= INT_MAX and 0 < width <= INT_MAX):
+        return "W must have rows and columns"
+    if layer.channels != layer.n_in or layer.out_channels != layer.n_out:
+        return "its inputs and outputs are the channels of one pixel"
+    if layer.normalized >= 0 or layer.activation != activations.IDENTITY or layer.dropout > 0:
+        return "works on columns, and does nothing else"
+    if layer.kind == SCALE:
+        return None if more == 0 and rows == layer.n_in and width == 1 else (
+            "has a number for each column")
+    if layer.kind == CATEGORY_EMBEDDING:
+        if width < 2 or more < 1 or more % (width - 1) or more // (width - 1) > layer.n_in:
+            return "makes rows of W of the last columns"
+        return None
+    outputs = more // rows
+    if rows > layer.n_in or outputs < 1 or more % rows or (width - outputs) % (2 + outputs):
+        return "makes W's functions of the first columns"
+    if not 0 < (width - outputs) // (2 + outputs) <= MOST_FREQUENCIES:
+        return f"may have 1 to {MOST_FREQUENCIES} frequencies"
     return None
 
 
@@ -151,12 +190,14 @@ cdef str windows_fault(
 cdef str geometry_fault(const Layer* layer):
     """What is wrong with a layer's images, and where its kernel stands in them."""
     cdef double most
-    if layer.kind not in (DENSE, CONV, MAX_POOL, AVERAGE_POOL):
+    if layer.kind not in KINDS.values():
         return "no such kind"
     if not are_images(layer.n_in, layer.height, layer.width, layer.channels):
         return "its inputs are not such images"
     if not are_images(layer.n_out, layer.out_height, layer.out_width, layer.out_channels):
         return "its outputs are not such images"
+    if is_of_columns(layer):
+        return columns_fault(layer)
     fault = windows_fault(
         layer.height, layer.kernel_height, layer.stride_height, layer.pad_top,
         layer.out_height, layer.kind == CONV) or windows_fault(
@@ -604,7 +645,7 @@ cdef Job describe(
     if isinstance(X, tuple):
         data, indices, indptr = X
         if job.layers[0].kind != DENSE:
-            raise ValueError("a layer of images takes no compressed sparse rows")
+            raise ValueError("only a dense layer takes compressed sparse rows")
         job.X = sparse_rows(data, indices, indptr, job.layers[0].n_in)
         job.n_rows = indptr.shape[0] - 1
         add_region(regions, job.X.data, data.shape[0], sizeof(real), False)
@@ -817,6 +858,8 @@ def multiply_hessian(
     if r_arena.shape[0] != arena.shape[0]:
         raise ValueError("arena and r_arena have different sizes")
     for l in range(job.n_layers - 1):
+        if is_of_columns(&job.layers[l]):
+            raise ValueError("what works on columns knows no products with the Hessian")
         if job.layers[l].z == job.layers[l].a:
             raise ValueError("every hidden layer must keep z and a apart")
     place_partials(&job, 0, arena.shape[0])

@@ -4,7 +4,8 @@ Cython looks the functions up when they are imported, and compares their types.
 from fastmlp._kernels cimport products
 from fastmlp._kernels.optimizers cimport Coefficients
 from fastmlp._kernels.records cimport (
-    CONV, DENSE, MAX_POOL, Group, Layer, Objective, Rows, Rule, Scheduled, Tensor, real,
+    CATEGORY_EMBEDDING, CONV, DENSE, MAX_POOL, PERIODIC_EMBEDDING, SCALE, Group, Layer,
+    Objective, Rows, Rule, Scheduled, Tensor, real,
 )
 
 cdef extern from "threads.h":
@@ -52,6 +53,8 @@ cdef void sigmoid(real* out, const real* x, Py_ssize_t n) noexcept nogil
 cdef void softplus(real* out, const real* x, Py_ssize_t n) noexcept nogil
 cdef void erf(real* out, const real* x, Py_ssize_t n) noexcept nogil
 cdef void reciprocal(real* out, const real* x, Py_ssize_t n) noexcept nogil
+cdef void cos_of_turns(real* out, const real* x, Py_ssize_t n) noexcept nogil
+cdef void sin_of_turns(real* out, const real* x, Py_ssize_t n) noexcept nogil
 cdef void activate(
     real* a, Py_ssize_t rows, Py_ssize_t n, Py_ssize_t activation, real param) noexcept nogil
 cdef void add_bias_and_activate(

@@ -29,6 +29,9 @@ include "interrupts.pxi"
 include "ops/dense.pxi"
 include "ops/conv.pxi"
 include "ops/pool.pxi"
+include "ops/scale.pxi"
+include "ops/periodic_embedding.pxi"
+include "ops/category_embedding.pxi"
 include "ops/kinds.pxi"
 include "ops/batch_norm.pxi"
 include "ops/dropout.pxi"
@@ -44,8 +47,8 @@ cdef inline void forward_layer(
     """out (rows, n_out) = σ(inputs W + b), normalised where the layer is."""
     cdef const Layer* layer = &job.layers[l]
     cdef const real* params = <const real*>job.params
-    if layer.n_tensors == 0:
-        apply_weights(out, arena, job, span, l, params)
+    if layer.n_tensors < 2:
+        apply_weights(out, arena, job, span, l, weights_of(params, job, l))
     elif layer.normalized < 0:
         apply_weights(out, arena, job, span, l, weights_of(params, job, l))
         activations.add_bias_and_activate(
@@ -206,15 +209,16 @@ cdef void find_part(
     part.accumulate = span.accumulate or adds
     if is_wanted(job, span.step.watch, span.rows * (end - begin) * tensor.columns) or (
             not waits_to_update(job, span.step)):
-        weight_gradient(
+        tensor_gradient(
             grads_of(arena, job, second and not adds), arena, job, &part, l,
             deltas_of(arena, job, l, 0), begin, end)
 
 
 cdef void find_gradient(real* arena, const Job* job, const Span* span, Py_ssize_t l) noexcept nogil:
-    """∂J/∂W and ∂J/∂b of a dense layer l over the block or over either half of it, this
-    thread's part: of the units of the first half and, behind them, those of the second."""
-    cdef Py_ssize_t n = bundles_of(job, l) if job.layers[l].kind == DENSE else 0, half
+    """∂J/∂W and ∂J/∂b of layer l, but of a convolution, over the block or over either half
+    of it, this thread's part: of the units of the first half and, behind them, those of
+    the second."""
+    cdef Py_ssize_t n = bundles_of(job, l) if job.layers[l].kind != CONV else 0, half
     cdef Py_ssize_t n_halves = 2 if is_halved(job, l, span.block) else 1
     cdef Range mine = partition(n_halves * n, 1, span.step.thread, job.n_threads), rows, units
     cdef Span part = span[0]

@@ -94,6 +94,18 @@ cdef void reciprocal(real* out, const real* x, Py_ssize_t n) noexcept nogil:
         out[i] = math.reciprocal(x[i])
 
 
+cdef void cos_of_turns(real* out, const real* x, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(n):
+        out[i] = math.cos_of_turns(x[i])
+
+
+cdef void sin_of_turns(real* out, const real* x, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(n):
+        out[i] = math.sin_of_turns(x[i])
+
+
 cdef void activate(
     real* a, Py_ssize_t rows, Py_ssize_t n, Py_ssize_t activation, real param
 ) noexcept nogil:

@@ -26,12 +26,14 @@ cdef enum:
 
 
 cdef enum:
-    MOST_GROUPS = 16
+    MOST_GROUPS = 64
     # Parts of a block's rows that a convolution's gradient is found in, and threads that
     # work on rows where there is one: each has some of the parts, and a scratch.
     PARTS = 8
     # Positions of a kernel that its gradient is summed over before it is written, about.
     POSITIONS = 128
+    # Frequencies of a periodic embedding at most: their numbers stand on the stack.
+    MOST_FREQUENCIES = 64
 
 
 cdef enum Mode:
@@ -155,8 +157,15 @@ cdef inline Py_ssize_t positions_of(const Layer* layer) noexcept nogil:
     return layer.out_height * layer.out_width
 
 
+cdef inline bint is_of_columns(const Layer* layer) noexcept nogil:
+    """Whether a layer works on single columns, with one tensor and no bias."""
+    return layer.kind in (SCALE, PERIODIC_EMBEDDING, CATEGORY_EMBEDDING)
+
+
 cdef inline Py_ssize_t work_of_row(const Layer* layer) noexcept nogil:
     """Multiply-adds of one row."""
+    if is_of_columns(layer):
+        return layer.n_out
     return (positions_of(layer) * layer.kernel_height * layer.kernel_width
             * layer.channels * layer.out_channels)
 

@@ -2,7 +2,7 @@
 
 Each is a polynomial on a reduced argument. Their error, in units in the last
 place against a longer arithmetic, is measured by tests/test_math.py: at most
-2 ulp for exp and log, 3 for erf and softplus, 5 for the others.
+2 ulp for exp and log, 3 for erf, softplus, sine and cosine, 5 for the others.
 """
 from libc.math cimport INFINITY, NAN, copysign, copysignf, fabs, fabsf
 from libc.string cimport memcpy
@@ -238,6 +238,42 @@ cdef inline real erf(real x) noexcept nogil:
     magnitude = limit if magnitude > limit else magnitude
     return with_sign_of(
         erf_centre(magnitude) if magnitude < seam else erf_tail(magnitude), x)
+
+
+cdef inline real sine_of_quarter(real u) noexcept nogil:
+    """sin 2πu for |u| ≤ ¼, Taylor's series until it is below half an ulp; of what lies
+    beyond, where a phase has no fraction left, that of the end."""
+    cdef real p, z, rest
+    u = <real>0.25 if u > <real>0.25 else u
+    u = <real>-0.25 if u < <real>-0.25 else u
+    z = u * u
+    if real is float:
+        p = <float>3.819952584848282
+    else:
+        p = 0.0011309237482517963
+        p = p * z - 0.012031585942120627
+        p = p * z + 0.10422916220813984
+        p = p * z - 0.71812230177850056
+        p = p * z + 3.819952584848282
+    p = p * z - <real>15.09464257682299
+    p = p * z + <real>42.058693944897655
+    p = p * z - <real>76.705859753061389
+    p = p * z + <real>81.605249276075057
+    p = p * z - <real>41.341702240399762
+    # What the type lacks of 2π is added before it.
+    rest = <real>-1.7484555306e-7 if real is float else <real>2.4492935982947064e-16
+    return (p * z + rest) * u + <real>6.2831853071795862 * u
+
+
+cdef inline real cos_of_turns(real t) noexcept nogil:
+    """cos 2πt: what is left of a whole turn is exact."""
+    return sine_of_quarter(<real>0.25 - absolute(t - round_to_integer(t)))
+
+
+cdef inline real sin_of_turns(real t) noexcept nogil:
+    """sin 2πt."""
+    cdef real r = t - round_to_integer(t), a = absolute(r)
+    return with_sign_of(sine_of_quarter(<real>0.5 - a if a > <real>0.25 else a), r)
 
 
 cdef inline real split_exponent(real x, real* mantissa) noexcept nogil:

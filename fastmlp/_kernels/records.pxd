@@ -14,6 +14,9 @@ cdef enum Kind:
     CONV = 1
     MAX_POOL = 2
     AVERAGE_POOL = 3
+    SCALE = 4
+    PERIODIC_EMBEDDING = 5
+    CATEGORY_EMBEDDING = 6
 
 # Parameters that are stepped alike: what multiplies the rule's η, its decoupled decay
 # and the objective's penalty.
@@ -32,9 +35,10 @@ cdef struct Tensor:
 # Offsets, not pointers: the table is the same for both number types, for the
 # parameters, the gradients and every optimizer slot. −1: the layer has none. Its tensors
 # are W, b and, where it is normalised, γ: n_tensors from number `tensors` on. A layer that
-# pools has none, and `tensors` is 0.
+# pools has none, and `tensors` is 0; one that works on columns has W only.
 # Images are (height, width, channels), their pixels side by side, row by row. To a dense
-# layer its inputs are the channels of one pixel, and so are its outputs.
+# layer its inputs are the channels of one pixel, and so are its outputs. Where columns
+# are worked on they are too, and the kernel's sides are those of W.
 cdef struct Layer:
     Py_ssize_t kind
     Py_ssize_t n_in

@@ -75,6 +75,18 @@ def reciprocal(real[::1] out, const real[::1] x):
     engine.reciprocal(<real*>pointer(out), pointer(x), x.shape[0])
 
 
+def cos_of_turns(real[::1] out, const real[::1] x):
+    """out = cos 2πx."""
+    check_same("out", out.shape[0], x.shape[0])
+    engine.cos_of_turns(<real*>pointer(out), pointer(x), x.shape[0])
+
+
+def sin_of_turns(real[::1] out, const real[::1] x):
+    """out = sin 2πx."""
+    check_same("out", out.shape[0], x.shape[0])
+    engine.sin_of_turns(<real*>pointer(out), pointer(x), x.shape[0])
+
+
 def activate(real[:, ::1] a, Py_ssize_t activation, double param=0):
     """a (rows, n) becomes σ(a)."""
     check_alike("a", a, a)

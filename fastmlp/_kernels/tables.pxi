@@ -24,6 +24,9 @@ KINDS = {
     "conv": CONV,
     "max_pool": MAX_POOL,
     "average_pool": AVERAGE_POOL,
+    "scale": SCALE,
+    "periodic_embedding": PERIODIC_EMBEDDING,
+    "category_embedding": CATEGORY_EMBEDDING,
 }
 
 ACTIVATIONS = {

@@ -41,12 +41,14 @@ from fastmlp._reference.losses import (
     evaluate_head,
 )
 from fastmlp._reference.math import (
+    cos_of_turns,
     erf,
     exp,
     log,
     log1p,
     reciprocal,
     sigmoid,
+    sin_of_turns,
     softplus,
     tanh,
 )
@@ -72,6 +74,7 @@ __all__ = [
     "compute_loss",
     "compute_loss_and_gradient",
     "compute_moments",
+    "cos_of_turns",
     "differentiate_head",
     "differentiate_slope",
     "drop",
@@ -94,6 +97,7 @@ __all__ = [
     "reciprocal",
     "scale_and_shift",
     "sigmoid",
+    "sin_of_turns",
     "softplus",
     "sum_columns",
     "sum_magnitudes",

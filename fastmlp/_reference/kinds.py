@@ -3,6 +3,11 @@
 import numpy as np
 
 from fastmlp._kernels import KINDS
+from fastmlp._reference.columns import (
+    apply_to_columns,
+    differentiate_columns,
+    pull_back_columns,
+)
 from fastmlp._reference.images import (
     convolve,
     convolve_back,
@@ -14,12 +19,17 @@ from fastmlp._reference.images import (
 from fastmlp._reference.products import multiply
 
 DENSE, CONV = KINDS["dense"], KINDS["conv"]
+OF_COLUMNS = [
+    KINDS[name] for name in ("scale", "periodic_embedding", "category_embedding")
+]
 
 
 def apply_weights(layer, W, x, by=None):
     """A W, K ⋆ x or the pooled x, in double; `by` chooses among pixels for x."""
     if layer.kind == DENSE:
         return np.matmul(x, W, dtype=float)
+    if layer.kind in OF_COLUMNS:
+        return apply_to_columns(x.astype(float), W.astype(float), layer)
     images = view_images(x, layer.shape)
     if layer.kind == CONV:
         out = convolve(images, W.reshape(layer.kernel_shape), layer)
@@ -33,6 +43,8 @@ def pull_back(layer, W, delta, x):
     """∂J/∂x of the inputs x, from δ."""
     if layer.kind == DENSE:
         return np.matmul(delta, W.T, dtype=float)
+    if layer.kind in OF_COLUMNS:
+        return pull_back_columns(*(a.astype(float) for a in (delta, x, W)), layer)
     delta = view_images(delta, layer.out_shape)
     if layer.kind == CONV:
         out = convolve_back(delta, W.reshape(layer.kernel_shape), layer)
@@ -45,6 +57,10 @@ def add_gradient(out, layer, delta, x):
     """Out += ∂J/∂W."""
     if layer.kind == DENSE:
         multiply(out, x.T, delta, True)
+    elif layer.kind in OF_COLUMNS:
+        out += differentiate_columns(
+            *(a.astype(float) for a in (delta, x, layer.W)), layer
+        )
     else:
         images = view_images(x, layer.shape), view_images(delta, layer.out_shape)
         out += differentiate_kernel(*images, layer).reshape(out.shape)

@@ -10,7 +10,9 @@ from fastmlp._kernels import KINDS, count_extras
 
 
 class Parameters(NamedTuple):
-    """A layer's part of params, or of a vector laid out like it; pooling has none."""
+    """A layer's part of params, or of a vector laid out like it; pooling has none, what
+    works on columns W only.
+    """
 
     W: np.ndarray | None
     b: np.ndarray | None
@@ -21,7 +23,7 @@ class Layer(NamedTuple):
     """A layer at work on some rows: views of its parameters and of its blocks.
 
     A layer that is not normalised has no gammas, moments and normalized. Shapes are
-    (height, width, channels).
+    (height, width, channels). W of what works on columns has the shape of its kernel.
     """
 
     kind: int
@@ -131,8 +133,9 @@ def view_parameters(vector, plan):
         if layer["n_tensors"] == 0:
             found.append(Parameters(None, None, None))
             continue
-        W, b, *gammas = tensors[layer["tensors"] :][: layer["n_tensors"]]
-        found.append(Parameters(W, b[0], gammas[0][0] if gammas else None))
+        W, *others = tensors[layer["tensors"] :][: layer["n_tensors"]]
+        vectors = [tensor[0] for tensor in others]
+        found.append(Parameters(W, *vectors, *[None] * (2 - len(vectors))))
     return found
 
 

@@ -46,6 +46,16 @@ def reciprocal(out, x):
     _write(out, np.reciprocal, x)
 
 
+def cos_of_turns(out, x):
+    """Set out = cos 2πx."""
+    _write(out, lambda x: np.cos(2 * np.pi * np.remainder(x, 1)), x)
+
+
+def sin_of_turns(out, x):
+    """Set out = sin 2πx."""
+    _write(out, lambda x: np.sin(2 * np.pi * np.remainder(x, 1)), x)
+
+
 @np.errstate(over="ignore")
 def logistic(x):
     """1/(1 + e⁻ˣ), as a new array; 0 where e⁻ˣ overflows."""

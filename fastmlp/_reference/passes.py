@@ -43,7 +43,7 @@ def forward(network, X, scales=None, step=None):
     a = X
     for i, layer in enumerate(network):
         product = apply_weights(layer, layer.W, a)
-        if layer.W is None:
+        if layer.b is None:
             layer.z[...] = product
         elif layer.gammas is None:
             each_position(layer.z, layer)[...] = each_position(product, layer) + layer.b
@@ -101,9 +101,9 @@ def backward(gradients, network, X, scales=None, step=None):
             )
         if layer.W is None:
             continue
-        if layer.gammas is None:
+        if layer.gammas is None and layer.b is not None:
             sum_columns(gradient.b, each_position(layer.deltas, layer), True)
-        else:
+        elif layer.gammas is not None:
             # Running moments are constants: as if no row weighed anything in them.
             weights = np.zeros(len(X)) if step is None else scales
             _propagate_through_moments(gradient, layer, weights)

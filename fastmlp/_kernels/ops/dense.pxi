@@ -75,8 +75,9 @@ cdef inline void weight_gradient(
 cdef inline void bias_gradient(
     real* grads, real* arena, const Job* job, const Span* span, Py_ssize_t l
 ) noexcept nogil:
-    """∂J/∂b = Σ δ over rows; a normalised layer's has been found with its δ."""
-    if job.layers[l].normalized < 0:
+    """∂J/∂b = Σ δ over rows; a normalised layer's has been found with its δ, and what
+    works on columns has none."""
+    if job.layers[l].normalized < 0 and job.layers[l].n_tensors > 1:
         products.sum_columns(
             biases_of(grads, job, l), deltas_of(arena, job, l, span.first), span.rows,
             job.layers[l].n_out, span.accumulate)
