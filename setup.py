@@ -1,7 +1,8 @@
 """The extensions: the same engine, one row per instruction set.
 
 Cython translates it once. Each engine is that C, compiled with flags of its own under a
-name of its own; what all need of Cython's code for buffers is a module that they share.
+name of its own. What Python calls is one module for all of them; what all need of Cython's
+code for buffers is another.
 """
 
 import os

@@ -1,7 +1,7 @@
 # What Python calls, whatever the engine. Every buffer is checked here, so that no call can
 # write outside: the engine itself trusts its job.
 #
-# This module is compiled once, for any processor, each engine for its own (decision 20). So
+# This module is compiled once, for any processor, each engine for its own (decision 21). So
 # what costs time is asked of the engine, and what of layout.pxi is used here must not
 # depend on the instruction set.
 import threading
