@@ -17,9 +17,8 @@ from sklearn.model_selection import cross_val_score, train_test_split
 
 import fastmlp
 from fastmlp import ModelFileError, TabularClassifier, TabularRegressor
-from fastmlp.head import Head
 from fastmlp.model_files import from_bytes, to_bytes
-from fastmlp.tabular.preset import Preset, count_epochs, four_waves
+from fastmlp.tabular.preset import count_epochs, four_waves
 
 SMALL = {"hidden_layer_sizes": (16,), "max_iter": 8, "n_members": 2, "random_state": 0}
 
@@ -206,7 +205,7 @@ def test_a_constant_target_is_predicted():
 
 def test_intervals_hold_what_they_promise():
     features, numbers = make_friedman1(1200, noise=1.0, random_state=0)
-    model = regressor(hidden_layer_sizes=(64, 64), max_iter=100, n_members=4)
+    model = regressor(hidden_layer_sizes=(64, 64), max_iter=40, n_members=4)
     model.fit(features[:600], numbers[:600])
     low, high = model.predict_interval(features[600:], coverage=0.9).T
     inside = np.mean((low <= numbers[600:]) & (numbers[600:] <= high))
@@ -429,7 +428,7 @@ needs_timers = pytest.mark.skipif(
 
 @needs_timers
 def test_an_interrupt_leaves_what_has_been_learnt():
-    model = regressor(hidden_layer_sizes=(128, 128), max_iter=100_000, n_threads=2)
+    model = regressor(hidden_layer_sizes=(128, 128), max_iter=20_000, n_threads=2)
     with (
         pytest.warns(UserWarning, match="interrupted"),
         raised_after(2.0, KeyboardInterrupt),
@@ -437,7 +436,7 @@ def test_an_interrupt_leaves_what_has_been_learnt():
         model.fit(X, target)
     assert model.stop_reason_ == "interrupted"
     assert model.score(X, target) > 0.5
-    assert 0 < model.n_iter_ < 100_000
+    assert 0 < model.n_iter_ < 20_000
 
 
 @needs_timers
@@ -537,28 +536,3 @@ def test_diabetes_with_defaults_is_not_worse_than_its_mean():
         model.fit(features[:300], numbers[:300]).score(features[300:], numbers[300:])
         > 0.2
     )
-
-
-def test_the_preset_has_the_papers_rates():
-    """A step of x W/√d is one of V = W/√d, √d times smaller, and decays alike."""
-    preset = Preset(
-        *(10, 4, 3, Head("squared_error", "identity"), [64, 16], "mish"),
-        *(0.04, 8, 32, 0.0, 0.02, None, 1),
-    )
-    network = preset.make_network(np.random.RandomState(0))
-    assert network.layer_sizes == [10, 10 + 4 * 3, 22, 64, 16, 3]
-    rates, decays = np.array(network.rate_factors), np.array(network.decay_factors)
-    roots = np.sqrt([1, 1, 22, 64, 16])
-    np.testing.assert_allclose(rates, [0.1, 6, 1, 1, 1] / roots)
-    np.testing.assert_allclose(rates * decays, [0.1, 6, 1, 1, 1])
-    assert network.weights[2].std() * 22**0.5 == pytest.approx(1, rel=0.1)
-    assert not network.predict(np.ones((1, 10))).any()
-    rate = preset.make_recipe().schedule.learning_rate
-    assert rate((2**0.5 - 1) / 15) == pytest.approx(0.04)
-
-
-def test_layers_of_many_widths_have_rates_of_their_own():
-    sizes = tuple(range(4, 16))
-    model = regressor(hidden_layer_sizes=sizes, max_iter=1, n_members=1)
-    model.fit(X, target)
-    assert len(set(model.members_[0].rate_factors)) == len(sizes) + 2

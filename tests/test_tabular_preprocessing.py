@@ -61,23 +61,6 @@ def test_constant_columns_become_nothing(column):
     assert transform(X, X).shape == (3, 2 if is_empty else 1)
 
 
-def test_numbers_come_before_marks_and_categories():
-    X = pd.DataFrame(
-        {
-            "colour": ["a", "b", "c", "a"],
-            "gaps": [1.0, None, 3.0, 5.0],
-            "whole": [4.0, 3.0, 2.0, 1.0],
-        }
-    )
-    preprocessor = TablePreprocessor.fit(read_table(X), "from_dtype")
-    coded = preprocessor.transform(read_table(X))
-    assert (preprocessor.n_inputs, preprocessor.n_numbers) == (6, 2)
-    np.testing.assert_array_equal(np.sign(coded[:, 0]), [-1, 0, 0, 1])
-    np.testing.assert_array_equal(np.sign(coded[:, 1]), [1, 1, -1, -1])
-    np.testing.assert_array_equal(coded[:, 2:].sum(axis=1), [1, 2, 1, 1])
-    np.testing.assert_array_equal(np.ptp(coded[:, 2:], axis=1), np.ones(4))
-
-
 def test_two_levels_are_one_input():
     X = np.array([["no"], ["yes"], ["no"], [None]], dtype=object)
     coded = transform(X, [["yes"], ["no"], [None], ["maybe"]])[:, 0]

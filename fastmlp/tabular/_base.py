@@ -245,7 +245,6 @@ class BaseTabular(TabularParameters, BaseEstimator, ABC):
         n_rounds = -(-self.n_members // n_workers)
         activation, rate = self._defaults()
         preset = Preset(
-            *self._sizes(),
             self._head(),
             [int(size) for size in self.hidden_layer_sizes],
             self.activation or activation,
@@ -259,12 +258,10 @@ class BaseTabular(TabularParameters, BaseEstimator, ABC):
         )
         n_rows = len(jobs[0].rows)
         with Progress(self.verbose, len(jobs), n_rows, preset.n_epochs) as progress:
-            return train_members(*(preset, data, jobs, n_workers), progress.listeners)
-
-    def _sizes(self) -> tuple[int, int, int]:
-        """Inputs of the networks, how many of them are embedded, and outputs."""
-        inputs = self.preprocessor_
-        return inputs.n_inputs, inputs.n_numbers, self._count_outputs()
+            return train_members(
+                *(preset, data, jobs, self._count_outputs(), n_workers),
+                progress.listeners,
+            )
 
     def _take_over(self, members: list[Member]) -> None:
         self.members_ = [member.network for member in members]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -43,6 +43,10 @@ class Rows:
     X: np.ndarray
     Y: np.ndarray
     sample_weight: np.ndarray | None
+
+    def times(self, factor: float) -> Rows:
+        """The rows with their inputs multiplied."""
+        return replace(self, X=self.X * np.float32(factor))
 
     def take(self, rows: np.ndarray) -> Rows:
         """Some of the rows."""
@@ -125,6 +129,7 @@ def train_members(
     preset: Preset,
     data: Rows,
     jobs: Sequence[Job],
+    n_outputs: int,
     n_workers: int,
     listeners: Callable[[int, Recipe], Sequence[Listener]],
 ) -> list[Member]:
@@ -140,6 +145,8 @@ def train_members(
         What the jobs' rows are of.
     jobs : sequence of Job
         One a member.
+    n_outputs : int
+        Units of the last layer.
     n_workers : int
         Members at a time.
     listeners : callable
@@ -157,11 +164,11 @@ def train_members(
     KeyboardInterrupt
         Before the first epoch of any member was finished.
     """
-    brake = Brake()
+    brake, data = Brake(), data.times(preset.input_factor(data.X.shape[1]))
 
     def train(number: int) -> Member:
         told = [brake, *listeners(number, preset.make_recipe())]
-        return train_member(preset, data, number, jobs[number], told)
+        return train_member(preset, data, number, jobs[number], n_outputs, told)
 
     with ThreadPoolExecutor(n_workers, "fastmlp-member") as pool:
         futures: list[Future] = []
@@ -202,16 +209,18 @@ def train_member(
     data: Rows,
     number: int,
     job: Job,
+    n_outputs: int,
     listeners: Sequence[Listener] = (),
 ) -> Member:
-    """Train one network; see :func:`train_members`."""
+    """Train one network; see :func:`train_members`. The inputs are multiplied."""
     recipe, random_state = preset.make_recipe(), np.random.RandomState(job.seed)
-    network = preset.make_network(random_state)
+    network = preset.make_network(data.X.shape[1], n_outputs, random_state)
     state = TrainingState(network, random_state)
     state.order = RowOrder(len(job.rows), base=job.rows)
     state.plateau.watch("held_out")
     state.begin(recipe, incremental=False)
-    evaluator = network.evaluator(network.as_data(*_parts(job.held_out)))
+    judges = job.held_out.times(preset.input_factor(data.X.shape[1]))
+    evaluator = network.evaluator(network.as_data(*_parts(judges)))
     if job.score is None:
         held_out: HeldOut = JudgedByLoss(evaluator, lambda outputs: np.nan)
     else:
@@ -219,7 +228,9 @@ def train_member(
     rows = ArrayRows(network.as_data(*_parts(data)))
     fitting.fit(recipe, state, rows, held_out, listeners)
     reason = str(state.stop_reason or StopReason.MAX_ITER)
-    outputs = network.logits(job.held_out.X)
+    outputs = network.logits(judges.X)
+    # From here on it takes inputs as they are.
+    network.weights[0][...] *= np.float32(preset.input_factor(data.X.shape[1]))
     return Member(number, network, outputs, state.history, reason)
 
 

@@ -61,17 +61,11 @@ class NumberEncoder:
     @property
     def n_inputs(self) -> int:
         """Inputs that the column becomes."""
-        return self.n_numbers + int(self.marks_missing)
+        return int(self.spread > 0) + int(self.marks_missing)
 
-    @property
-    def n_numbers(self) -> int:
-        """How many of them, the first, are numbers."""
-        return int(self.spread > 0)
-
-    def encode(self, column: Column) -> np.ndarray:
-        """The column's inputs, of shape (n_rows, n_inputs)."""
+    def write(self, out: np.ndarray, column: Column) -> None:
+        """Write the column's inputs, of shape (n_rows, n_inputs)."""
         values = _shift(_as_numbers(column).values, self.origin)
-        out = np.empty((len(values), self.n_inputs), np.float32)
         missing = np.isnan(values)
         if self.spread > 0:
             # Halves, for the difference of two large numbers may overflow.
@@ -80,7 +74,6 @@ class NumberEncoder:
             out[:, 0] = x / np.sqrt(1 + (x / 3) ** 2)
         if self.marks_missing:
             out[:, -1] = missing
-        return out
 
 
 def _as_numbers(column: Column) -> Numbers:
@@ -140,15 +133,9 @@ class LevelEncoder:
         n_levels = len(self.levels) + self.has_others
         return 1 if n_levels == 2 else n_levels
 
-    @property
-    def n_numbers(self) -> int:
-        """None of them is a number."""
-        return 0
-
-    def encode(self, column: Column) -> np.ndarray:
-        """The column's inputs, of shape (n_rows, n_inputs)."""
+    def write(self, out: np.ndarray, column: Column) -> None:
+        """Write the column's inputs, of shape (n_rows, n_inputs)."""
         column = _as_levels(column)
-        out = np.zeros((len(column.codes), self.n_inputs), np.float32)
         places = {level: place for place, level in enumerate(self.levels)}
         other = len(self.levels) if self.has_others else -1
         found = [places.get(level, other) for level in column.levels]
@@ -156,9 +143,9 @@ class LevelEncoder:
         if len(self.levels) == 2 and not self.has_others:
             out[:, 0] = np.array([-1, 1, 0])[place]
         else:
+            out[...] = 0
             known = np.flatnonzero(place >= 0)
             out[known, place[known]] = 1
-        return out
 
 
 def _as_levels(column: Column) -> Levels:
@@ -210,13 +197,8 @@ class TablePreprocessor:
         """Inputs of the network: at least one, 0 if all columns are constant."""
         return max(1, sum(encoder.n_inputs for encoder in self.encoders))
 
-    @property
-    def n_numbers(self) -> int:
-        """Inputs that are numbers: those come first."""
-        return sum(encoder.n_numbers for encoder in self.encoders)
-
     def transform(self, table: Table) -> np.ndarray:
-        """The inputs: all columns' numbers, then what else they become.
+        """The inputs.
 
         Parameters
         ----------
@@ -233,19 +215,16 @@ class TablePreprocessor:
             If a column of numbers now holds strings that spell none.
         """
         out = np.zeros((table.n_rows, self.n_inputs), np.float32)
-        number, other = 0, self.n_numbers
+        begin = 0
         for encoder, (name, column) in zip(self.encoders, iterate(table), strict=True):
+            end = begin + encoder.n_inputs
             try:
-                inputs = encoder.encode(column)
+                encoder.write(out[:, begin:end], column)
             except ValueError as error:
                 raise ValueError(
                     f"column {name!r} was of numbers in training: {error}"
                 ) from error
-            n = encoder.n_numbers
-            n_others = encoder.n_inputs - n
-            out[:, number : number + n] = inputs[:, :n]
-            out[:, other : other + n_others] = inputs[:, n:]
-            number, other = number + n, other + n_others
+            begin = end
         return out
 
     def to_facts(self) -> list[dict[str, Any]]:
