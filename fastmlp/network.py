@@ -692,6 +692,7 @@ class Network:
         optimizer: Optimizer,
         total_weight: float | None = None,
         into: BatchGradient | None = None,
+        first_row: int | None = None,
     ) -> BatchGradient:
         """The first half of a training step: the gradient of a batch, or a part of one.
 
@@ -711,6 +712,9 @@ class Network:
             of these rows.
         into : BatchGradient, default=None
             Of earlier rows of the same batch: these are added to it, in place.
+        first_row : int, default=None
+            Rows of the batch before these, wherever their gradient is: units are
+            dropped by the place of a row in its batch. None: those of ``into``.
 
         Returns
         -------
@@ -749,6 +753,8 @@ class Network:
         gathers = not isinstance(data[0], tuple)
         n_more = count_training_entries(self.plan, capacity, gathers=gathers)
         arena = build_arena(self.arena_entries, capacity, self.dtype, n_more)
+        if first_row is None:
+            first_row = 0 if into is None else into.n_rows
         found = BatchGradient(
             aligned_empty(self.params.size, self.dtype),
             np.empty_like(self.stats),
@@ -765,7 +771,7 @@ class Network:
                 rows,
             ),
             *(self.plan, self.objective, self.numbers, divisor),
-            *(0 if into is None else into.n_rows, len(rows), capacity),
+            *(first_row, len(rows), capacity),
         )
         found.scale(divisor / total)
         found.n_rows = len(rows)

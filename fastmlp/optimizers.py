@@ -239,7 +239,7 @@ class Optimizer:
         *,
         norm: float | None = None,
         batch_size: int | None = None,
-    ) -> None:
+    ) -> float:
         """The second half of a training step: along a gradient that is there.
 
         ``Network.accumulate`` of a batch and this leave the bits that a step of
@@ -257,9 +257,14 @@ class Optimizer:
         batch_size : int, default=None
             Rows of a whole batch: a shorter one moves running moments by as much less.
             None: this one is whole.
+
+        Returns
+        -------
+        float
+            The penalty before the step.
         """
         fullness = min(1.0, gradient.n_rows / (batch_size or gradient.n_rows))
-        _kernels.apply(
+        return _kernels.apply(
             *(network.params, network.stats, gradient.grad, self.slots, self.rule),
             *(build_arena(network.arena_entries, 1, network.dtype), gradient.moments),
             *(MOMENTUM * fullness, network.plan, network.objective),

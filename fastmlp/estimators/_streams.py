@@ -30,7 +30,7 @@ from fastmlp.rows import RowOrder, RowSource, SeededOrder, as_numbers
 from fastmlp.settings import check_dtype
 from fastmlp.stream import Blocks
 from fastmlp.stream.blocks import Stream
-from fastmlp.stream.pools import StreamEvaluator, StreamRows, predict
+from fastmlp.stream.pools import StreamEvaluator, predict
 from fastmlp.stream.sources import Block, join
 from fastmlp.validation import Evaluates
 
@@ -282,7 +282,7 @@ def rows_of(estimator: Any, network: Network, data: Data, batch_size: int) -> Ro
     encoder.callbacks = None  # what encodes may be sent elsewhere
     encode = partial(_encode, encoder, network, data.training_weight)
     rows = data.X.astype(network.dtype)
-    return StreamRows(rows, encode, batch_size, drops_weightless=network.batch_norm)
+    return rows.to_train_on(encode, batch_size, drops_weightless=network.batch_norm)
 
 
 def _encode(
