@@ -241,12 +241,13 @@ def train_epochs(fit: Fit, rows: RowSource, team: Any) -> None:
     optimizer, rate, order = state.first_order
     batch_size = recipe.batch_rows(order.n_rows)
     model = state.network, optimizer
+    schedule = None
+    if recipe.varies_within_epochs:
+        schedule = partial(schedule_steps, recipe, state)
+    trainer: Any
     if isinstance(rows, RemoteRows):
-        trainer = rows.make_trainer(*model, batch_size)
+        trainer = rows.make_trainer(*model, batch_size, schedule)
     else:
-        schedule = None
-        if recipe.varies_within_epochs:
-            schedule = partial(schedule_steps, recipe, state)
         trainer = Trainer(
             *model, rows, batch_size=batch_size, team=team, schedule=schedule
         )

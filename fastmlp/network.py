@@ -693,6 +693,7 @@ class Network:
         total_weight: float | None = None,
         into: BatchGradient | None = None,
         first_row: int | None = None,
+        team: Any = None,
     ) -> BatchGradient:
         """The first half of a training step: the gradient of a batch, or a part of one.
 
@@ -715,6 +716,9 @@ class Network:
         first_row : int, default=None
             Rows of the batch before these, wherever their gradient is: units are
             dropped by the place of a row in its batch. None: those of ``into``.
+        team : Team, default=None
+            Threads that share the work (:func:`fastmlp.threads.thread_team`); the bits
+            are the same for any number of them.
 
         Returns
         -------
@@ -772,6 +776,7 @@ class Network:
             ),
             *(self.plan, self.objective, self.numbers, divisor),
             *(first_row, len(rows), capacity),
+            team=team,
         )
         found.scale(divisor / total)
         found.n_rows = len(rows)

@@ -289,7 +289,9 @@ class RowSource(Protocol):
 class RemoteRows(Protocol):
     """Rows that lie elsewhere, and are trained on there."""
 
-    def make_trainer(self, network: Any, optimizer: Any, batch_size: int) -> Any:
+    def make_trainer(
+        self, network: Any, optimizer: Any, batch_size: int, schedule: Any
+    ) -> Any:
         """What runs an epoch, as a :class:`fastmlp.trainer.Trainer` does here."""
 
 

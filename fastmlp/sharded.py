@@ -1,18 +1,17 @@
 """Steps whose rows lie in shards, on several machines: one fixed tree adds them up.
 
 The shards of a fit are a power of two, whatever the number of workers: the leaves of a
-binary tree. A worker has neighbouring shards, and adds up the whole branches that it
-has. The first worker adds up the rest, takes the step, and tells the others the new
-parameters. So the sums, and with them all bits, are those of one worker with all
-shards.
+binary tree. A worker adds up the whole branches that it has, and passes them on until
+the first worker has them all. It takes the step, and the new parameters go the same way
+back. So the sums, and with them all bits, are those of one worker with all shards.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -58,11 +57,15 @@ class Epoch(NamedTuple):
         Rows of a step, about: each shard gives its share.
     seed : int or None
         Of the order of the rows in the shards; None: as they lie.
+    schedule : ndarray of SCHEDULED or None
+        Numbers of each step, where they change from step to step
+        (:meth:`fastmlp.optimizers.Optimizer.schedule`).
     """
 
     sizes: tuple[int, ...]
     batch_size: int
-    seed: int | None
+    seed: int | None = None
+    schedule: np.ndarray | None = None
 
     @property
     def n_rows(self) -> int:
@@ -81,17 +84,14 @@ class Epoch(NamedTuple):
             np.random.RandomState([self.seed, shard]).shuffle(rows)
         return rows
 
-    def count_rows(self, step: int, n_shards: int) -> int:
-        """Rows that the first so many shards give to a step."""
-        sizes = self.sizes[:n_shards]
-        begin, end = (
-            sum(s * t // self.n_steps for s in sizes) for t in (step, step + 1)
-        )
-        return end - begin
+    def begins(self, step: int) -> np.ndarray:
+        """Where in the order of each shard a step's rows begin."""
+        return np.array(self.sizes) * step // self.n_steps
 
-    def ends(self, shard: int) -> np.ndarray:
-        """Where in its order each step's rows of a shard end, after a 0."""
-        return np.arange(self.n_steps + 1) * self.sizes[shard] // self.n_steps
+    def shares_over(self) -> np.ndarray:
+        """What part of the epoch is over when each step begins."""
+        done = [int(self.begins(step).sum()) for step in range(self.n_steps)]
+        return np.array(done) / self.n_rows
 
 
 class Exchange(Protocol):
@@ -102,8 +102,10 @@ class Exchange(Protocol):
     def gather(self, found: dict[Branch, Part]) -> dict[Branch, Part]:
         """The branches of all workers at the first, whatever at others."""
 
-    def share(self, params: np.ndarray) -> None:
-        """Fill the parameters of all workers with those of the first."""
+    def share(self, params: np.ndarray, n_steps: int) -> int:
+        """Fill the parameters of all workers with those of the first, whose number of
+        steps is returned.
+        """
 
 
 class Alone:
@@ -115,23 +117,30 @@ class Alone:
         """What it has."""
         return found
 
-    def share(self, params: np.ndarray) -> None:
+    def share(self, params: np.ndarray, n_steps: int) -> int:
         """Nobody is to be told."""
+        return n_steps
 
 
-def branches(first: int, end: int, n_leaves: int) -> list[Branch]:
-    """The largest branches whose leaves are all from first to before end."""
-    found, begin = [], first
-    while begin < end:
-        width = begin & -begin or n_leaves
-        while begin + width > end:
-            width //= 2
-        found.append((begin, begin + width))
-        begin += width
-    return found
+def branches(leaves: Collection[int], n_leaves: int) -> list[Branch]:
+    """The largest branches that have no other leaves than these."""
+    chosen = np.zeros(n_leaves + 1, int)
+    chosen[np.array([*leaves], int) + 1] = 1
+    counts = np.cumsum(chosen)
+
+    def within(first: int, end: int) -> list[Branch]:
+        n_chosen = counts[end] - counts[first]
+        if n_chosen == 0:
+            return []
+        if n_chosen == end - first:
+            return [(first, end)]
+        middle = (first + end) // 2
+        return within(first, middle) + within(middle, end)
+
+    return within(0, n_leaves)
 
 
-def add_up(branch: Branch, found: dict[Branch, Part]) -> Part | None:
+def add_up(branch: Branch, found: Mapping[Branch, Part]) -> Part | None:
     """The sum over a branch, of branches below it; None where no shard has rows."""
     if branch in found:
         return found[branch]
@@ -145,6 +154,14 @@ def add_up(branch: Branch, found: dict[Branch, Part]) -> Part | None:
     return left.add(right)
 
 
+def add_up_all(
+    wanted: Sequence[Branch], found: Mapping[Branch, Part]
+) -> dict[Branch, Part]:
+    """The sums over those branches that have rows."""
+    sums = ((branch, add_up(branch, found)) for branch in wanted)
+    return {branch: part for branch, part in sums if part is not None}
+
+
 @dataclass
 class ShardedEpoch:
     """An epoch of one worker.
@@ -155,70 +172,83 @@ class ShardedEpoch:
         At the first worker, they are where training is; others follow.
     epoch : Epoch
         What all know.
-    first : int
-        Number of the worker's first shard.
-    shards : sequence of tuple
-        Its shards, as the kernels take them.
+    shards : dict
+        The worker's shards by their numbers, as the kernels take them.
     exchange : Exchange
         With the others.
+    team : Team, default=None
+        Threads that share the work.
+
+    Attributes
+    ----------
+    n_rows_done : int
+        Rows of the steps that are over.
     """
 
     network: Network
     optimizer: Optimizer
     epoch: Epoch
-    first: int
-    shards: Sequence[Data]
+    shards: Mapping[int, Data]
     exchange: Exchange
+    team: Any = None
     loss: float = field(default=0.0, init=False)
     gradient_norm: float = field(default=0.0, init=False)
+    n_rows_done: int = field(default=0, init=False)
 
     def run(self) -> None:
         """Take all steps."""
-        end = self.first + len(self.shards)
-        numbers = range(self.first, end)
-        orders = [self.epoch.order(number) for number in numbers]
-        ends = [self.epoch.ends(number) for number in numbers]
-        mine = branches(self.first, end, len(self.epoch.sizes))
-        for step in range(self.epoch.n_steps):
-            leaves = dict(self._differentiate(step, orders, ends))
-            sums = {branch: add_up(branch, leaves) for branch in mine}
-            found = {branch: part for branch, part in sums.items() if part is not None}
-            found = self.exchange.gather(found)
+        for _ in self.steps():
+            pass
+
+    def steps(self) -> Iterator[int]:
+        """Take a step, and yield its number."""
+        epoch, n_leaves = self.epoch, len(self.epoch.sizes)
+        orders = {number: epoch.order(number) for number in self.shards}
+        mine = branches(self.shards, n_leaves)
+        ends = epoch.begins(0)
+        for step in range(epoch.n_steps):
+            begins, ends = ends, epoch.begins(step + 1)
+            if epoch.schedule is not None:
+                self.optimizer.follow(epoch.schedule[step])
+            leaves = dict(self._differentiate(orders, begins, ends))
+            found = self.exchange.gather(add_up_all(mine, leaves))
+            n_rows = int((ends - begins).sum())
             if self.exchange.is_first:
-                self._apply(step, add_up((0, len(self.epoch.sizes)), found))
-            else:
-                self.optimizer.n_steps += 1  # dropout's masks are of a step
-            self.exchange.share(self.network.params)
+                self._apply(n_rows, add_up((0, n_leaves), found))
+            self.optimizer.n_steps = self.exchange.share(
+                self.network.params, self.optimizer.n_steps
+            )
+            self.n_rows_done += n_rows
+            yield step
 
     def _differentiate(
-        self, step: int, orders: list[np.ndarray], ends: list[np.ndarray]
+        self, orders: dict[int, np.ndarray], begins: np.ndarray, ends: np.ndarray
     ) -> Iterator[tuple[Branch, Part]]:
         """The gradient of each shard's rows of a step."""
-        n_before = self.epoch.count_rows(step, self.first)
-        for number, (data, order) in enumerate(zip(self.shards, orders, strict=True)):
-            rows = order[ends[number][step] : ends[number][step + 1]]
-            X, Y, w = data
+        n_before = np.cumsum(ends - begins) - (ends - begins)
+        for number, (X, Y, w) in self.shards.items():
+            rows = orders[number][begins[number] : ends[number]]
             weights = None if w is None else w[rows]
             weight = float(len(rows) if weights is None else weights.sum(dtype=float))
-            if weight > 0:
-                gradient = self.network.accumulate(
-                    *(X[rows], Y[rows], weights),
-                    optimizer=self.optimizer,
-                    total_weight=1.0,
-                    first_row=n_before,
-                )
-                shard = self.first + number
-                yield (shard, shard + 1), Part(gradient, weight)
-            n_before += len(rows)
+            if weight == 0:
+                continue
+            gradient = self.network.accumulate(
+                *(X[rows], Y[rows], weights),
+                optimizer=self.optimizer,
+                total_weight=1.0,
+                first_row=int(n_before[number]),
+                team=self.team,
+            )
+            yield (number, number + 1), Part(gradient, weight)
 
-    def _apply(self, step: int, total: Part | None) -> None:
+    def _apply(self, n_rows: int, total: Part | None) -> None:
         if total is None:  # a batch that weighs nothing takes no step
             return
         gradient = total.gradient
         gradient.scale(1 / total.weight)
         gradient.total_weight = total.weight
         self.gradient_norm = math.sqrt(_kernels.sum_squares(gradient.grad))
-        n_rows, loss = self.epoch.count_rows(step, len(self.epoch.sizes)), gradient.loss
+        loss = gradient.loss
         penalty = self.optimizer.apply(
             self.network, gradient, batch_size=self.epoch.batch_size
         )

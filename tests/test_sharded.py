@@ -11,11 +11,13 @@ import pytest
 
 from fastmlp.exchange import (
     TOKEN_BYTES,
-    First,
-    Other,
+    SocketExchange,
     accept,
+    children_of,
     connect,
+    leaves_below,
     listen,
+    parent_of,
     receive_into,
 )
 from fastmlp.network import Network
@@ -49,34 +51,48 @@ def model(case):
 
 def make_shards(network, weights):
     ends = np.cumsum((0, *SIZES))
-    return [
-        network.as_data(X[a:b], y[a:b], None if weights is None else weights[a:b])
-        for a, b in itertools.pairwise(ends)
-    ]
+    return {
+        n: network.as_data(X[a:b], y[a:b], None if weights is None else weights[a:b])
+        for n, (a, b) in enumerate(itertools.pairwise(ends))
+    }
 
 
-@pytest.mark.parametrize("first", range(N_LEAVES))
-def test_branches_hold_the_leaves_once_and_are_of_the_tree(first):
-    for end in range(first + 1, N_LEAVES + 1):
-        found = branches(first, end, N_LEAVES)
-        leaves = [leaf for branch in found for leaf in range(*branch)]
-        assert leaves == list(range(first, end))
-        for begin, stop in found:
-            width = stop - begin
-            assert width & (width - 1) == 0
-            assert begin % width == 0
-        # Neighbours of one size are halves of no common branch.
-        for (a, b), (c, d) in itertools.pairwise(found):
-            assert b - a != d - c or a % (2 * (b - a)) != 0
+@pytest.mark.parametrize("chosen", range(1, 2**N_LEAVES, 5))
+def test_branches_hold_the_leaves_once_and_are_of_the_tree(chosen):
+    leaves = [leaf for leaf in range(N_LEAVES) if chosen >> leaf & 1]
+    found = branches(leaves, N_LEAVES)
+    assert [leaf for branch in found for leaf in range(*branch)] == leaves
+    for begin, stop in found:
+        width = stop - begin
+        assert width & (width - 1) == 0
+        assert begin % width == 0
+    # Neighbours of one size are halves of no common branch.
+    for (a, b), (c, d) in itertools.pairwise(found):
+        assert b - a != d - c or b != c or a % (2 * (b - a)) != 0
+
+
+@pytest.mark.parametrize("n_workers", range(1, 18))
+def test_every_worker_sends_to_one_that_has_fewer_steps_to_go(n_workers):
+    assert [n for n in range(n_workers) if n in children_of(n, n_workers)] == []
+    sent = [c for n in range(n_workers) for c in children_of(n, n_workers)]
+    assert sorted(sent) == list(range(1, n_workers))
+    shards = [(n,) for n in range(n_workers)]
+    assert sorted(leaves_below(0, shards)) == list(range(n_workers))
+
+    def depth(n):
+        return 0 if n == 0 else 1 + depth(parent_of(n))
+
+    assert max(map(depth, range(n_workers))) <= (n_workers - 1).bit_length()
 
 
 def test_an_epoch_takes_every_row_once():
     for seed in (None, 3):
         epoch = Epoch(SIZES, BATCH, seed)
         assert epoch.n_steps == 4
+        assert epoch.begins(0).tolist() == [0] * N_LEAVES
+        assert epoch.begins(4).tolist() == [*SIZES]
         for shard, size in enumerate(SIZES):
             assert sorted(epoch.order(shard)) == list(range(size))
-            assert epoch.ends(shard)[[0, -1]].tolist() == [0, size]
     assert (Epoch(SIZES, BATCH, 3).order(2) != Epoch(SIZES, BATCH, 4).order(2)).any()
 
 
@@ -87,13 +103,14 @@ def test_the_steps_are_those_of_a_trainer_over_the_same_batches(case, weighted):
     network, optimizer = model(case)
     epoch = Epoch(SIZES, BATCH, 5)
     run = ShardedEpoch(
-        network, optimizer, epoch, 0, make_shards(network, weights), Alone()
+        network, optimizer, epoch, make_shards(network, weights), Alone()
     )
     run.run()
     other, theirs = model(case)
     firsts = np.cumsum((0, *SIZES))
     order = [
-        firsts[shard] + epoch.order(shard)[slice(*epoch.ends(shard)[step:][:2])]
+        firsts[shard]
+        + epoch.order(shard)[epoch.begins(step)[shard] : epoch.begins(step + 1)[shard]]
         for step in range(epoch.n_steps)
         for shard in range(N_LEAVES)
     ]
@@ -108,39 +125,49 @@ def test_the_steps_are_those_of_a_trainer_over_the_same_batches(case, weighted):
     assert optimizer.n_steps == theirs.n_steps == epoch.n_steps
 
 
-def run_workers(case, weights, n_workers):
-    """A hash of all that the first of so many workers ends with."""
-    firsts = [N_LEAVES * i // n_workers for i in range(n_workers + 1)]
-    ranges = list(itertools.pairwise(firsts))
-    token, server = bytes(TOKEN_BYTES), listen("127.0.0.1")
+def run_workers(case, weights, shards):
+    """A hash of all that the first of the workers with those shards ends with."""
+    n_workers, token = len(shards), bytes(TOKEN_BYTES)
+    servers = [listen("127.0.0.1") for _ in shards]
     epoch = Epoch(SIZES, BATCH, 5)
 
     def work(number):
-        network, optimizer = model(case)
-        mine = [branches(*r, N_LEAVES) for r in ranges]
-        if number == 0:
-            sockets = accept(server, token, n_workers - 1)
-            exchange = First(network, sockets, mine[1:])
-        else:
-            sockets = [connect(server.getsockname(), token, number)]
-            exchange = Other(network, sockets[0], mine[number])
-        shards = make_shards(network, weights)[slice(*ranges[number])]
-        run = ShardedEpoch(network, optimizer, epoch, firsts[number], shards, exchange)
+        parent, children = None, children_of(number, n_workers)
+        if number:
+            place = servers[parent_of(number)].getsockname()
+            parent = connect(place, token, number)
+        peers = accept(servers[number], token, children)
+        exchange = SocketExchange(number, shards, parent, peers)
+        network, optimizer = exchange.begin(None if number else model(case))
+        everything = make_shards(network, weights)
+        mine = {shard: everything[shard] for shard in shards[number]}
+        run = ShardedEpoch(network, optimizer, epoch, mine, exchange)
         run.run()
-        for peer in sockets:
-            peer.close()
+        exchange.close()
         return network, optimizer, run
 
-    with server, ThreadPoolExecutor(n_workers) as pool:
+    with ThreadPoolExecutor(n_workers) as pool:
         done = list(pool.map(work, range(n_workers)))
+    for server in servers:
+        server.close()
     network, optimizer, run = done[0]
-    for other, _, _ in done:
+    for other, theirs, _ in done:
         np.testing.assert_array_equal(network.params, other.params)
+        assert theirs.n_steps == optimizer.n_steps
     digest = hashlib.sha256()
     for part in network.params, network.stats, optimizer.slots, np.float64(run.loss):
         digest.update(part.tobytes())
     assert optimizer.n_steps == epoch.n_steps
     return digest.hexdigest()
+
+
+def in_turn(n_workers):
+    """Neighbouring shards go to the same worker."""
+    firsts = [N_LEAVES * i // n_workers for i in range(n_workers + 1)]
+    return [tuple(range(*ends)) for ends in itertools.pairwise(firsts)]
+
+
+TEAMS = [*map(in_turn, (1, 2, 3, 5, 8)), [(1, 6), (0, 2, 7), (3, 4, 5)]]
 
 
 @pytest.mark.parametrize("weighted", [False, True])
@@ -149,14 +176,38 @@ def test_any_number_of_workers_gives_the_same_bits(case, weighted):
     weights = w if weighted else None
     if weighted and case == "batch norm":
         weights = w + 0.1
-    assert len({run_workers(case, weights, n) for n in (1, 2, 3, 5, 8)}) == 1
+    assert len({run_workers(case, weights, team) for team in TEAMS}) == 1
+
+
+def test_numbers_that_change_from_step_to_step_are_those_of_a_trainer():
+    network, optimizer = model("plain")
+    epoch = Epoch(SIZES, BATCH)
+    np.testing.assert_allclose(epoch.shares_over(), [0, 0.25, 0.5, 0.75])
+    numbers = optimizer.schedule(4, learning_rate=[0.1, 0.0, 0.02, 0.3])
+    shards = make_shards(network, None)
+    run = ShardedEpoch(
+        network, optimizer, epoch._replace(schedule=numbers), shards, Alone()
+    )
+    other, theirs = model("plain")
+    for step, _ in enumerate(run.steps()):
+        begins, ends = epoch.begins(step), epoch.begins(step + 1)
+        batch = [
+            tuple(part[a:b] for part in shards[n][:2])
+            for n, (a, b) in enumerate(zip(begins, ends, strict=True))
+        ]
+        theirs.learning_rate = numbers["learning_rate"][step]
+        gradient = other.accumulate(
+            *map(np.concatenate, zip(*batch, strict=True)), optimizer=theirs
+        )
+        theirs.apply(other, gradient)
+        np.testing.assert_allclose(network.params, other.params, rtol=1e-10, atol=1e-9)
 
 
 def test_a_batch_without_weight_takes_no_step():
     network, optimizer = model("plain")
     before = network.params.copy()
     shards = make_shards(network, np.zeros(N_ROWS))
-    run = ShardedEpoch(network, optimizer, Epoch(SIZES, BATCH, 5), 0, shards, Alone())
+    run = ShardedEpoch(network, optimizer, Epoch(SIZES, BATCH, 5), shards, Alone())
     run.run()
     np.testing.assert_array_equal(network.params, before)
     assert run.loss == 0
@@ -174,7 +225,7 @@ def test_only_the_round_s_token_is_let_in():
     ]
     friend = connect(place, token, 1)
     with server, friend:
-        (peer,) = accept(server, token, 1)
+        (peer,) = accept(server, token, [1])
         assert peer.getpeername() == friend.getsockname()
         peer.close()
     for stranger in strangers:
@@ -189,7 +240,7 @@ def test_strangers_that_say_nothing_or_leave_do_not_end_the_round():
     socket.create_connection(place).close()
     friend = connect(place, token, 1)
     with server, friend:
-        (peer,) = accept(server, token, 1)
+        (peer,) = accept(server, token, [1])
         peer.close()
 
 
@@ -205,4 +256,4 @@ def test_a_peer_that_goes_is_noticed_at_once():
 def test_nobody_waits_without_a_deadline(monkeypatch):
     monkeypatch.setattr("fastmlp.exchange.DEADLINE", 0.05)
     with listen("127.0.0.1") as server, pytest.raises(TimeoutError):
-        accept(server, bytes(TOKEN_BYTES), 1)
+        accept(server, bytes(TOKEN_BYTES), [1])
