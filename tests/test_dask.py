@@ -3,6 +3,9 @@
 import hashlib
 import os
 import signal
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -10,6 +13,7 @@ from fits import fit
 from sklearn.metrics import accuracy_score
 
 from fastmlp.recipe import FULL_BATCH_SOLVERS
+from fastmlp.schedules import OfProgress
 
 distributed = pytest.importorskip("distributed")
 da = pytest.importorskip("dask.array")
@@ -20,8 +24,9 @@ from fastmlp.dask import (  # noqa: E402
     DaskMLPClassifier,
     DaskMLPRegressor,
     WorkerLostError,
-    count_shards,
 )
+from fastmlp.dask.estimators import count_shards  # noqa: E402
+from fastmlp.dask.shards import assign  # noqa: E402
 
 # A cluster takes seconds to start; what its libraries leave open is theirs.
 pytestmark = [
@@ -48,6 +53,8 @@ CASES = {
     "batch norm": {"batch_norm": True},
     "in order": {"shuffle": False},
     "balanced": {"class_weight": "balanced"},
+    "early stopping": {"early_stopping": True, "n_iter_no_change": 1, "max_iter": 20},
+    "falling": {"learning_rate": OfProgress(lambda t: 0.01 * (1 - t))},
 }
 
 
@@ -69,9 +76,9 @@ def digest(model):
     return found.hexdigest(), optimizer.n_steps, tuple(model.loss_curve_)
 
 
-def start(n_workers):
+def start(n_workers, **options):
     return distributed.LocalCluster(
-        n_workers=n_workers, threads_per_worker=1, dashboard_address=None
+        n_workers=n_workers, threads_per_worker=1, dashboard_address=None, **options
     )
 
 
@@ -83,18 +90,24 @@ def client():
 
 @pytest.fixture(scope="module")
 def alone():
-    """A client of one worker, in a process of its own."""
-    with start(1) as cluster, distributed.Client(cluster, set_as_default=False) as c:
-        yield c
+    """A client of one worker, with two threads, in this process."""
+    cluster = start(1, processes=False)
+    with cluster, distributed.Client(cluster, set_as_default=False) as client:
+        yield client
+
+
+def fit_case(case, client, *arrays):
+    params = {**SMALL, **CASES[case]}
+    judged = {}
+    if case == "early stopping":
+        judged = {"X_val": X[:100], "y_val": y[:100]}
+    return fit(DaskMLPClassifier(client, **params), *collections(*arrays), **judged)
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_one_worker_and_two_give_the_same_bits(case, client, alone):
-    found = set()
-    for one in client, alone:
-        model = DaskMLPClassifier(one, **SMALL, **CASES[case])
-        found.add(digest(fit(model, *collections(X, y, w + 0.1))))
-    assert len(found) == 1
+def test_a_process_and_two_workers_give_the_same_bits(case, client, alone):
+    models = [fit_case(case, one, X, y, w + 0.1) for one in (client, alone)]
+    assert len(set(map(digest, models))) == 1
 
 
 def test_frames_and_arrays_are_the_same_rows(client):
@@ -141,28 +154,54 @@ def test_a_regressor_learns_and_stops_early(client):
     assert max(model.validation_scores_) == model.best_validation_score_
 
 
-def test_a_worker_that_is_killed_changes_no_bit(client):
-    """One is killed in each of two epochs; nannies start others."""
-    params = {**SMALL, "max_iter": 5}
-    before = digest(fit(DaskMLPClassifier(client, **params), *collections(X, y)))
-    killed = []
+LONG = {**SMALL, "hidden_layer_sizes": (100, 100), "batch_size": 50, "max_iter": 8}
 
-    def kill(epoch, logs):
-        if epoch in (1, 2):
-            pids = client.run(os.getpid)
-            killed.append(pids[sorted(pids)[epoch - 1]])
-            os.kill(killed[-1], signal.SIGKILL)
 
-    model = DaskMLPClassifier(client, **params, callbacks=[kill], max_failures=20)
-    assert digest(fit(model, *collections(X, y))) == before
-    assert len(killed) == 2
+class Killer:
+    """Kills workers of a local cluster, each after some time, while it is entered."""
+
+    def __init__(self, client, pauses):
+        self.workers, self.pauses = client.cluster.workers, pauses
+        self.n_killed, self.is_over = 0, threading.Event()
+        self.thread = threading.Thread(target=self.run)
+
+    def run(self):
+        choose = np.random.default_rng(0)
+        for pause in self.pauses:
+            if self.is_over.wait(pause):
+                return
+            pids = [nanny.pid for nanny in [*self.workers.values()] if nanny.pid]
+            if pids:
+                os.kill(int(choose.choice(pids)), signal.SIGKILL)
+                self.n_killed += 1
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *error):
+        self.is_over.set()
+        self.thread.join()
+
+
+def test_a_worker_that_is_killed_changes_no_bit(client, alone):
+    rows = collections(X, y)
+    expected = digest(fit(DaskMLPClassifier(alone, **LONG), *rows))
+    begun = time.monotonic()
+    fit(DaskMLPClassifier(client, **LONG), *rows)
+    usual = time.monotonic() - begun
+    with Killer(client, [0.6 * usual]) as killer:
+        model = fit(DaskMLPClassifier(client, **LONG), *rows)
+    assert digest(model) == expected
+    assert killer.n_killed == 1
+    assert time.monotonic() - begun < 2 * usual + 20
 
 
 def test_too_many_failures_end_the_fit(client, monkeypatch):
     def fail(*args):
         raise ConnectionError("gone")
 
-    monkeypatch.setattr("fastmlp.dask._run_round", fail)
+    monkeypatch.setattr("fastmlp.dask.trainer.start_round", fail)
     model = DaskMLPClassifier(client, **SMALL, max_failures=1)
     with pytest.raises(WorkerLostError, match="2 times"):
         fit(model, *collections(X, y))
@@ -218,21 +257,94 @@ def test_shards_are_a_power_of_two_whatever_the_workers():
     assert count_shards(8, 200, 5) == 4
 
 
-@pytest.mark.soak
-def test_bits_through_many_kills_and_numbers_of_workers():
-    """One, two and four workers; of the last, twenty are killed at random moments."""
+def test_shards_go_where_they_are_and_equally_many_to_each():
+    assert assign(["a", "a", "b", "b"], ["a", "b"]) == ["a", "a", "b", "b"]
+    assert assign(["a", "a", "a", "a"], ["a", "b"]) == ["a", "a", "b", "b"]
+    assert assign([set(), "b", "ab", "b"], ["a", "b"]) == ["a", "b", "a", "b"]
+    assert assign(["c", "c"], ["a", "b", "c"]) == ["c", "a"]
+
+
+def test_empty_and_unequal_partitions(client, alone):
+    """One of four shards has no rows at all."""
+    chunks = (0, 0, 700, 1, 0, 299, 1000)
     found = set()
-    params = {**SMALL, "max_iter": 25, "dropout": 0.2, "n_shards": 8}
+    for one in client, alone:
+        rows, targets = (
+            da.from_array(a, chunks=(chunks, *a.shape[1:])) for a in (X, y)
+        )
+        model = DaskMLPClassifier(
+            one, **{**SMALL, "early_stopping": True}, batch_norm=True
+        )
+        fit(model, rows, targets, X_val=rows[:50], y_val=targets[:50])
+        found.add(digest(model))
+    assert len(found) == 1
+
+
+def test_fits_beside_each_other(client):
+    """As many as there are workers, and one more."""
+    expected = {}
+    for case in ("plain", "dropout", "batch norm"):
+        expected[case] = digest(fit_case(case, client, X, y))
+    with ThreadPoolExecutor(3) as pool:
+        models = pool.map(lambda case: fit_case(case, client, X, y), expected)
+        assert [digest(model) for model in models] == [*expected.values()]
+
+
+def test_ctrl_c_ends_the_round_on_all_workers(client):
+    def interrupt(epoch, logs):
+        threading.Timer(0.1, signal.raise_signal, [signal.SIGINT]).start()
+
+    model = DaskMLPClassifier(
+        client, **{**LONG, "max_iter": 10**6, "tol": 0}, callbacks=[interrupt]
+    )
+    begun = time.monotonic()
+    fit(model, *collections(X, y))
+    assert time.monotonic() - begun < 20
+    assert model.stop_reason_ == "interrupted"
+    assert not any(client.run(threads_of_rounds).values())
+
+
+def threads_of_rounds():
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline:
+        found = [t.name for t in threading.enumerate() if "fastmlp" in t.name]
+        if not found:
+            return []
+        time.sleep(0.01)
+    return found
+
+
+def test_a_worker_that_leaves_before_the_fit(alone):
+    expected = digest(fit(DaskMLPClassifier(alone, **SMALL), *collections(X, y)))
+    with start(3) as cluster, distributed.Client(cluster) as client:
+        rows = [one.persist() for one in collections(X, y)]
+        distributed.wait(rows)
+        client.retire_workers([sorted(client.nthreads())[0]])
+        model = fit(DaskMLPClassifier(client, **SMALL), *rows)
+    assert digest(model) == expected
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("case", CASES)
+def test_one_two_and_four_workers_give_the_same_bits(case, alone):
+    expected = digest(fit_case(case, alone, X, y, w + 0.1))
     for n_workers in (1, 2, 4):
         with start(n_workers) as cluster, distributed.Client(cluster) as client:
+            assert digest(fit_case(case, client, X, y, w + 0.1)) == expected
 
-            def kill(epoch, logs, client=client, n=n_workers):
-                if n == 4 and epoch < 20:
-                    pids = list(client.run(os.getpid).values())
-                    os.kill(pids[epoch % len(pids)], signal.SIGKILL)
 
-            model = DaskMLPClassifier(
-                client, **params, callbacks=[kill], max_failures=50
-            )
-            found.add(digest(fit(model, *collections(X, y, w))))
-    assert len(found) == 1
+@pytest.mark.soak
+def test_twenty_kills_at_random_moments_change_no_bit(alone):
+    params = {**LONG, "n_shards": 8, "dropout": 0.2, "batch_norm": True}
+    params |= {"max_iter": 300, "tol": 0, "n_iter_no_change": 10**6}
+    rows = collections(X, y, w + 0.1)
+    expected = digest(fit(DaskMLPClassifier(alone, **params), *rows))
+    pauses = np.random.default_rng(1).exponential(1.5, 1000)
+    with start(4) as cluster, distributed.Client(cluster) as client:
+        n_killed = 0
+        while n_killed < 20:
+            with Killer(client, pauses[n_killed:]) as killer:
+                model = DaskMLPClassifier(client, **params, max_failures=20)
+                assert digest(fit(model, *rows)) == expected
+            n_killed += killer.n_killed
+    print(n_killed, "workers were killed")
