@@ -63,11 +63,9 @@ class Shards:
     """
 
     def __init__(self, client: Any, futures: list[Any]) -> None:
-        from distributed import wait
-
         self.client, self.futures = client, futures
         begun = time.monotonic()
-        wait(futures)
+        self._wait(None)
         self._patience = DEADLINE + PATIENCE * (time.monotonic() - begun)
         self._workers: list[str] = []
         self._team: dict[str, list[int]] = {}
@@ -112,13 +110,11 @@ class Shards:
 
     def _find_holders(self) -> tuple[list[str], list[set[str]]]:
         """The workers, and who of them has each shard, once all have been computed."""
-        from distributed import wait
-
         until = time.monotonic() + self._patience
         while True:
             self._revive()
             with suppress(TimeoutError):
-                wait(self.futures, timeout=1)
+                self._wait(1)
             workers = present_workers(self.client)
             who_has = self.client.who_has(self.futures)
             holders = [{*who_has.get(f.key, ())} & {*workers} for f in self.futures]
@@ -131,6 +127,12 @@ class Shards:
                     "workers"
                 )
             time.sleep(0.05)
+
+    def _wait(self, timeout: float | None) -> None:
+        from distributed import wait
+
+        with self.client.as_current():
+            wait(self.futures, timeout)
 
     def _revive(self) -> None:
         """Have tried again what failed since workers died; raise other errors."""
