@@ -15,7 +15,7 @@ from fastmlp import MLPClassifier
 def main():
     X, y = load_digits(return_X_y=True)
     search = GridSearchCV(
-        MLPClassifier((64,), max_iter=30, dtype="float32", random_state=0),
+        MLPClassifier((64,), early_stopping=True, dtype="float32", random_state=0),
         {"alpha": [1e-4, 1e-2, 1.0], "learning_rate_init": [1e-3, 1e-2]},
         cv=3,
     )

@@ -15,6 +15,7 @@ from sklearn.metrics import accuracy_score
 from fastmlp.recipe import FULL_BATCH_SOLVERS
 from fastmlp.schedules import OfProgress
 
+dask = pytest.importorskip("dask")
 distributed = pytest.importorskip("distributed")
 da = pytest.importorskip("dask.array")
 dd = pytest.importorskip("dask.dataframe")
@@ -197,6 +198,20 @@ def test_a_worker_that_is_killed_changes_no_bit(client, alone):
     assert time.monotonic() - begun < 2 * usual + 20
 
 
+def test_rows_that_cannot_be_computed_again_end_the_fit_in_words(client):
+    pieces = [client.scatter(X[i : i + 500]) for i in range(0, N_ROWS, 500)]
+    rows = [da.from_delayed(dask.delayed(p), (500, 5), X.dtype) for p in pieces]
+
+    def kill(epoch, logs):
+        if epoch == 1:
+            os.kill([*client.cluster.workers.values()][0].pid, signal.SIGKILL)
+
+    model = DaskMLPClassifier(client, **LONG, callbacks=[kill])
+    with pytest.raises(WorkerLostError, match="scattered"):
+        fit(model, da.concatenate(rows), da.from_array(y, chunks=500))
+    assert not hasattr(model, "coefs_")
+
+
 def test_too_many_failures_end_the_fit(client, monkeypatch):
     def fail(*args):
         raise ConnectionError("gone")
@@ -266,7 +281,7 @@ def test_shards_go_where_they_are_and_equally_many_to_each():
 
 def test_empty_and_unequal_partitions(client, alone):
     """One of four shards has no rows at all."""
-    chunks = (0, 0, 700, 1, 0, 299, 1000)
+    chunks = (0, 0, 700, 1, 99, 200, 1000)
     found = set()
     for one in client, alone:
         rows, targets = (
