@@ -204,7 +204,7 @@ def test_rows_that_cannot_be_computed_again_end_the_fit_in_words(client):
 
     def kill(epoch, logs):
         if epoch == 1:
-            os.kill([*client.cluster.workers.values()][0].pid, signal.SIGKILL)
+            os.kill(next(iter(client.cluster.workers.values())).pid, signal.SIGKILL)
 
     model = DaskMLPClassifier(client, **LONG, callbacks=[kill])
     with pytest.raises(WorkerLostError, match="scattered"):
