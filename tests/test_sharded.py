@@ -57,7 +57,7 @@ def make_shards(network, weights):
     }
 
 
-@pytest.mark.parametrize("chosen", range(1, 2**N_LEAVES, 5))
+@pytest.mark.parametrize("chosen", [*range(1, 2**N_LEAVES, 23), 2**N_LEAVES - 1])
 def test_branches_hold_the_leaves_once_and_are_of_the_tree(chosen):
     leaves = [leaf for leaf in range(N_LEAVES) if chosen >> leaf & 1]
     found = branches(leaves, N_LEAVES)
@@ -201,6 +201,17 @@ def test_numbers_that_change_from_step_to_step_are_those_of_a_trainer():
         )
         theirs.apply(other, gradient)
         np.testing.assert_allclose(network.params, other.params, rtol=1e-10, atol=1e-9)
+
+
+def test_the_loss_of_steps_of_unequal_size_is_the_mean_over_rows():
+    network, optimizer = model("plain")
+    optimizer.learning_rate = 0.0
+    data = network.as_data(X[:7], y[:7], None)
+    shards = {0: (data[0][:5], data[1][:5], None), 1: (data[0][5:], data[1][5:], None)}
+    run = ShardedEpoch(network, optimizer, Epoch((5, 2), 4), shards, Alone())
+    done = [0, *(run.n_rows_done for _ in run.steps())]
+    assert np.diff(done).tolist() == [3, 4]
+    assert run.loss == pytest.approx(network.loss(X[:7], y[:7]), rel=1e-12)
 
 
 def test_a_batch_without_weight_takes_no_step():
