@@ -112,7 +112,7 @@ class Shards:
         """The workers, and who of them has each shard, once all have been computed."""
         until = time.monotonic() + self._patience
         while True:
-            self._revive()
+            self._raise_errors()
             with suppress(TimeoutError):
                 self._wait(1)
             workers = present_workers(self.client)
@@ -134,8 +134,7 @@ class Shards:
         with self.client.as_current():
             wait(self.futures, timeout)
 
-    def _revive(self) -> None:
-        """Have tried again what failed since workers died; raise other errors."""
+    def _raise_errors(self) -> None:
         from distributed import KilledWorker
 
         for future in self.futures:
@@ -144,8 +143,12 @@ class Shards:
                     "rows of the fit were lost with their worker, and Dask cannot "
                     "compute them again: they were scattered, or cancelled"
                 )
-            if future.status == "error":
-                error = future.exception()
-                if not isinstance(error, KilledWorker):
-                    raise error
-                self.client.retry([future])
+            if future.status != "error":
+                continue
+            error = future.exception()
+            if isinstance(error, KilledWorker):
+                raise WorkerLostError(
+                    "Dask has given up computing rows again: their workers died more "
+                    "often than its distributed.scheduler.allowed-failures"
+                ) from error
+            raise error
