@@ -162,7 +162,7 @@ class Killer:
     """Kills workers of a local cluster, each after some time, while it is entered."""
 
     def __init__(self, client, pauses):
-        self.workers, self.pauses = client.cluster.workers, pauses
+        self.cluster, self.pauses = client.cluster, pauses
         self.n_killed, self.is_over = 0, threading.Event()
         self.thread = threading.Thread(target=self.run)
 
@@ -171,7 +171,10 @@ class Killer:
         for pause in self.pauses:
             if self.is_over.wait(pause):
                 return
-            pids = [nanny.pid for nanny in [*self.workers.values()] if nanny.pid]
+            # A nanny gives up a worker that dies before it has come.
+            there = [*self.cluster.scheduler.workers]
+            nannies = [*self.cluster.workers.values()]
+            pids = [n.pid for n in nannies if n.worker_address in there]
             if pids:
                 os.kill(int(choose.choice(pids)), signal.SIGKILL)
                 self.n_killed += 1
@@ -331,12 +334,19 @@ def threads_of_rounds():
 
 def test_a_worker_that_leaves_before_the_fit(alone):
     expected = digest(fit(DaskMLPClassifier(alone, **SMALL), *collections(X, y)))
-    with start(3) as cluster, distributed.Client(cluster) as client:
+    with start(2) as cluster, distributed.Client(cluster) as client:
         rows = [one.persist() for one in collections(X, y)]
         distributed.wait(rows)
         client.retire_workers([sorted(client.nthreads())[0]])
         model = fit(DaskMLPClassifier(client, **SMALL), *rows)
     assert digest(model) == expected
+
+
+def test_a_cluster_without_workers_is_not_waited_for(monkeypatch):
+    monkeypatch.setattr("fastmlp.dask.shards.DEADLINE", 0.1)
+    no_workers = pytest.raises(WorkerLostError, match="no workers")
+    with start(0) as cluster, distributed.Client(cluster) as client, no_workers:
+        fit(DaskMLPClassifier(client, **SMALL), *collections(X, y))
 
 
 @pytest.mark.soak

@@ -9,7 +9,7 @@ from typing import Any
 
 from fastmlp.exchange import DEADLINE
 
-# Longest wait for a worker's shards to be had again, in multiples of the first wait.
+# Longest wait for lost shards to be had again, in multiples of the time before the fit.
 PATIENCE = 10
 
 
@@ -20,6 +20,30 @@ class WorkerLostError(RuntimeError):
 def present_workers(client: Any) -> list[str]:
     """Addresses of the cluster's workers, in a fixed order."""
     return sorted(client.nthreads())
+
+
+def results(client: Any, futures: Sequence[Any]) -> list[Any]:
+    """What tasks return, however long they take.
+
+    Raises
+    ------
+    WorkerLostError
+        If the cluster has no workers for a minute.
+    """
+    found: list[Any] = []
+    there = time.monotonic()
+    while len(found) < len(futures):
+        future = futures[len(found)]
+        try:
+            found.append(future.result(timeout=1))
+        except TimeoutError:
+            if future.status == "error":
+                raise
+            if present_workers(client):
+                there = time.monotonic()
+            elif time.monotonic() - there > DEADLINE:
+                raise WorkerLostError("the cluster has no workers") from None
+    return found
 
 
 def assign(holders: Sequence[Collection[str]], workers: Sequence[str]) -> list[str]:
@@ -60,13 +84,13 @@ class Shards:
         Of the cluster.
     futures : list of Future
         Each as the kernels take it.
+    seconds : float
+        What it took to compute them.
     """
 
-    def __init__(self, client: Any, futures: list[Any]) -> None:
+    def __init__(self, client: Any, futures: list[Any], seconds: float) -> None:
         self.client, self.futures = client, futures
-        begun = time.monotonic()
-        self._wait(None)
-        self._patience = DEADLINE + PATIENCE * (time.monotonic() - begun)
+        self._patience = DEADLINE + PATIENCE * seconds
         self._workers: list[str] = []
         self._team: dict[str, list[int]] = {}
 
@@ -110,11 +134,13 @@ class Shards:
 
     def _find_holders(self) -> tuple[list[str], list[set[str]]]:
         """The workers, and who of them has each shard, once all have been computed."""
+        from distributed import wait
+
         until = time.monotonic() + self._patience
         while True:
             self._raise_errors()
-            with suppress(TimeoutError):
-                self._wait(1)
+            with suppress(TimeoutError), self.client.as_current():
+                wait(self.futures, 1)
             workers = present_workers(self.client)
             who_has = self.client.who_has(self.futures)
             holders = [{*who_has.get(f.key, ())} & {*workers} for f in self.futures]
@@ -127,12 +153,6 @@ class Shards:
                     "workers"
                 )
             time.sleep(0.05)
-
-    def _wait(self, timeout: float | None) -> None:
-        from distributed import wait
-
-        with self.client.as_current():
-            wait(self.futures, timeout)
 
     def _raise_errors(self) -> None:
         from distributed import KilledWorker

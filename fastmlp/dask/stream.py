@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastmlp.dask.shards import Shards
+from fastmlp.dask.shards import Shards, results
 from fastmlp.dask.trainer import DaskTrainer
 from fastmlp.network import Network
 from fastmlp.optimizers import Optimizer
@@ -102,13 +103,15 @@ class DaskSource:
 
     def __init__(self, client: Any, shards: list[Any], names: list[str] | None) -> None:
         self.client, self.shards, self.names = client, shards, names
-        facts: list[_Facts] = client.gather(client.map(_describe, shards, pure=False))
+        self.begun = time.monotonic()
+        facts: list[_Facts] = results(client, client.map(_describe, shards, pure=False))
         self.sizes: list[int] | None = [fact.n_rows for fact in facts]
         self.n_features = facts[0].n_features
         if any(fact.n_features != self.n_features for fact in facts):
             raise ValueError("the partitions of X have different numbers of columns")
         self.dtype = np.result_type(*(fact.dtype for fact in facts))
-        self._sample = client.submit(_sample, shards[0], pure=False).result()
+        sample = client.submit(_sample, shards[0], pure=False)
+        (self._sample,) = results(client, [sample])
 
     def read(self, numbers: Any, *, X: bool = True, y: bool = True) -> Iterator[Block]:
         """Targets and weights of the shards, or of X some rows."""
@@ -117,8 +120,8 @@ class DaskSource:
             return
         first = 0
         for size, shard in zip(self.sizes or (), self.shards, strict=True):
-            targets = self.client.submit(_targets, shard, pure=False).result()
-            yield Block(first, None, *targets)
+            targets = self.client.submit(_targets, shard, pure=False)
+            yield Block(first, None, *results(self.client, [targets])[0])
             first += size
 
 
@@ -150,7 +153,9 @@ class DaskStream(Stream):
             pure=False,
         )
         self.source.shards = []  # Dask makes them again if it needs them
-        return DaskRows(client, encoded, self.max_failures)
+        sizes = results(client, client.map(_count, encoded, pure=False))
+        shards = Shards(client, encoded, time.monotonic() - self.source.begun)
+        return DaskRows(shards, tuple(sizes), self.max_failures)
 
 
 class DaskRows:
@@ -158,19 +163,20 @@ class DaskRows:
 
     Parameters
     ----------
-    client : distributed.Client
-        Of the cluster.
-    futures : list of Future
-        The shards, each as the kernels take it.
+    shards : Shards
+        Where they are.
+    sizes : tuple of int
+        Rows of each shard.
     max_failures : int
         How often a round may fail.
     """
 
     is_sparse = False
 
-    def __init__(self, client: Any, futures: list[Any], max_failures: int) -> None:
-        self.sizes = tuple(client.gather(client.map(_count, futures, pure=False)))
-        self._shards, self._max_failures = Shards(client, futures), max_failures
+    def __init__(
+        self, shards: Shards, sizes: tuple[int, ...], max_failures: int
+    ) -> None:
+        self._shards, self.sizes, self._max_failures = shards, sizes, max_failures
 
     @property
     def n_rows(self) -> int:
