@@ -171,11 +171,10 @@ class Killer:
         for pause in self.pauses:
             if self.is_over.wait(pause):
                 return
-            # A nanny gives up a worker that dies before it has come.
-            there = [*self.cluster.scheduler.workers]
-            nannies = [*self.cluster.workers.values()]
-            pids = [n.pid for n in nannies if n.worker_address in there]
-            if pids:
+            # A nanny gives up a worker that dies before it has wholly come.
+            started = [n.process for n in self.cluster.workers.values() if n.process]
+            pids = [p.pid for p in started if p.status.name == "running"]
+            if any(pids):
                 os.kill(int(choose.choice(pids)), signal.SIGKILL)
                 self.n_killed += 1
 

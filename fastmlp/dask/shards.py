@@ -136,7 +136,7 @@ class Shards:
         """The workers, and who of them has each shard, once all have been computed."""
         from distributed import wait
 
-        until = time.monotonic() + self._patience
+        begun = there = time.monotonic()
         while True:
             self._raise_errors()
             with suppress(TimeoutError), self.client.as_current():
@@ -146,11 +146,14 @@ class Shards:
             holders = [{*who_has.get(f.key, ())} & {*workers} for f in self.futures]
             if all(holders):
                 return workers, holders
-            if time.monotonic() > until:
+            now = time.monotonic()
+            there = now if workers else there
+            if now - there > DEADLINE:
+                raise WorkerLostError("the cluster has no workers")
+            if now - begun > self._patience:
                 raise WorkerLostError(
                     "the rows of lost workers have not been computed again within "
-                    f"{self._patience:.0f} seconds; the cluster has {len(workers)} "
-                    "workers"
+                    f"{self._patience:.0f} seconds"
                 )
             time.sleep(0.05)
 
