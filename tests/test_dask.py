@@ -158,6 +158,14 @@ def test_a_regressor_learns_and_stops_early(client):
 LONG = {**SMALL, "hidden_layer_sizes": (100, 100), "batch_size": 50, "max_iter": 8}
 
 
+# By default a task is given up whose workers have died three times, and a local cluster
+# drops a worker that is not back within 15 seconds.
+PATIENT = {
+    "distributed.scheduler.allowed-failures": 100,
+    "distributed.deploy.lost-worker-timeout": "10 minutes",
+}
+
+
 class Killer:
     """Kills workers of a local cluster, each after some time, while it is entered."""
 
@@ -364,9 +372,11 @@ def test_twenty_kills_at_random_moments_change_no_bit(alone):
     rows = collections(X, y, w + 0.1)
     expected = digest(fit(DaskMLPClassifier(alone, **params), *rows))
     pauses = np.random.default_rng(1).exponential(1.5, 1000)
-    # By default Dask gives a task up whose workers have died three times.
-    patient = dask.config.set({"distributed.scheduler.allowed-failures": 100})
-    with patient, start(4) as cluster, distributed.Client(cluster) as client:
+    with (
+        dask.config.set(PATIENT),
+        start(4) as cluster,
+        distributed.Client(cluster) as client,
+    ):
         n_killed = 0
         while n_killed < 20:
             with Killer(client, pauses[n_killed:]) as killer:
