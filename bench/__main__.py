@@ -84,6 +84,7 @@ def parse_arguments() -> argparse.Namespace:
     add_measuring(commands, "memory", "the memory that a fit needs")
     add_measuring(commands, "crowd", "threads beside busy processes")
     add_measuring(commands, "stream", "rows that are read block by block")
+    add_measuring(commands, "dask", "steps on a cluster of one worker and of two")
     add_tabular(commands)
     table = commands.add_parser("table", help="write the README's table")
     table.add_argument("--check", action="store_true", help="only compare")
@@ -135,6 +136,10 @@ def main() -> int:
         from bench import stream
 
         return stream.run(options.repeats, options.json)
+    if options.command == "dask":
+        from bench import dask
+
+        return dask.run(options.repeats, options.json)
     if options.command == "fit":
         from bench import fit
 

@@ -176,7 +176,7 @@ def run(repeats: int, path: Path | None) -> int:
             rates["parquet"] / rates["memory of parquet"],
             LEAST_PARQUET_RATE,
         ),
-        at_most("2³¹ numbers: largest error", "", long["error"], 1e-5),
+        at_most("2³¹ numbers: largest error", "millionths", 1e6 * long["error"], 10),
         at_most("its peak", "MB", long["peak_mb"], MOST_MB),
     ]
     print_bars(rows)

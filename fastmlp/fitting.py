@@ -14,7 +14,7 @@ from fastmlp.full_batch import SOLVERS_WITH_RATES, minimise
 from fastmlp.listeners import Listener
 from fastmlp.network import Network
 from fastmlp.recipe import Recipe
-from fastmlp.rows import ArrayRows, RowOrder, RowSource
+from fastmlp.rows import ArrayRows, RemoteRows, RowOrder, RowSource
 from fastmlp.state import TrainingState
 from fastmlp.stopping import (
     Logs,
@@ -240,11 +240,17 @@ def train_epochs(fit: Fit, rows: RowSource, team: Any) -> None:
     recipe, state = fit.recipe, fit.state
     optimizer, rate, order = state.first_order
     batch_size = recipe.batch_rows(order.n_rows)
+    model = state.network, optimizer
     schedule = None
     if recipe.varies_within_epochs:
         schedule = partial(schedule_steps, recipe, state)
-    model = state.network, optimizer
-    trainer = Trainer(*model, rows, batch_size=batch_size, team=team, schedule=schedule)
+    trainer: Any
+    if isinstance(rows, RemoteRows):
+        trainer = rows.make_trainer(*model, batch_size, schedule)
+    else:
+        trainer = Trainer(
+            *model, rows, batch_size=batch_size, team=team, schedule=schedule
+        )
     while fit.stop_reason is None and fit.n_epochs < recipe.n_epochs:
         fit.begin_epoch()
         optimizer.learning_rate = rate.begin_epoch()

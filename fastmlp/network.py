@@ -695,6 +695,8 @@ class Network:
         optimizer: Optimizer,
         total_weight: float | None = None,
         into: BatchGradient | None = None,
+        first_row: int | None = None,
+        team: Any = None,
     ) -> BatchGradient:
         """The first half of a training step: the gradient of a batch, or a part of one.
 
@@ -714,6 +716,12 @@ class Network:
             of these rows.
         into : BatchGradient, default=None
             Of earlier rows of the same batch: these are added to it, in place.
+        first_row : int, default=None
+            Rows of the batch before these, wherever their gradient is: units are
+            dropped by the place of a row in its batch. None: those of ``into``.
+        team : Team, default=None
+            Threads that share the work (:func:`fastmlp.threads.thread_team`); the bits
+            are the same for any number of them.
 
         Returns
         -------
@@ -752,6 +760,8 @@ class Network:
         gathers = not isinstance(data[0], tuple)
         n_more = count_training_entries(self.plan, capacity, gathers=gathers)
         arena = build_arena(self.arena_entries, capacity, self.dtype, n_more)
+        if first_row is None:
+            first_row = 0 if into is None else into.n_rows
         found = BatchGradient(
             aligned_empty(self.params.size, self.dtype),
             np.empty_like(self.stats),
@@ -768,7 +778,8 @@ class Network:
                 rows,
             ),
             *(self.plan, self.objective, self.numbers, divisor),
-            *(0 if into is None else into.n_rows, len(rows), capacity),
+            *(first_row, len(rows), capacity),
+            team=team,
         )
         found.scale(divisor / total)
         found.n_rows = len(rows)

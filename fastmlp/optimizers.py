@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -227,6 +227,11 @@ class Optimizer:
             table[self._decay_fields.get(name, name)] = values
         return table
 
+    def follow(self, numbers: np.ndarray) -> None:
+        """Take on the numbers of a step, an entry of :meth:`schedule`."""
+        for name in SCHEDULED.names or ():
+            self.rule[name] = numbers[name]
+
     @property
     def _decay_fields(self) -> dict[str | None, str]:
         """Where the rule holds the decays, by their public names."""
@@ -239,7 +244,8 @@ class Optimizer:
         *,
         norm: float | None = None,
         batch_size: int | None = None,
-    ) -> None:
+        team: Any = None,
+    ) -> float:
         """The second half of a training step: along a gradient that is there.
 
         ``Network.accumulate`` of a batch and this leave the bits that a step of
@@ -257,13 +263,20 @@ class Optimizer:
         batch_size : int, default=None
             Rows of a whole batch: a shorter one moves running moments by as much less.
             None: this one is whole.
+        team : Team, default=None
+            Threads that share the work (:func:`fastmlp.threads.thread_team`).
+
+        Returns
+        -------
+        float
+            The penalty before the step.
         """
         fullness = min(1.0, gradient.n_rows / (batch_size or gradient.n_rows))
-        _kernels.apply(
+        return _kernels.apply(
             *(network.params, network.stats, gradient.grad, self.slots, self.rule),
             *(build_arena(network.arena_entries, 1, network.dtype), gradient.moments),
             *(MOMENTUM * fullness, network.plan, network.objective),
-            *(gradient.total_weight, 1, norm),
+            *(gradient.total_weight, 1, norm, team),
         )
 
     def _go_on_from(self, earlier: Optimizer) -> None:

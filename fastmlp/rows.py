@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import scipy.sparse
@@ -283,6 +283,16 @@ class RowSource(Protocol):
 
     def largest_input(self) -> float:
         """Magnitude of the largest entry of X."""
+
+
+@runtime_checkable
+class RemoteRows(Protocol):
+    """Rows that lie elsewhere, and are trained on there."""
+
+    def make_trainer(
+        self, network: Any, optimizer: Any, batch_size: int, schedule: Any
+    ) -> Any:
+        """What runs an epoch, as a :class:`fastmlp.trainer.Trainer` does here."""
 
 
 @dataclass

@@ -31,8 +31,8 @@ RUN = [
     if path.name.startswith("README")
     or {"start", "howto", "learn"} & set(path.relative_to(ROOT).parts)
 ]
-# Their Python needs files that test_howto.py makes.
-RUN_ELSEWHERE = ("serve.md",)
+# Their Python needs files that test_howto.py makes, or a cluster.
+RUN_ELSEWHERE = ("serve.md", "dask.md")
 # Libraries that a page may use and a machine may lack: then those blocks are not run.
 MAY_BE_ABSENT = {
     *("fastapi", "mlflow", "onnx", "onnxruntime", "skl2onnx"),

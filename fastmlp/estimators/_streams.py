@@ -20,6 +20,7 @@ from sklearn.utils.class_weight import compute_class_weight
 from fastmlp.checkpoints import describe
 from fastmlp.estimators._data import Data
 from fastmlp.estimators._labels import find_kind, fit_binarizer
+from fastmlp.estimators._publication import twin_of
 from fastmlp.estimators._warnings import warn
 from fastmlp.limits import read_memory
 from fastmlp.network import Network
@@ -29,7 +30,7 @@ from fastmlp.rows import RowOrder, RowSource, SeededOrder, as_numbers
 from fastmlp.settings import check_dtype
 from fastmlp.stream import Blocks
 from fastmlp.stream.blocks import Stream
-from fastmlp.stream.pools import StreamEvaluator, StreamRows, predict
+from fastmlp.stream.pools import StreamEvaluator, predict
 from fastmlp.stream.sources import Block, join
 from fastmlp.validation import Evaluates
 
@@ -277,9 +278,11 @@ def check_fit(estimator: Any, recipe: Recipe, data: Data, given: Data | None) ->
 
 def rows_of(estimator: Any, network: Network, data: Data, batch_size: int) -> RowSource:
     """The stream to train on, its targets encoded pool by pool."""
-    encode = partial(_encode, estimator, network, data.training_weight)
+    encoder = twin_of(estimator)
+    encoder.callbacks = None  # what encodes may be sent elsewhere
+    encode = partial(_encode, encoder, network, data.training_weight)
     rows = data.X.astype(network.dtype)
-    return StreamRows(rows, encode, batch_size, drops_weightless=network.batch_norm)
+    return rows.to_train_on(encode, batch_size, drops_weightless=network.batch_norm)
 
 
 def _encode(

@@ -16,8 +16,10 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import ArrayLike
 
+from fastmlp.rows import RowSource
 from fastmlp.stream.arrow import ArrowRows, is_dataset, open_dataset
 from fastmlp.stream.files import ArrayFile, open_array, unmapped
+from fastmlp.stream.pools import Encode, StreamRows
 from fastmlp.stream.sources import Batches, Block, SlicedRows, Source, is_batches
 from fastmlp.stream.spill import write_rows
 
@@ -220,6 +222,12 @@ class Stream:
         other = copy_of(self)
         other.dtype = np.dtype(dtype)
         return other
+
+    def to_train_on(
+        self, encode: Encode, batch_size: int, drops_weightless: bool
+    ) -> RowSource:
+        """The rows as training takes them; see :class:`StreamRows`."""
+        return StreamRows(self, encode, batch_size, drops_weightless)
 
     def scan(self, look: Callable[[Block], None]) -> None:
         """Show all targets and weights, in order; inputs only if they come along."""

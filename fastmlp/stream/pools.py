@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from fastmlp.memory import kept_matrix
 from fastmlp.network import Network
 from fastmlp.rows import Data, check_kind
-from fastmlp.stream.blocks import Stream
 from fastmlp.stream.sources import Block, join
+
+if TYPE_CHECKING:
+    from fastmlp.stream.blocks import Stream
 
 Item = TypeVar("Item")
 

@@ -1,0 +1,266 @@
+"""Gradients and parameters between the workers of a sharded fit, by plain sockets.
+
+The workers are the nodes of a binomial tree: gradients go up to the first, parameters
+down from it, ⌈log₂ p⌉ messages one after the other each way. Nobody waits without a
+deadline, and a connection counts only once it has sent the round's token.
+"""
+
+from __future__ import annotations
+
+import hmac
+import pickle
+import socket
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+
+from fastmlp.network import Network
+from fastmlp.optimizers import BatchGradient, Optimizer
+from fastmlp.sharded import Branch, Part, add_up_all, branches
+
+# Longest wait for a message, in seconds; a process that has died is seen at once.
+DEADLINE = 60.0
+GREETING_DEADLINE = 2.0
+TOKEN_BYTES = 32
+# A machine that has vanished is seen after so many seconds, and two more.
+KEEPALIVE = {"TCP_KEEPIDLE": 1, "TCP_KEEPINTVL": 1, "TCP_KEEPCNT": 2}
+
+Place = tuple[str, int]
+Model = tuple[Network, Optimizer]
+
+
+# -- the tree of workers
+
+
+def parent_of(number: int) -> int:
+    """Whom a worker sends its gradients to; the first, 0, sends to nobody."""
+    return number & (number - 1)
+
+
+def children_of(number: int, n_workers: int) -> list[int]:
+    """Who sends gradients to a worker."""
+    return [other for other in range(1, n_workers) if parent_of(other) == number]
+
+
+def leaves_below(number: int, shards: Sequence[Sequence[int]]) -> list[int]:
+    """The shards of a worker and of all that send to it."""
+    found = [*shards[number]]
+    for child in children_of(number, len(shards)):
+        found += leaves_below(child, shards)
+    return found
+
+
+# -- connections
+
+
+def listen(host: str) -> socket.socket:
+    """A socket that waits for the other workers, at that address only."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    server = socket.create_server((host, 0), family=family)
+    server.settimeout(DEADLINE)
+    return server
+
+
+def accept(
+    server: socket.socket, token: bytes, numbers: Sequence[int]
+) -> list[socket.socket]:
+    """Connections of those workers, in this order.
+
+    Raises
+    ------
+    TimeoutError
+        If one does not come.
+    """
+    found: dict[int, socket.socket] = {}
+    until = time.monotonic() + DEADLINE
+    try:
+        while len(found) < len(numbers):
+            if time.monotonic() > until:
+                raise TimeoutError("a worker of the round has not come")
+            peer, _ = server.accept()
+            number = _greeting(peer, token)
+            if number not in numbers or number in found:
+                peer.close()
+                continue
+            found[number] = _prepared(peer)
+    except BaseException:
+        for peer in found.values():
+            peer.close()
+        raise
+    return [found[number] for number in numbers]
+
+
+def _greeting(peer: socket.socket, token: bytes) -> int:
+    """The number of a worker that has the token; -1 of anybody else."""
+    peer.settimeout(GREETING_DEADLINE)
+    greeting = bytearray(TOKEN_BYTES + 4)
+    try:
+        receive_into(peer, greeting)
+    except OSError:
+        return -1
+    if not hmac.compare_digest(bytes(greeting[:TOKEN_BYTES]), token):
+        return -1
+    return int.from_bytes(greeting[TOKEN_BYTES:], "big")
+
+
+def connect(place: Place, token: bytes, number: int) -> socket.socket:
+    """A connection to the worker that waits there."""
+    parent = _prepared(socket.create_connection(place, timeout=DEADLINE))
+    parent.sendall(token + number.to_bytes(4, "big"))
+    return parent
+
+
+def _prepared(peer: socket.socket) -> socket.socket:
+    peer.settimeout(DEADLINE)
+    peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    peer.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in KEEPALIVE.items():
+        if hasattr(socket, name):  # not on every system
+            peer.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+    return peer
+
+
+def receive_into(peer: socket.socket, buffer: Any) -> None:
+    """Fill a buffer.
+
+    Raises
+    ------
+    ConnectionError
+        If the other side has gone.
+    """
+    left = memoryview(buffer).cast("B")
+    while left:
+        n_bytes = peer.recv_into(left)
+        if n_bytes == 0:
+            raise ConnectionError("a worker of the round has gone")
+        left = left[n_bytes:]
+
+
+def close(peer: socket.socket) -> None:
+    """Close a socket, also under a thread that waits at it."""
+    with suppress(OSError):
+        peer.shutdown(socket.SHUT_RDWR)
+    peer.close()
+
+
+# -- messages
+
+
+def _message(network: Network, n_branches: int) -> np.ndarray:
+    """Room for parts of branches, in one piece; of one without rows n_rows is 0."""
+    kind = network.dtype
+    fields = [
+        ("n_rows", np.int64),
+        ("weight", np.float64),
+        ("loss", np.float64),
+        ("grad", kind, (network.params.size,)),
+        ("moments", kind, (network.stats.size,)),
+    ]
+    return np.zeros(n_branches, np.dtype(fields))
+
+
+def _write(message: np.ndarray, names: list[Branch], parts: dict[Branch, Part]) -> None:
+    for row, branch in zip(message, names, strict=True):
+        part = parts.get(branch)
+        row["n_rows"] = 0 if part is None else part.gradient.n_rows
+        if part is not None:
+            row["weight"], row["loss"] = part.weight, part.gradient.loss
+            row["grad"], row["moments"] = part.gradient.grad, part.gradient.moments
+
+
+def _read(message: np.ndarray, names: list[Branch]) -> dict[Branch, Part]:
+    parts = {}
+    for row, branch in zip(message, names, strict=True):
+        if row["n_rows"]:
+            gradient = BatchGradient(
+                *(row["grad"].copy(), row["moments"].copy(), 1.0),
+                *(float(row["loss"]), int(row["n_rows"])),
+            )
+            parts[branch] = Part(gradient, float(row["weight"]))
+    return parts
+
+
+class SocketExchange:
+    """A worker's exchange with its parent and its children in the tree.
+
+    Parameters
+    ----------
+    number : int
+        Which worker this is; 0 is the first.
+    shards : sequence of sequence of int
+        What each worker has.
+    parent : socket or None
+        None of the first.
+    children : sequence of socket
+        In the order of :func:`children_of`.
+    """
+
+    def __init__(
+        self,
+        number: int,
+        shards: Sequence[Sequence[int]],
+        parent: socket.socket | None,
+        children: Sequence[socket.socket],
+    ) -> None:
+        n_leaves = sum(map(len, shards))
+        self._parent, self._children = parent, children
+        self._mine = branches(leaves_below(number, shards), n_leaves)
+        self._theirs = [
+            branches(leaves_below(child, shards), n_leaves)
+            for child in children_of(number, len(shards))
+        ]
+        self.is_first = parent is None
+
+    def begin(self, model: Model | None) -> Model:
+        """Give the first worker's network and optimizer to all."""
+        if self._parent is None:
+            message = pickle.dumps(model, protocol=pickle.HIGHEST_PROTOCOL)
+        else:
+            size = bytearray(8)
+            receive_into(self._parent, size)
+            buffer = bytearray(int.from_bytes(size, "big"))
+            receive_into(self._parent, buffer)
+            message = bytes(buffer)
+        for child in self._children:
+            child.sendall(len(message).to_bytes(8, "big") + message)
+        network, optimizer = pickle.loads(
+            message
+        )  # of the worker that the client has named
+        self._messages = [_message(network, len(names)) for names in self._theirs]
+        self._up = _message(network, len(self._mine))
+        self._down = np.zeros(network.params.nbytes + 8, np.uint8)
+        return network, optimizer
+
+    def gather(self, found: dict[Branch, Part]) -> dict[Branch, Part]:
+        """Add what the children send, and pass it on."""
+        for child, names, message in zip(
+            self._children, self._theirs, self._messages, strict=True
+        ):
+            receive_into(child, message.view(np.uint8))
+            found |= _read(message, names)
+        sums = add_up_all(self._mine, found)
+        if self._parent is not None:
+            _write(self._up, self._mine, sums)
+            self._parent.sendall(self._up.view(np.uint8).data)
+        return sums
+
+    def share(self, params: np.ndarray, n_steps: int) -> int:
+        """Pass the first worker's parameters and number of steps on."""
+        if self._parent is None:
+            self._down[:8] = np.array([n_steps]).view(np.uint8)
+            self._down[8:] = params.view(np.uint8)
+        else:
+            receive_into(self._parent, self._down)
+            params.view(np.uint8)[:] = self._down[8:]
+        for child in self._children:
+            child.sendall(self._down.data)
+        return int(self._down[:8].view(np.int64)[0])
+
+    def close(self) -> None:
+        """Have all threads that wait for this worker fail."""
+        for peer in (self._parent, *self._children):
+            if peer is not None:
+                close(peer)

@@ -1,0 +1,255 @@
+"""Steps whose rows lie in shards, on several machines: one fixed tree adds them up.
+
+The shards of a fit are a power of two, whatever the number of workers: the leaves of a
+binary tree. A worker adds up the whole branches that it has, and passes them on until
+the first worker has them all. It takes the step, and the new parameters go the same way
+back. So the sums, and with them all bits, are those of one worker with all shards.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from fastmlp import _kernels
+from fastmlp.network import Network
+from fastmlp.optimizers import BatchGradient, Optimizer
+from fastmlp.rows import Data
+
+# The leaves from the first number to before the second.
+Branch = tuple[int, int]
+
+
+@dataclass
+class Part:
+    """The gradient of some rows of a batch, summed and not yet divided.
+
+    Parameters
+    ----------
+    gradient : BatchGradient
+        Of the sum of their losses.
+    weight : float
+        What they weigh.
+    """
+
+    gradient: BatchGradient
+    weight: float
+
+    def add(self, other: Part) -> Part:
+        """Add the part of more rows, in place."""
+        self.gradient.add(other.gradient)
+        self.weight += other.weight
+        return self
+
+
+class Epoch(NamedTuple):
+    """What all workers must know of an epoch.
+
+    Parameters
+    ----------
+    sizes : tuple of int
+        Rows of each shard, a power of two in number.
+    batch_size : int
+        Rows of a step, about: each shard gives its share.
+    seed : int or None
+        Of the order of the rows in the shards; None: as they lie.
+    schedule : ndarray of SCHEDULED or None
+        Numbers of each step, where they change from step to step
+        (:meth:`fastmlp.optimizers.Optimizer.schedule`).
+    """
+
+    sizes: tuple[int, ...]
+    batch_size: int
+    seed: int | None = None
+    schedule: np.ndarray | None = None
+
+    @property
+    def n_rows(self) -> int:
+        """Rows of all shards."""
+        return sum(self.sizes)
+
+    @property
+    def n_steps(self) -> int:
+        """Steps that take each row once."""
+        return math.ceil(self.n_rows / self.batch_size)
+
+    def order(self, shard: int) -> np.ndarray:
+        """The order of a shard's rows."""
+        rows = np.arange(self.sizes[shard])
+        if self.seed is not None:
+            np.random.RandomState([self.seed, shard]).shuffle(rows)
+        return rows
+
+    def begins(self, step: int) -> np.ndarray:
+        """Where in the order of each shard a step's rows begin."""
+        return np.array(self.sizes) * step // self.n_steps
+
+    def shares_over(self) -> np.ndarray:
+        """What part of the epoch is over when each step begins."""
+        done = [int(self.begins(step).sum()) for step in range(self.n_steps)]
+        return np.array(done) / self.n_rows
+
+
+class Exchange(Protocol):
+    """How a step's gradients come together, and its parameters get around."""
+
+    is_first: bool
+
+    def gather(self, found: dict[Branch, Part]) -> dict[Branch, Part]:
+        """The branches of all workers at the first, whatever at others."""
+
+    def share(self, params: np.ndarray, n_steps: int) -> int:
+        """Fill the parameters of all workers with those of the first, whose number of
+        steps is returned.
+        """
+
+
+class Alone:
+    """The exchange of a worker that has all shards."""
+
+    is_first = True
+
+    def gather(self, found: dict[Branch, Part]) -> dict[Branch, Part]:
+        """What it has."""
+        return found
+
+    def share(self, params: np.ndarray, n_steps: int) -> int:
+        """Nobody is to be told."""
+        return n_steps
+
+
+def branches(leaves: Collection[int], n_leaves: int) -> list[Branch]:
+    """The largest branches that have no other leaves than these."""
+    chosen = np.zeros(n_leaves + 1, int)
+    chosen[np.array([*leaves], int) + 1] = 1
+    counts = np.cumsum(chosen)
+
+    def within(first: int, end: int) -> list[Branch]:
+        n_chosen = counts[end] - counts[first]
+        if n_chosen == 0:
+            return []
+        if n_chosen == end - first:
+            return [(first, end)]
+        middle = (first + end) // 2
+        return within(first, middle) + within(middle, end)
+
+    return within(0, n_leaves)
+
+
+def add_up(branch: Branch, found: Mapping[Branch, Part]) -> Part | None:
+    """The sum over a branch, of branches below it; None where no shard has rows."""
+    if branch in found:
+        return found[branch]
+    first, end = branch
+    if end - first == 1:
+        return None
+    middle = (first + end) // 2
+    left, right = (add_up(b, found) for b in ((first, middle), (middle, end)))
+    if left is None or right is None:
+        return left or right
+    return left.add(right)
+
+
+def add_up_all(
+    wanted: Sequence[Branch], found: Mapping[Branch, Part]
+) -> dict[Branch, Part]:
+    """The sums over those branches that have rows."""
+    sums = ((branch, add_up(branch, found)) for branch in wanted)
+    return {branch: part for branch, part in sums if part is not None}
+
+
+@dataclass
+class ShardedEpoch:
+    """An epoch of one worker.
+
+    Parameters
+    ----------
+    network, optimizer : Network, Optimizer
+        At the first worker, they are where training is; others follow.
+    epoch : Epoch
+        What all know.
+    shards : dict
+        The worker's shards by their numbers, as the kernels take them.
+    exchange : Exchange
+        With the others.
+    team : Team, default=None
+        Threads that share the work.
+
+    Attributes
+    ----------
+    n_rows_done : int
+        Rows of the steps that are over.
+    """
+
+    network: Network
+    optimizer: Optimizer
+    epoch: Epoch
+    shards: Mapping[int, Data]
+    exchange: Exchange
+    team: Any = None
+    loss: float = field(default=0.0, init=False)
+    gradient_norm: float = field(default=0.0, init=False)
+    n_rows_done: int = field(default=0, init=False)
+
+    def run(self) -> None:
+        """Take all steps."""
+        for _ in self.steps():
+            pass
+
+    def steps(self) -> Iterator[int]:
+        """Take a step, and yield its number."""
+        epoch, n_leaves = self.epoch, len(self.epoch.sizes)
+        orders = {number: epoch.order(number) for number in self.shards}
+        mine = branches(self.shards, n_leaves)
+        ends = epoch.begins(0)
+        for step in range(epoch.n_steps):
+            begins, ends = ends, epoch.begins(step + 1)
+            if epoch.schedule is not None:
+                self.optimizer.follow(epoch.schedule[step])
+            leaves = dict(self._differentiate(orders, begins, ends))
+            found = self.exchange.gather(add_up_all(mine, leaves))
+            n_rows = int((ends - begins).sum())
+            if self.exchange.is_first:
+                self._apply(n_rows, add_up((0, n_leaves), found))
+            self.optimizer.n_steps = self.exchange.share(
+                self.network.params, self.optimizer.n_steps
+            )
+            self.n_rows_done += n_rows
+            yield step
+
+    def _differentiate(
+        self, orders: dict[int, np.ndarray], begins: np.ndarray, ends: np.ndarray
+    ) -> Iterator[tuple[Branch, Part]]:
+        """The gradient of each shard's rows of a step."""
+        n_before = np.cumsum(ends - begins) - (ends - begins)
+        for number, (X, Y, w) in self.shards.items():
+            rows = orders[number][begins[number] : ends[number]]
+            weights = None if w is None else w[rows]
+            weight = float(len(rows) if weights is None else weights.sum(dtype=float))
+            if weight == 0:
+                continue
+            gradient = self.network.accumulate(
+                *(X[rows], Y[rows], weights),
+                optimizer=self.optimizer,
+                total_weight=1.0,
+                first_row=int(n_before[number]),
+                team=self.team,
+            )
+            yield (number, number + 1), Part(gradient, weight)
+
+    def _apply(self, n_rows: int, total: Part | None) -> None:
+        if total is None:  # a batch that weighs nothing takes no step
+            return
+        gradient = total.gradient
+        gradient.scale(1 / total.weight)
+        gradient.total_weight = total.weight
+        self.gradient_norm = math.sqrt(_kernels.sum_squares(gradient.grad))
+        loss = gradient.loss
+        penalty = self.optimizer.apply(
+            self.network, gradient, batch_size=self.epoch.batch_size
+        )
+        self.loss += (loss + penalty) * n_rows / self.epoch.n_rows
