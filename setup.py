@@ -1,8 +1,8 @@
 """The extensions: the same engine, one row per instruction set.
 
 Cython translates it once. Each engine is that C, compiled with flags of its own under a
-name of its own. What Python calls is one module for all of them; what all need of Cython's
-code for buffers is another.
+name of its own. What Python calls is one module for all of them; what all need of
+Cython's code for buffers is another.
 """
 
 import os
