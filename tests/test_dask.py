@@ -322,9 +322,21 @@ def test_fits_beside_each_other(client):
         assert [digest(model) for model in models] == [*expected.values()]
 
 
+@pytest.fixture
+def hears_ctrl_c():
+    """A process that was begun in the background may ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("hears_ctrl_c")
 def test_ctrl_c_ends_the_round_on_all_workers(client):
+    timer = threading.Timer(0.1, signal.raise_signal, [signal.SIGINT])
+
     def interrupt(epoch, logs):
-        threading.Timer(0.1, signal.raise_signal, [signal.SIGINT]).start()
+        if timer.ident is None:
+            timer.start()
 
     model = DaskMLPClassifier(
         client, **{**LONG, "max_iter": 10**6, "tol": 0}, callbacks=[interrupt]
