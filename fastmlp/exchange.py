@@ -226,9 +226,8 @@ class SocketExchange:
             message = bytes(buffer)
         for child in self._children:
             child.sendall(len(message).to_bytes(8, "big") + message)
-        network, optimizer = pickle.loads(
-            message
-        )  # of the worker that the client has named
+        # Of the worker that the client has named: it has shown the round's token.
+        network, optimizer = pickle.loads(message)
         self._messages = [_message(network, len(names)) for names in self._theirs]
         self._up = _message(network, len(self._mine))
         self._down = np.zeros(network.params.nbytes + 8, np.uint8)
