@@ -543,7 +543,7 @@ def tables(architecture=PLANNED, **settings):
         *(
             (layer, "kind", value, "no such kind")
             for layer in (0, 1)
-            for value in (-1, 4)
+            for value in (-1, len(KINDS))
         ),
         (0, "kind", KINDS["dense"], "impossible border"),
         (0, "kind", KINDS["max_pool"], "reach over the border|impossible border"),
