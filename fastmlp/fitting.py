@@ -13,8 +13,9 @@ from numpy.typing import ArrayLike
 from fastmlp.full_batch import SOLVERS_WITH_RATES, minimise
 from fastmlp.listeners import Listener
 from fastmlp.network import Network
+from fastmlp.random_streams import new_stream
 from fastmlp.recipe import Recipe
-from fastmlp.rows import ArrayRows, RemoteRows, RowOrder, RowSource
+from fastmlp.rows import ArrayRows, RowOrder, RowSource
 from fastmlp.state import TrainingState
 from fastmlp.stopping import (
     Logs,
@@ -245,7 +246,7 @@ def train_epochs(fit: Fit, rows: RowSource, team: Any) -> None:
     if recipe.varies_within_epochs:
         schedule = partial(schedule_steps, recipe, state)
     trainer: Any
-    if isinstance(rows, RemoteRows):
+    if hasattr(rows, "make_trainer"):  # RemoteRows; isinstance takes 20 µs
         trainer = rows.make_trainer(*model, batch_size, schedule)
     else:
         trainer = Trainer(
@@ -325,7 +326,7 @@ def fit_network(
         NaN.
     """
     rows = ArrayRows(network.as_data(X, y, sample_weight))
-    state = TrainingState(network, np.random.RandomState(random_state))
+    state = TrainingState(network, new_stream(random_state))
     if not recipe.is_full_batch:
         state.order = RowOrder(rows.n_rows)
         state.begin(recipe, incremental=False)

@@ -27,6 +27,7 @@ from fastmlp.layers import (
 )
 from fastmlp.memory import aligned_copy, aligned_empty
 from fastmlp.optimizers import BatchGradient, Optimizer
+from fastmlp.random_streams import new_stream
 from fastmlp.rows import (
     Data,
     Inputs,
@@ -242,7 +243,7 @@ class Network:
         )
         self._allocate()
         if not isinstance(random_state, np.random.RandomState):
-            random_state = np.random.RandomState(random_state)
+            random_state = new_stream(random_state)
         trained = [layer for layer in self.geometries if layer.is_trained]
         drawn = draw_parameters(
             *(trained, as_list(activation) or ["relu"], init, random_state),
@@ -358,6 +359,7 @@ class Network:
         """The plan of what is configured."""
         self.plan = self._build_plan()
         self.arena_entries = count_entries(self.plan)
+        self._predicted_at_most = block_rows(PREDICTED_ROWS, self.plan)
 
     @property
     def activation_params(self) -> list[float]:
@@ -1020,7 +1022,7 @@ class Network:
         inputs = as_inputs(X, sizes[0], self.dtype)
         n_rows = count_rows(inputs)
         out = np.empty((n_rows, sizes[-1]), dtype=self.dtype)
-        capacity = self._predicted_rows(n_rows, plan)
+        capacity = self._predicted_rows(n_rows)
         if n_rows <= capacity:
             self._evaluate_into(out, plan, entries, inputs, capacity)
             return out
@@ -1033,9 +1035,8 @@ class Network:
         run_in_threads(evaluate, ranges, piece_rows(plan, capacity))
         return out
 
-    def _predicted_rows(self, n_rows: int, plan: Any) -> int:
-        most = block_rows(PREDICTED_ROWS, plan)
-        return predicted_rows(n_rows, self._params.size, most)
+    def _predicted_rows(self, n_rows: int) -> int:
+        return predicted_rows(n_rows, self._params.size, self._predicted_at_most)
 
     def _evaluate_into(
         self,
@@ -1052,7 +1053,7 @@ class Network:
     def _pull_back(self, inputs: Inputs, cotangents: np.ndarray) -> np.ndarray:
         n_rows = count_rows(inputs)
         out = np.empty((n_rows, self.layer_sizes[0]), dtype=self.dtype)
-        capacity = self._predicted_rows(n_rows, self.plan)
+        capacity = self._predicted_rows(n_rows)
 
         def pull_back(rows: slice) -> None:
             arena = build_arena(self.arena_entries, capacity, self.dtype)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,26 @@ _NO_SEED = _NoSeed(0)
 
 # NumPy's generators, and the place in their buffers that it reads without a look.
 _BUFFERS = {"MT19937": 624, "PCG64": 0, "PCG64DXSM": 0, "Philox": 4, "SFC64": 0}
+
+
+def new_stream(seed: Any) -> np.random.RandomState:
+    """``np.random.RandomState(seed)``, of an integer in a twentieth of the time: NumPy
+    draws a seed from the system before it takes this one.
+    """
+    if not isinstance(seed, Integral):
+        return np.random.RandomState(seed)
+    stream = np.random.RandomState(np.random.MT19937(_NO_SEED))
+    stream.seed(seed)
+    return stream
+
+
+def as_stream(random_state: Any) -> np.random.RandomState:
+    """What ``sklearn.utils.check_random_state`` makes of it."""
+    from sklearn.utils import check_random_state
+
+    if isinstance(random_state, Integral):
+        return new_stream(random_state)
+    return check_random_state(random_state)
 
 
 def copy_stream(random_state: np.random.RandomState) -> np.random.RandomState:

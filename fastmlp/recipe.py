@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
-from functools import cache
+from functools import cache, cached_property
 from operator import attrgetter
 from typing import Any, TypeVar
 
@@ -194,7 +194,7 @@ class Recipe:
             earlier=earlier,
         )
 
-    @property
+    @cached_property
     def functions(self) -> dict[str, Callable[[float], float]]:
         """Numbers of the optimizer but η that are functions: their values at a place.
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
-from sklearn.utils import Tags, check_random_state
+from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
 from fastmlp import fitting
@@ -52,6 +52,7 @@ from fastmlp.head import Head
 from fastmlp.listeners import Listener
 from fastmlp.network import Network
 from fastmlp.progress import BAR, predict_rows
+from fastmlp.random_streams import as_stream
 from fastmlp.recipe import (
     FIRST_ORDER_SOLVERS,
     FULL_BATCH_SOLVERS,
@@ -326,7 +327,7 @@ class BaseMLP(
         architecture = self._architecture(data.X.shape[1], recipe, n_outputs)
         if goes_on:
             return self._go_on(recipe, architecture)
-        random_state = check_random_state(self.random_state)
+        random_state = as_stream(self.random_state)
         network = recipe.make_network(architecture, data.X.dtype, random_state)
         return TrainingState(network, random_state)
 
@@ -345,11 +346,11 @@ class BaseMLP(
         # A seed's own stream goes on, and with it the order of the rows; a stream that
         # the user holds, or NumPy's, is drawn from as scikit-learn does.
         if earlier is None:
-            state = TrainingState(network, check_random_state(self.random_state))
+            state = TrainingState(network, as_stream(self.random_state))
         elif isinstance(self.random_state, Integral):
             state = earlier.go_on(network, None)
         else:
-            state = earlier.go_on(network, check_random_state(self.random_state))
+            state = earlier.go_on(network, as_stream(self.random_state))
         if earlier is not None and earlier.network.kind[0] != architecture:
             state.optimizer = None
         read_progress(self, state)

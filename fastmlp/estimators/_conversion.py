@@ -8,7 +8,6 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import is_classifier
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from fastmlp.estimators._attributes import network_of
@@ -16,6 +15,7 @@ from fastmlp.estimators._fitted import set_model
 from fastmlp.estimators._labels import Labels
 from fastmlp.estimators._publication import reading
 from fastmlp.network import Network
+from fastmlp.random_streams import as_stream
 from fastmlp.recipe import FULL_BATCH_SOLVERS
 from fastmlp.schedules import LearningRate
 from fastmlp.sklearn_private import (
@@ -88,7 +88,7 @@ class Conversion:
         _write_layers(theirs, network)
         _fill_in_progress(theirs)
         state = vars(now).get("_state") or TrainingState(
-            network, check_random_state(theirs.random_state)
+            network, as_stream(theirs.random_state)
         )
         random_state = copy.deepcopy(state.random_state)
         write_private_state(theirs, random_state, state.plateau.n_stalled)
@@ -146,7 +146,7 @@ class Conversion:
         ours: Any = self
         recipe = ours._recipe()
         network = network.copy(**recipe.network_settings)
-        state = TrainingState(network, check_random_state(ours.random_state))
+        state = TrainingState(network, as_stream(ours.random_state))
         state.plateau.n_stalled = read_stalled_epochs(theirs)
         state.n_samples_seen = getattr(theirs, "t_", 0)
         if not recipe.is_full_batch:

@@ -218,11 +218,10 @@ class Labels:
     def decode(self, outputs: np.ndarray) -> np.ndarray:
         """The likeliest labels for outputs of shape (n_samples, n_outputs)."""
         several = outputs.shape[1] > 1
-        if self._is_usual and several and self.exclusive:
-            return self.classes_.take(outputs.argmax(axis=1), mode="clip")
-        if self._is_usual and not several and self.kind == "binary":
-            indices = (outputs[:, 0] > 0.5).astype(np.intp)
-            return self.classes_.take(indices, mode="clip")
+        has_one = self.exclusive if several else self.kind == "binary"
+        if has_one and self._is_usual:
+            indices = outputs.argmax(axis=1) if several else outputs[:, 0] > 0.5
+            return self.classes_.take(indices.astype(np.intp), mode="clip")
         return self.binarizer.inverse_transform(outputs if several else outputs[:, 0])
 
     @property

@@ -36,6 +36,8 @@ from fastmlp.validation import Evaluates
 
 Validation = tuple[Any, Any, Any]
 
+_BLOCK_BY_BLOCK = Blocks | Stream
+
 
 @contextmanager
 def opened(X: Any, validation: Validation) -> Iterator[tuple[Any, Validation]]:
@@ -51,7 +53,7 @@ def opened(X: Any, validation: Validation) -> Iterator[tuple[Any, Validation]]:
 
 def is_streamed(X: Any) -> bool:
     """Whether rows are read block by block."""
-    return isinstance(X, Blocks | Stream)
+    return isinstance(X, _BLOCK_BY_BLOCK)
 
 
 # -- to train on

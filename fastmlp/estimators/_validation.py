@@ -6,6 +6,7 @@ third of what is around the engine in a short fit.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -22,6 +23,7 @@ from sklearn.utils import (
 )
 from sklearn.utils.validation import validate_data
 
+from fastmlp import _kernels
 from fastmlp.estimators._data import Data
 from fastmlp.estimators._streams import is_streamed, validation_of
 from fastmlp.rows import as_array, check_kind, check_structure
@@ -190,7 +192,7 @@ def is_valid_target(y: Any, n_rows: int) -> bool:
         type(y) is np.ndarray
         and y.shape == (n_rows,)
         and y.dtype.kind in "biuf"
-        and _is_finite(y)
+        and bool(np.isfinite(y).all())
     )
 
 
@@ -215,10 +217,9 @@ def as_numbers_of(dtypes: Sequence[np.dtype], array: Any, name: str) -> Any:
     return array
 
 
-def _is_finite(array: np.ndarray) -> bool:
-    """Whether all entries are surely finite; a sum may overflow where they are."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        return bool(np.isfinite(array.sum()))
+def _is_finite(X: np.ndarray) -> bool:
+    """Whether all entries are surely finite; of large ones the squares are not."""
+    return math.isfinite(_kernels.sum_squares(X.reshape(-1)))
 
 
 def checked_sample_weight(
