@@ -455,10 +455,6 @@ class Network:
         twin._bind(aligned_copy(self.params), aligned_copy(self.stats))
         return twin
 
-    def kind_with(self, **settings: Any) -> tuple:
-        """The ``kind`` with these settings, which may need other parameters."""
-        return self._twin(settings).kind
-
     def _twin(self, settings: dict[str, Any]) -> Network:
         """A network with these settings, yet without parameters and plan of its own."""
         twin = object.__new__(Network)

@@ -334,15 +334,14 @@ class BaseMLP(
     def _go_on(self, recipe: Recipe, architecture: list) -> TrainingState:
         """The state of the earlier fit, with what users have set since."""
         earlier, fitted = self.__dict__.get("_state"), network_of(self)
-        settings = recipe.network_settings
-        before, now = fitted.kind, (architecture, *fitted.kind_with(**settings)[1:])
+        network = fitted.copy(**recipe.network_settings)
+        before, now = fitted.kind, (architecture, *network.kind[1:])
         if before != now:
             raise ValueError(
                 "warm_start and partial_fit need the layer sizes, activation, loss and "
                 f"batch_norm of the previous fit: they were {before}, and are now "
                 f"{now}. Set them back, or fit with warm_start=False"
             )
-        network = fitted.copy(**settings)
         # A seed's own stream goes on, and with it the order of the rows; a stream that
         # the user holds, or NumPy's, is drawn from as scikit-learn does.
         if earlier is None:
