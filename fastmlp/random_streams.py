@@ -36,7 +36,7 @@ def new_stream(seed: Any) -> np.random.RandomState:
     if not isinstance(seed, Integral):
         return np.random.RandomState(seed)
     stream = np.random.RandomState(np.random.MT19937(_NO_SEED))
-    stream.seed(seed)
+    stream.seed(int(seed))
     return stream
 
 
