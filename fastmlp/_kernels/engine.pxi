@@ -101,6 +101,24 @@ cdef void evaluate(
         job.layers[last].activation)
 
 
+cdef inline bint is_chosen_from(const Job* job, const Span* span, Py_ssize_t l) noexcept nogil:
+    """Whether the next layer picks numbers of this one's σ(z), which tell σ'(z): those
+    that are picked have a δ, and it is the same before and behind the pooling."""
+    cdef const Layer* layer = &job.layers[l]
+    return (job.layers[l + 1].kind == MAX_POOL and layer.z == layer.a
+            and not (layer.dropout > 0 and is_training(span.step)))
+
+
+cdef inline void slope_deltas(
+    real* arena, const Job* job, const Span* span, Py_ssize_t l, const Layer* activated
+) noexcept nogil:
+    """δ of layer l becomes δ ⊙ σ'(z), of the layer that it is activated in."""
+    activations.multiply_slope(
+        deltas_of(arena, job, l, span.first), a_of(arena, job, l, span.first),
+        z_of(arena, job, l, span.first), span.rows * job.layers[l].n_out,
+        activated.activation, <real>activated.activation_param)
+
+
 cdef void backward(real* arena, const Job* job, const Span* span) noexcept nogil:
     """δ of every hidden layer from δ of the last: δˡ = (δˡ⁺¹ Wˡ⁺¹ᵀ) ⊙ σ'(zˡ); and of
     convolutions the gradient, while the thread has its rows at hand."""
@@ -110,14 +128,15 @@ cdef void backward(real* arena, const Job* job, const Span* span) noexcept nogil
     for l in range(job.n_layers - 2, -1, -1):
         layer = &job.layers[l]
         delta = deltas_of(arena, job, l, first)
+        if is_chosen_from(job, span, l):
+            slope_deltas(arena, job, span, l + 1, layer)
         pull_back(
             delta, deltas_of(arena, job, l + 1, first), arena, job, span, l + 1,
             weights_of(<const real*>job.params, job, l + 1))
         if layer.dropout > 0 and is_training(span.step):
             drop_units(delta, job, span, l)
-        activations.multiply_slope(
-            delta, a_of(arena, job, l, first), z_of(arena, job, l, first),
-            span.rows * layer.n_out, layer.activation, <real>layer.activation_param)
+        if not is_chosen_from(job, span, l):
+            slope_deltas(arena, job, span, l, layer)
         if layer.normalized >= 0:
             backward_normalized(delta, arena, job, span, l)
     if job.grads != NULL:

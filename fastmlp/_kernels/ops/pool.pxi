@@ -71,17 +71,19 @@ cdef inline void take_at_maxima(
 
 cdef inline void give_to_maxima(
     real* out, const real* delta, const real* image, const real* largest,
-    const Layer* layer, const Window* window,
+    const Layer* layer, const Window* window, bint accumulate,
 ) noexcept nogil:
-    """Add δ of each channel where the image has its first largest."""
+    """δ of each channel where the image has its first largest, 0 elsewhere (+ out)."""
     cdef real left[POOLED_CHANNELS]
     cdef Py_ssize_t y, x, j, at
+    cdef real given
     memcpy(left, delta, window.n * sizeof(real))
     for y in range(layer.kernel_height):
         for x in range(layer.kernel_width):
             at = pixel_of(layer, window, y, x)
             for j in range(window.n):
-                out[at + j] += left[j] if image[at + j] == largest[j] else <real>0
+                given = left[j] if image[at + j] == largest[j] else <real>0
+                out[at + j] = out[at + j] + given if accumulate else given
                 left[j] = <real>0 if image[at + j] == largest[j] else left[j]
 
 
@@ -115,6 +117,15 @@ cdef inline void give_shares(
                 out[at + j] += delta[j] * share
 
 
+cdef inline bint tiles_image(const Layer* layer) noexcept nogil:
+    """Whether each pixel belongs to one window."""
+    return (
+        layer.stride_height == layer.kernel_height
+        and layer.stride_width == layer.kernel_width
+        and layer.out_height * layer.kernel_height == layer.height
+        and layer.out_width * layer.kernel_width == layer.width)
+
+
 cdef void pool(
     real* out, const real* values, const real* by, const Layer* layer, Py_ssize_t rows
 ) noexcept nogil:
@@ -143,8 +154,10 @@ cdef void pool_back(
     """∂J/∂x of so many images x, `by`, from δ of the pooled ones."""
     cdef Py_ssize_t i, y, x, group, n_groups = (layer.channels - 1) // POOLED_CHANNELS + 1
     cdef Window window
+    cdef bint accumulate = layer.kind == AVERAGE_POOL or not tiles_image(layer)
     for i in range(rows):
-        memset(out, 0, layer.n_in * sizeof(real))
+        if accumulate:
+            memset(out, 0, layer.n_in * sizeof(real))
         for y in range(layer.out_height):
             for x in range(layer.out_width):
                 for group in range(n_groups):
@@ -153,6 +166,7 @@ cdef void pool_back(
                         give_shares(out, delta + window.out, layer, &window)
                     else:
                         give_to_maxima(
-                            out, delta + window.out, by, pooled + window.out, layer, &window)
+                            out, delta + window.out, by, pooled + window.out, layer,
+                            &window, accumulate)
         out, by = out + layer.n_in, by + layer.n_in
         delta, pooled = delta + layer.n_out, pooled + layer.n_out
