@@ -120,8 +120,8 @@ class Blocks:
         path = Path(stack.enter_context(folder)) / "rows"
         dtype = _type_of(source)
         n_rows, y, weights = write_rows(source, path, dtype)
-        rows = ArrayFile(path, (n_rows, source.n_features), dtype, 0)
-        stack.callback(rows.close)
+        file = stack.enter_context(path.open("rb", buffering=0))
+        rows = ArrayFile(file, (n_rows, source.n_features), dtype, 0)
         return SlicedRows(rows, y, weights, None, self._block_rows, source.names)
 
     @property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from copy import copy as copy_of
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +22,8 @@ class ArrayFile:
 
     Parameters
     ----------
-    path : str or path-like
-        The file.
+    file : file
+        Open to be read without a buffer.
     shape : tuple of int
         Of the array, which lies row after row.
     dtype : dtype
@@ -34,14 +34,13 @@ class ArrayFile:
 
     def __init__(
         self,
-        path: str | os.PathLike[str],
+        file: FileIO,
         shape: tuple[int, ...],
         dtype: np.dtype,
         offset: int,
     ) -> None:
         self.shape, self.dtype = shape, dtype
-        self._offset = offset
-        self._file = Path(path).open("rb", buffering=0)  # noqa: SIM115 - see close
+        self._file, self._offset = file, offset
         self._row_bytes = dtype.itemsize * math.prod(shape[1:])
 
     def __len__(self) -> int:
@@ -49,10 +48,9 @@ class ArrayFile:
 
     def __getitem__(self, rows: slice) -> ArrayFile:
         begin, end, _ = rows.indices(len(self))
-        part = copy_of(self)
-        part.shape = max(0, end - begin), *self.shape[1:]
-        part._offset += begin * self._row_bytes
-        return part
+        shape = max(0, end - begin), *self.shape[1:]
+        offset = self._offset + begin * self._row_bytes
+        return ArrayFile(self._file, shape, self.dtype, offset)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         flat = kept_matrix(len(self), math.prod(self.shape[1:]), self.dtype)
@@ -122,4 +120,5 @@ def unmapped(array: Any) -> Any:
     while isinstance(whole.base, np.memmap):
         whole = whole.base
     offset = whole.offset + array.ctypes.data - whole.ctypes.data
-    return ArrayFile(array.filename, array.shape, array.dtype, offset)
+    file = Path(array.filename).open("rb", buffering=0)  # noqa: SIM115 - see close
+    return ArrayFile(file, array.shape, array.dtype, offset)

@@ -185,7 +185,7 @@ def copy_rows(out: np.ndarray, block: Block) -> float:
             X.read_into(out)
         else:
             out[...] = X
-        largest = max(np.max(out, initial=0), -np.min(out, initial=0))
+        largest = max(out.max(), -out.min()) if out.size else 0.0
     if np.isfinite(largest):
         return float(largest)
     row, column = np.argwhere(~np.isfinite(out))[0]
