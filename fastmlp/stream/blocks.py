@@ -244,7 +244,7 @@ class Stream:
         """
         digest = self._digest.copy()
         for block in self.source.read(None if self.source.is_ordered else [0]):
-            digest.update(_bytes_of(block.X))
+            digest.update(_bytes_of(np.asarray(block.X)))
             break
         facts = f"blocks of shape {self.shape}, mixed {self.pool_rows} rows at a time"
         return {name: facts, f"rows of {name}": digest.hexdigest()}
