@@ -22,8 +22,9 @@ from fastmlp.recipe import FULL_BATCH_SOLVERS
 from fastmlp.rows import SeededOrder
 from fastmlp.stream import Blocks
 from fastmlp.stream.blocks import BLOCKS_OF_A_POOL
-from fastmlp.stream.files import open_array
+from fastmlp.stream.files import ArrayFile, open_array
 from fastmlp.stream.pools import StreamRows
+from fastmlp.stream.sources import BLOCKS_AHEAD
 
 N_ROWS, N_FEATURES = 500, 4
 random = np.random.default_rng(0)
@@ -631,12 +632,57 @@ def test_archives_and_objects_are_no_rows(tmp_path):
         open_array(tmp_path / "none.npy")
 
 
+def test_slices_of_a_file_are_those_of_the_array(tmp_path):
+    file = open_array(saved(tmp_path, "X", X))
+    out = np.empty((5, N_FEATURES), X.dtype)
+    file[20:90][3:8].read_into(out)
+    np.testing.assert_array_equal(out, X[23:28])
+    np.testing.assert_array_equal(file[490:600], X[490:])
+    assert np.asarray(file[7:7]).shape == (0, N_FEATURES)
+    file.close()
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fadvise"), reason="the system is not told")
+def test_the_disk_is_told_of_the_blocks_that_come(tmp_path, monkeypatch):
+    """Each but the first ones is announced once, before it is read."""
+    events = []
+    announce, read_into = ArrayFile.announce, ArrayFile.read_into
+
+    def announced(file):
+        begin, n_bytes = file._offset, file._row_bytes * len(file)
+        told = []
+        monkeypatch.setattr(os, "posix_fadvise", lambda _, *asked: told.append(asked))
+        announce(file)
+        assert told == [(begin, n_bytes, os.POSIX_FADV_WILLNEED)]
+        events.append(("told", begin))
+
+    def read(file, out):
+        if len(file.shape) == 2:
+            events.append(("read", file._offset))
+        read_into(file, out)
+
+    path = saved(tmp_path, "X", X)
+    with Blocks(path, y, pool_rows=64).open() as stream:
+        stream.scan(lambda block: None)
+        rows = StreamRows(stream, lambda X, y, w: (X, y, w), 48)
+        monkeypatch.setattr(ArrayFile, "announce", announced)
+        monkeypatch.setattr(ArrayFile, "read_into", read)
+        for _ in rows.chunks(np.array([3])):
+            pass
+    reads = [where for what, where in events if what == "read"]
+    told = [where for what, where in events if what == "told"]
+    assert len(reads) == N_ROWS // 2
+    assert told == reads[BLOCKS_AHEAD:]
+    for where in told:
+        assert events.index(("told", where)) < events.index(("read", where))
+
+
 def test_a_file_that_becomes_shorter_is_an_error(tmp_path):
     path = saved(tmp_path, "X", X)
     array = open_array(path)
     os.truncate(path, path.stat().st_size // 2)
     with pytest.raises(OSError, match="shorter"):
-        array[:]
+        np.asarray(array[:])
     array.close()
 
 

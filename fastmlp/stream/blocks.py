@@ -120,8 +120,8 @@ class Blocks:
         path = Path(stack.enter_context(folder)) / "rows"
         dtype = _type_of(source)
         n_rows, y, weights = write_rows(source, path, dtype)
-        rows = ArrayFile(path, (n_rows, source.n_features), dtype, 0)
-        stack.callback(rows.close)
+        file = stack.enter_context(path.open("rb", buffering=0))
+        rows = ArrayFile(file, (n_rows, source.n_features), dtype, 0)
         return SlicedRows(rows, y, weights, None, self._block_rows, source.names)
 
     @property
@@ -244,7 +244,7 @@ class Stream:
         """
         digest = self._digest.copy()
         for block in self.source.read(None if self.source.is_ordered else [0]):
-            digest.update(_bytes_of(block.X))
+            digest.update(_bytes_of(np.asarray(block.X)))
             break
         facts = f"blocks of shape {self.shape}, mixed {self.pool_rows} rows at a time"
         return {name: facts, f"rows of {name}": digest.hexdigest()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +14,16 @@ from fastmlp.memory import kept_matrix
 
 
 class ArrayFile:
-    """An array in a file: its slices are read into memory of their own.
+    """An array in a file: slices are files of fewer rows, read where they are used.
 
     A memory map would bring a page at a time, each with a fault, and leave it among the
-    process's pages; a read takes what the disk can give.
+    process's pages; a read takes what the disk can give, and can go straight to where
+    the rows are wanted.
 
     Parameters
     ----------
-    path : str or path-like
-        The file.
+    file : file
+        Open to be read without a buffer.
     shape : tuple of int
         Of the array, which lies row after row.
     dtype : dtype
@@ -32,31 +34,46 @@ class ArrayFile:
 
     def __init__(
         self,
-        path: str | os.PathLike[str],
+        file: FileIO,
         shape: tuple[int, ...],
         dtype: np.dtype,
         offset: int,
     ) -> None:
         self.shape, self.dtype = shape, dtype
-        self._offset = offset
-        self._file = Path(path).open("rb", buffering=0)  # noqa: SIM115 - see close
+        self._file, self._offset = file, offset
+        self._row_bytes = dtype.itemsize * math.prod(shape[1:])
 
     def __len__(self) -> int:
         return self.shape[0]
 
-    def __getitem__(self, rows: slice) -> np.ndarray:
+    def __getitem__(self, rows: slice) -> ArrayFile:
         begin, end, _ = rows.indices(len(self))
-        n_rows, row_size = max(0, end - begin), math.prod(self.shape[1:])
-        out = kept_matrix(n_rows, row_size, self.dtype).reshape(-1, *self.shape[1:])
-        row_bytes = self.dtype.itemsize * row_size
-        self._file.seek(self._offset + begin * row_bytes)
+        shape = max(0, end - begin), *self.shape[1:]
+        offset = self._offset + begin * self._row_bytes
+        return ArrayFile(self._file, shape, self.dtype, offset)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        flat = kept_matrix(len(self), math.prod(self.shape[1:]), self.dtype)
+        out = flat.reshape(self.shape)
+        self.read_into(out)
+        return out if dtype is None else out.astype(dtype, copy=False)
+
+    def read_into(self, out: np.ndarray) -> None:
+        """Read all rows to a C-contiguous array of the same shape and type."""
+        self._file.seek(self._offset)
         left = memoryview(out.reshape(-1).view(np.uint8))  # type: ignore[arg-type]
         while left:
             n_read = self._file.readinto(left)
             if not n_read:
                 raise OSError(f"{self._file.name} has become shorter while it was read")
             left = left[n_read:]
-        return out
+
+    def announce(self) -> None:
+        """Have the system begin to read all rows, where it can be asked to."""
+        if hasattr(os, "posix_fadvise"):
+            n_bytes = len(self) * self._row_bytes
+            where = self._file.fileno(), self._offset, n_bytes
+            os.posix_fadvise(*where, os.POSIX_FADV_WILLNEED)
 
     def close(self) -> None:
         """Close the file."""
@@ -103,4 +120,5 @@ def unmapped(array: Any) -> Any:
     while isinstance(whole.base, np.memmap):
         whole = whole.base
     offset = whole.offset + array.ctypes.data - whole.ctypes.data
-    return ArrayFile(array.filename, array.shape, array.dtype, offset)
+    file = Path(array.filename).open("rb", buffering=0)  # noqa: SIM115 - see close
+    return ArrayFile(file, array.shape, array.dtype, offset)

@@ -12,6 +12,7 @@ import numpy as np
 from fastmlp.memory import kept_matrix
 from fastmlp.network import Network
 from fastmlp.rows import Data, check_kind
+from fastmlp.stream.files import ArrayFile
 from fastmlp.stream.sources import Block, join
 
 if TYPE_CHECKING:
@@ -50,6 +51,11 @@ class StreamRows:
         Rows of a step: a pool ends with a batch, and what is left goes into the next.
     drops_weightless : bool, default=False
         Whether rows of weight zero are left out.
+
+    Attributes
+    ----------
+    n_rows : int
+        All of them.
     """
 
     is_sparse = False
@@ -64,12 +70,8 @@ class StreamRows:
         self._stream, self._encode = stream, encode
         self._batch_size, self._drops_weightless = batch_size, drops_weightless
         self._sizes = stream.source.sizes or []
+        self.n_rows = sum(self._sizes)
         self._largest = 0.0
-
-    @property
-    def n_rows(self) -> int:
-        """All of them."""
-        return self._stream.shape[0]
 
     def largest_input(self) -> float:
         """Magnitude of the largest entry of X that has been read."""
@@ -126,7 +128,7 @@ class StreamRows:
         """A pool's rows behind those that the last has left."""
         n_kept = 0 if kept is None else len(kept[1])
         n_new = sum(self._sizes[number] for number in pool)
-        shape = n_kept + n_new, self._stream.shape[1]
+        shape = n_kept + n_new, self._stream.source.n_features
         X = kept_matrix(*shape, self._stream.dtype)
         begin, targets, weights = n_kept, [], []
         for number in pool:
@@ -179,8 +181,11 @@ def copy_rows(out: np.ndarray, block: Block) -> float:
         raise ValueError(CHANGED)
     check_kind(X, "X")
     with np.errstate(over="ignore", invalid="ignore"):
-        out[...] = X
-        largest = max(np.max(out, initial=0), -np.min(out, initial=0))
+        if isinstance(X, ArrayFile) and X.dtype == out.dtype:
+            X.read_into(out)
+        else:
+            out[...] = X
+        largest = max(out.max(), -out.min()) if out.size else 0.0
     if np.isfinite(largest):
         return float(largest)
     row, column = np.argwhere(~np.isfinite(out))[0]

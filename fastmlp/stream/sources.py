@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import zip_longest
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from fastmlp.rows import check_kind
 from fastmlp.stream.files import ArrayFile
+
+# Blocks that the disk is told of before they are read: it is slow to answer, and one at
+# a time it would wait for the reader as the reader for it.
+BLOCKS_AHEAD = 8
 
 
 class Block(NamedTuple):
@@ -18,14 +23,14 @@ class Block(NamedTuple):
     ----------
     first : int
         Number of the first row.
-    X : ndarray of shape (n_rows, n_features)
+    X : ndarray or ArrayFile of shape (n_rows, n_features)
         Inputs, of any type of numbers.
     y, sample_weight : ndarray or None
         Targets and weights.
     """
 
     first: int
-    X: np.ndarray | None
+    X: np.ndarray | ArrayFile | None
     y: np.ndarray | None
     sample_weight: np.ndarray | None
 
@@ -91,7 +96,7 @@ class Targets:
         """Those of some rows, which the table holds."""
         if self.column is not None:
             return np.asarray(table[self.column])
-        return None if self._beside is None else self._beside[rows]
+        return None if self._beside is None else np.asarray(self._beside[rows])
 
 
 def join(parts: Sequence[np.ndarray | None]) -> np.ndarray | None:
@@ -197,40 +202,45 @@ class SlicedRows:
             )
         first = self._inputs(self._slice(slice(0, 1)))
         self.n_features, self.dtype = first.shape[1], first.dtype
-
-    @property
-    def sizes(self) -> list[int]:
-        """Rows of each block: as many, but for the last."""
-        ends = [*range(self._block_rows, self._n_rows, self._block_rows), self._n_rows]
-        return np.diff(ends, prepend=0).tolist()
+        n_whole, n_left = divmod(self._n_rows, block_rows)
+        self.sizes = [block_rows] * n_whole + [n_left] * bool(n_left)
 
     def read(
         self, numbers: Iterable[int] | None, *, X: bool = True, y: bool = True
     ) -> Iterator[Block]:
-        """The blocks, each read when it is asked for."""
-        if numbers is None:
-            numbers = range(len(self.sizes))
-        for number in numbers:
-            begin = number * self._block_rows
-            rows = slice(begin, min(begin + self._block_rows, self._n_rows))
-            reads = X or self._y.column or self._weights.column
+        """The blocks, each read when it is asked for; of a file later, when it is used.
+
+        The disk is told of blocks that will be asked for soon.
+        """
+        asked = list(range(len(self.sizes)) if numbers is None else numbers)
+        reads = X or self._y.column or self._weights.column
+        for number, later in zip_longest(asked, asked[BLOCKS_AHEAD:]):
+            if reads and later is not None and isinstance(self._X, ArrayFile):
+                self._X[self._rows_of(later)].announce()
+            rows = self._rows_of(number)
             part = self._slice(rows) if reads else None
             yield Block(
-                begin,
+                rows.start,
                 self._inputs(part) if X else None,
                 self._y.of(part, rows) if y else None,
                 self._weights.of(part, rows) if y else None,
             )
 
+    def _rows_of(self, number: int) -> slice:
+        begin = number * self._block_rows
+        return slice(begin, min(begin + self._block_rows, self._n_rows))
+
     def _slice(self, rows: slice) -> Any:
         # A data frame may read numbers in brackets as labels of its index.
         return getattr(self._X, "iloc", self._X)[rows]
 
-    def _inputs(self, part: Any) -> np.ndarray:
+    def _inputs(self, part: Any) -> np.ndarray | ArrayFile:
         if self._table_columns is not None:
             return stack_columns(part, self._table_columns)
         matrix = as_matrix(part)
-        return matrix if self._columns is None else matrix[:, self._columns]
+        if self._columns is None:
+            return matrix
+        return np.asarray(matrix)[:, self._columns]
 
 
 class Batches:
@@ -303,8 +313,8 @@ def _split(item: Any) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]
     return X, y, weights
 
 
-def as_matrix(values: Any) -> np.ndarray:
-    """Rows of numbers.
+def as_matrix(values: Any) -> Any:
+    """Rows of numbers: an array, or the file of one as it is.
 
     Raises
     ------
@@ -312,8 +322,8 @@ def as_matrix(values: Any) -> np.ndarray:
         If they are sparse, no matrix, or of anything but numbers.
     """
     _refuse_sparse(values)
-    matrix = np.asarray(values)
-    if matrix.ndim != 2 or matrix.shape[1] == 0:
+    matrix = values if isinstance(values, ArrayFile) else np.asarray(values)
+    if len(matrix.shape) != 2 or matrix.shape[1] == 0:
         raise ValueError(
             f"X must have rows of one feature or more, got the shape {matrix.shape}"
         )
