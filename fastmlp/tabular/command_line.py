@@ -51,6 +51,11 @@ def train(arguments: list[str]) -> int:
     add("--members", type=int, default=4, metavar="N", help="networks, 4 by default")
     add("--epochs", type=int, metavar="N", help="by default from the table's size")
     add("--max-seconds", type=float, metavar="S", help="end training after that time")
+    add(
+        "--checkpoint",
+        metavar="FILE",
+        help="store training there, and go on from it if it is there already",
+    )
     add("--seed", type=int, default=0, metavar="N", help="0 by default")
     add(
         "--test-fraction",
@@ -89,6 +94,8 @@ def inspect(arguments: list[str]) -> int:
 
 def _train(options: argparse.Namespace) -> None:
     check_place(options.output)
+    if options.checkpoint:
+        check_place(options.checkpoint)
     require("safetensors", "safetensors", "a model file")
     if not 0 <= options.test_fraction < 1:
         raise ValueError("--test-fraction must be in [0, 1)")
@@ -108,11 +115,13 @@ def _train(options: argparse.Namespace) -> None:
     model = _make_model(task, options)
     learnt, kept = _split(y, task, options)
     print(f"{task} of {options.target!r}: {len(learnt)} rows, {len(names)} columns")
-    model.fit(file.table(names, [rows[i] for i in learnt]), y[learnt])
+    table = file.table(names, [rows[i] for i in learnt])
+    model.fit(table, y[learnt], resume_from=_find_checkpoint(options))
     if len(kept):
         table = file.table(names, [rows[i] for i in kept])
         _report(model, task, table, y[kept], options.output)
-    model.save(options.output)
+    # A checkpoint is no part of a model.
+    model.set_params(callbacks=None).save(options.output)
     print(f"written: {options.output}")
 
 
@@ -139,7 +148,7 @@ def _as_targets(values: list, task: str, name: str) -> np.ndarray:
 
 
 def _make_model(task: str, options: argparse.Namespace) -> Any:
-    from fastmlp import TabularClassifier, TabularRegressor
+    from fastmlp import Checkpoint, TabularClassifier, TabularRegressor
     from fastmlp.progress import BAR
 
     cls = TabularClassifier if task == "classification" else TabularRegressor
@@ -155,8 +164,17 @@ def _make_model(task: str, options: argparse.Namespace) -> Any:
         max_iter=options.epochs,
         max_seconds=options.max_seconds,
         random_state=options.seed,
+        callbacks=[Checkpoint(options.checkpoint)] if options.checkpoint else None,
         verbose=verbose,
     )
+
+
+def _find_checkpoint(options: argparse.Namespace) -> str | None:
+    """The checkpoint that there is, to go on from."""
+    if not options.checkpoint or not Path(options.checkpoint).exists():
+        return None
+    print(f"goes on from {options.checkpoint}")
+    return options.checkpoint
 
 
 def _split(
