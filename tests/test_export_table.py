@@ -159,6 +159,13 @@ def test_whole_numbers_with_gaps():
     np.testing.assert_allclose(found, est.predict(table), 1e-5)
 
 
+def test_whole_numbers_that_no_tensor_holds():
+    table = pd.DataFrame({"id": np.arange(150, dtype=np.uint64) + np.uint64(2**63)})
+    est = TabularRegressor(**SMALL).fit(table, NUMBERS)
+    with pytest.raises(ValueError, match="64 bits"):
+        fastmlp.to_onnx(est)
+
+
 @pytest.mark.parametrize("names", [["label", "b"], ["", "b"]])
 def test_names_that_a_graph_cannot_have(names):
     table = X[["number", "whole"]].set_axis(names, axis=1)

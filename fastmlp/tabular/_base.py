@@ -168,6 +168,9 @@ class BaseTabular(TabularParameters, BaseEstimator, ABC):
         targets = self._check_targets(y)
         check_consistent_length(np.empty(table.n_rows), targets)
         weights = checked_sample_weight(sample_weight, np.empty((table.n_rows, 1)))
+        if weights is not None:
+            # Multiplied by a power of two, which changes no bit: the largest is ~ 1.
+            weights = np.ldexp(weights, -np.frexp(weights.max())[1])
         if weights is not None and not weights.all():
             rows = np.flatnonzero(weights)
             table, targets, weights = table.take(rows), targets[rows], weights[rows]

@@ -16,6 +16,7 @@ from fastmlp.estimators._docs import fill_docstring
 from fastmlp.estimators._parameters import POSITIVE, interval, parameter
 from fastmlp.estimators._publication import reading
 from fastmlp.head import Head
+from fastmlp.rows import check_kind
 from fastmlp.sklearn_private import StrOptions, _fit_context
 from fastmlp.tabular._base import BaseTabular, Given
 from fastmlp.tabular.calibration import jackknife_interval
@@ -259,6 +260,9 @@ class TabularRegressor(RegressorMixin, BaseTabular):
         return len(np.ravel(self.quantile))
 
     def _check_targets(self, y: Any) -> np.ndarray:
+        given = np.asarray(y)
+        if given.dtype.kind not in "bO":
+            check_kind(given, "y")
         y = check_array(
             y, ensure_2d=False, dtype=np.float64, input_name="y", ensure_min_samples=0
         )
