@@ -11,6 +11,7 @@ import fastmlp.checkpoints
 from fastmlp import Checkpoint, ModelFileError, TabularClassifier, TabularRegressor
 from fastmlp.__main__ import main
 from fastmlp.model_files import from_bytes, load, to_bytes
+from fastmlp.tabular.checkpoints import read_earlier
 
 pytest.importorskip("safetensors")
 
@@ -92,13 +93,15 @@ def test_it_goes_on_to_the_same_bits(case, tmp_path, monkeypatch):
 
 def test_it_goes_on_twice(tmp_path, monkeypatch):
     path = tmp_path / "fit"
-    interrupted(monkeypatch, path, TabularRegressor, (X, target), 3)
+    interrupted(monkeypatch, path, TabularRegressor, (X, target), 12)
+    stored = read_earlier(path).arrays.keys()
     with monkeypatch.context() as patch:
-        cut_after(patch, 4)
+        cut_after(patch, 1)
         with pytest.raises(PowerCutError):
             TabularRegressor(**SMALL, callbacks=[Checkpoint(path)]).fit(
                 X, target, resume_from=path
             )
+    assert read_earlier(path).arrays.keys() >= stored
     rest = TabularRegressor(**SMALL).fit(X, target, resume_from=path)
     check_same(rest, TabularRegressor(**SMALL).fit(X, target))
 
