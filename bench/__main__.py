@@ -81,6 +81,7 @@ def parse_arguments() -> argparse.Namespace:
     add_measuring(commands, "kernels", "native kernels, against NumPy")
     add_measuring(commands, "calls", "what a call costs around the engine")
     add_measuring(commands, "lm", "Levenberg–Marquardt on small regressions")
+    add_measuring(commands, "members", "fits of tables, member by member")
     add_measuring(commands, "memory", "the memory that a fit needs")
     add_measuring(commands, "crowd", "threads beside busy processes")
     add_measuring(commands, "stream", "rows that are read block by block")
@@ -124,6 +125,10 @@ def main() -> int:
         from bench import lm
 
         return lm.run(options.repeats, options.json)
+    if options.command == "members":
+        from bench import members
+
+        return members.run(options.repeats, options.json)
     if options.command == "memory":
         from bench import memory
 

@@ -47,8 +47,9 @@ class Checkpoint:
 
     ``fit(X, y, resume_from=path)`` goes on to the bits of the fit that was not
     interrupted. Files are written in one step, as models are: a process that is killed
-    meanwhile leaves the checkpoint before. First-order solvers only. Needs the extra
-    ``safetensors``.
+    meanwhile leaves the checkpoint before. First-order solvers only. Of an estimator of
+    tables the file holds all members, and is written when any of them has had its
+    epochs. Needs the extra ``safetensors``.
 
     Parameters
     ----------
@@ -157,23 +158,32 @@ class CheckpointWriter(Listener):
         """Write one, if it is time."""
         is_last = fit.stop_reason is not None or fit.n_epochs == fit.recipe.n_epochs
         if is_last or (fit.n_epochs % self._settings.every == 0 and self._is_time()):
-            self._write(fit)
+            self._store_state(fit)
+            self._written = time.monotonic()
         return False
 
     def _is_time(self) -> bool:
         least = self._settings.seconds
         return least is None or time.monotonic() - self._written >= least
 
-    def _write(self, fit: Fit) -> None:
-        reason = fit.stop_reason
-        state = replace(
-            fit.state, stop_reason=None if reason in _FROM_OUTSIDE else reason
-        )
-        data = to_bytes("checkpoint", vars(self._origin), state.to_arrays())
-        path = Path(self._settings.path)
-        _move_up(path, self._settings.keep)
-        replace_file(path, data)
-        self._written = time.monotonic()
+    def _store_state(self, fit: Fit) -> None:
+        arrays = state_to_store(fit).to_arrays()
+        write_checkpoint(self._settings, "checkpoint", vars(self._origin), arrays)
+
+
+def state_to_store(fit: Fit) -> TrainingState:
+    """The state of an epoch's end; that of a fit ended from outside goes on."""
+    reason = fit.stop_reason
+    return replace(fit.state, stop_reason=None if reason in _FROM_OUTSIDE else reason)
+
+
+def write_checkpoint(
+    settings: Checkpoint, kind: str, facts: Any, arrays: dict[str, np.ndarray]
+) -> None:
+    """Write one, and give those before it their next names."""
+    data, path = to_bytes(kind, facts, arrays), Path(settings.path)
+    _move_up(path, settings.keep)
+    replace_file(path, data)
 
 
 def _move_up(path: Path, keep: int) -> None:
@@ -204,17 +214,28 @@ def read_checkpoint(path: str | os.PathLike[str]) -> tuple[Origin, TrainingState
         kind, facts, arrays = from_bytes(Path(path).read_bytes())
         if kind != "checkpoint":
             raise ModelFileError(f"it holds {kind!r}, not a checkpoint of a fit")
-        origin = Origin(**facts)
-        tables = origin.parameters, origin.data, origin.curves
-        curves = origin.curves.values() if isinstance(origin.curves, dict) else ()
-        if not all(isinstance(table, dict) for table in tables) or not all(
-            isinstance(curve, list) for curve in curves
-        ):
-            raise ModelFileError("the facts about its fit are damaged")
-        state = checked_state(arrays)
+        origin, state = checked_origin(facts), checked_state(arrays)
         if None in (state.optimizer, state.learning_rate, state.order):
             raise ModelFileError("its training state is incomplete")
         return origin, state
+
+
+def checked_origin(facts: dict[str, Any]) -> Origin:
+    """Which fit it is, of a file's facts.
+
+    Raises
+    ------
+    ModelFileError
+        If they are of another type.
+    """
+    origin = Origin(**facts)
+    tables = origin.parameters, origin.data, origin.curves
+    curves = origin.curves.values() if isinstance(origin.curves, dict) else ()
+    if not all(isinstance(table, dict) for table in tables) or not all(
+        isinstance(curve, list) for curve in curves
+    ):
+        raise ModelFileError("the facts about its fit are damaged")
+    return origin
 
 
 def describe(name: str, array: Any) -> dict[str, Any]:

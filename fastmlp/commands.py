@@ -24,8 +24,11 @@ def reporting(
     return 0
 
 
-def check_place(path: str) -> None:
-    """Refuse now what could not be written after the work."""
+def check_place(path: str, *others: str) -> None:
+    """Refuse now what could not be written after the work, or over these files."""
+    for other in others:
+        if os.path.realpath(path) == os.path.realpath(other):
+            raise ValueError(f"{path} cannot be written: it is a file of this command")
     folder = os.path.dirname(os.path.abspath(path))
     if not os.path.isdir(folder):
         raise ValueError(f"{path} cannot be written: {folder} is not a folder")

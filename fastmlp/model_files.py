@@ -84,7 +84,7 @@ def build_model(kind: str, facts: Any, arrays: dict[str, np.ndarray]) -> Any:
         from fastmlp.tabular._model_file import build_tabular
 
         return build_tabular(kind, facts)
-    if kind == "checkpoint":
+    if kind in ("checkpoint", "checkpoint of members"):
         raise ModelFileError(
             "it holds a checkpoint of a fit: resume with fit(X, y, resume_from=path)"
         )

@@ -47,6 +47,17 @@ def test_c(model, tmp_path, capsys):
     )
 
 
+def test_onnx_of_a_table(tmp_path, capsys):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnx")
+    table = fastmlp.TabularRegressor(n_members=1, max_iter=1, random_state=0)
+    table.fit(X, X[:, 0]).save(tmp_path / "table.safetensors")
+    path = str(tmp_path / "table.onnx")
+    assert export(str(tmp_path / "table.safetensors"), "--onnx", path) == 0
+    (found,) = onnxruntime.InferenceSession(path).run(None, {"X": X})
+    np.testing.assert_allclose(found, table.predict(X), atol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("arguments", "match"),
     [
@@ -55,7 +66,7 @@ def test_c(model, tmp_path, capsys):
         (["model.safetensors", "--c", "no/net.c"], "is not a folder"),
         (["model.safetensors", "--onnx", "."], "it is a folder"),
         (["model.safetensors", "--c", "a-b.c"], "a name that is valid in C"),
-        (["table.safetensors", "--c", "net.c"], "got TabularRegressor"),
+        (["table.safetensors", "--c", "net.c"], "as ONNX"),
     ],
 )
 def test_faults_are_one_line(model, tmp_path, capsys, arguments, match):

@@ -156,6 +156,23 @@ def test_a_row_of_weight_zero_is_as_if_it_were_not_there():
         )
 
 
+@pytest.mark.parametrize("factor", [1e-300, 1e300])
+def test_weights_of_any_size(factor):
+    weights = 1.0 + (np.arange(len(X)) % 3)
+    for make, targets in (classifier, y), (regressor, target):
+        models = [make().fit(X, targets, weights * f) for f in (1, factor)]
+        first, second = (model.predict_members(X) for model in models)
+        np.testing.assert_allclose(second, first, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "targets", [np.repeat("1", len(X)), pd.date_range("2020", periods=len(X))]
+)
+def test_targets_that_are_no_numbers(targets):
+    with pytest.raises(ValueError, match="y must hold integers or floats"):
+        regressor().fit(X, targets)
+
+
 def test_weights_move_the_mean():
     features, targets = np.zeros((200, 1)), np.repeat([0.0, 1.0], 100)
     weights = np.where(targets == 1, 3.0, 1.0)

@@ -162,3 +162,10 @@ def test_frames_without_string_names_and_with_twins_are_read():
     table = read_table(frame)
     assert [column.values.tolist() for column in table.columns] == [[1, 3], [2, 4]]
     assert read_table(pd.DataFrame([[1, 2]])).names == ["0", "1"]
+
+
+def test_what_is_masked_is_missing():
+    masked = np.ma.array([[1.0, 2.0], [3.0, 4.0]], mask=[[0, 1], [0, 0]])
+    first, second = read_table(masked).columns
+    np.testing.assert_array_equal(first.values, [1, 3])
+    np.testing.assert_array_equal(second.values, [np.nan, 4])

@@ -43,6 +43,38 @@ def run(*arguments, match=None, capsys=None):
     return status
 
 
+def test_no_file_of_the_users_is_overwritten(folder, capsys):
+    before = (folder / "data.csv").read_bytes()
+    train = ["train", "data.csv", "--target", "class", *QUICK]
+    for output in "data.csv", "./data.csv", "model.png":
+        assert run(*train, "-o", output, match="cannot", capsys=capsys) == 2
+    assert run(*train, "-o", "m", "--checkpoint", "m", match="m", capsys=capsys) == 2
+    assert run(*train, "-o", "m") == 0
+    model = (folder / "m").read_bytes()
+    capsys.readouterr()
+    for output in "m", "data.csv":
+        predict = ["predict", "m", "data.csv", "-o", output]
+        assert run(*predict, match="a file of this command", capsys=capsys) == 2
+    export = ["export", "m", "--onnx", "m"]
+    assert run(*export, match="a file of this command", capsys=capsys) == 2
+    assert (folder / "data.csv").read_bytes() == before
+    assert (folder / "m").read_bytes() == model
+
+
+def test_a_metric_for_another_task_is_one_line(folder, capsys):
+    train = ["train", "data.csv", "--target", "cost", "--drop", "class", *QUICK]
+    train += ["-o", "m", "--metric", "roc_auc"]
+    assert run(*train, match="not for this task", capsys=capsys) == 2
+
+
+def test_whole_numbers_beyond_64_bits(folder):
+    rows = [f"{2**63 + k},{k % 2}" for k in range(40)]
+    (folder / "wide.csv").write_text("\n".join(["id,y", *rows]))
+    assert run("train", "wide.csv", "--target", "y", "-o", "m", *QUICK) == 0
+    encoder = fastmlp.load("m").preprocessor_.encoders[0]
+    assert 2**63 <= encoder.origin < 2**63 + 40
+
+
 @pytest.mark.parametrize("target", ["class", "cost"])
 def test_from_a_table_to_predictions(folder, capsys, target):
     others = {"class": "cost", "cost": "class"}[target]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -99,18 +100,23 @@ def resume(
 
 
 def _origin(estimator: Any, data: Data, given: Data | None) -> Origin:
-    parameters = {
-        name: _plain(value)
-        for name, value in estimator.get_params(deep=False).items()
-        if name not in FREE
-    }
     facts: dict[str, Any] = {}
     for suffix, rows in ("", data), ("_val", given):
         if rows is not None:
             facts |= facts_of(f"X{suffix}", rows.X)
             facts |= describe(f"y{suffix}", rows.Y)
             facts |= describe(f"sample_weight{suffix}", rows.sample_weight)
-    return Origin({"class": type(estimator).__name__, **parameters}, facts)
+    return Origin(decisive_parameters(estimator, FREE), facts)
+
+
+def decisive_parameters(estimator: Any, free: Sequence[str]) -> dict[str, Any]:
+    """Class and parameters, as they are compared, but those of these names."""
+    parameters = {
+        name: _plain(value)
+        for name, value in estimator.get_params(deep=False).items()
+        if name not in free
+    }
+    return {"class": type(estimator).__name__, **parameters}
 
 
 def _plain(value: Any) -> Any:

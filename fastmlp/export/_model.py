@@ -34,7 +34,7 @@ class Layer:
     """σ(a W + b); with batch normalisation σ(normalised(a W)), and b is its shift.
     σ's number, if it has one, is all of ``params``. A layer of images is as its
     geometry says, W a kernel; one that pools has no numbers: its weights and biases are
-    empty.
+    empty. One that works on columns has no biases.
     """
 
     weights: np.ndarray
@@ -156,6 +156,13 @@ class FittedModel:
         return replace(self, layers=tuple(layer.folded() for layer in self.layers))
 
 
+def is_of_tables(est: Any) -> bool:
+    """Whether it is a TabularClassifier or a TabularRegressor."""
+    from fastmlp.tabular._base import BaseTabular
+
+    return isinstance(est, BaseTabular)
+
+
 def read(est: Any, caller: str) -> FittedModel:
     """The model of a fitted estimator.
 
@@ -169,7 +176,7 @@ def read(est: Any, caller: str) -> FittedModel:
     Raises
     ------
     TypeError
-        If it is no estimator of fastmlp.
+        If it is no estimator of fastmlp, or one of tables.
     sklearn.exceptions.NotFittedError
         If it is not fitted.
     """
@@ -178,6 +185,11 @@ def read(est: Any, caller: str) -> FittedModel:
     from fastmlp import MLPClassifier, MLPRegressor
     from fastmlp.estimators._attributes import network_of
 
+    if is_of_tables(est):
+        raise TypeError(
+            f"{caller} does not take a {type(est).__name__}, whose columns of strings "
+            "and missing values it has no form for: export it as ONNX, with to_onnx"
+        )
     if not isinstance(est, (MLPClassifier, MLPRegressor)):
         raise TypeError(
             f"{caller} takes a fitted MLPClassifier, MLPRegressor, CNNClassifier or "
@@ -188,7 +200,7 @@ def read(est: Any, caller: str) -> FittedModel:
     classifies = isinstance(est, MLPClassifier)
     one_column = network.layer_sizes[-1] == 1
     return FittedModel(
-        layers=_read_layers(network),
+        layers=read_layers(network),
         loss=network.loss_name,
         dtype=network.dtype,
         classes=est.classes_ if classifies else None,
@@ -197,7 +209,7 @@ def read(est: Any, caller: str) -> FittedModel:
     )
 
 
-def _read_layers(network: Any) -> tuple[Layer, ...]:
+def read_layers(network: Any) -> tuple[Layer, ...]:
     norms: list[BatchNorm | None] = [
         BatchNorm(scale, shift, mean, variance)
         for (scale, mean, variance), shift in zip(
@@ -210,14 +222,18 @@ def _read_layers(network: Any) -> tuple[Layer, ...]:
         (param,) if name in _kernels.ACTIVATION_PARAMS else ()
         for name, param in zip(names, network.activation_params, strict=True)
     ]
-    trained = zip(network.weights, network.biases, names, norms, params, strict=True)
+    trained = zip(network.weights, network.biases, norms, strict=True)
+    activated = zip(names, params, strict=True)
     empty = np.empty(0, network.dtype)
     found = []
     for geometry in network.geometries:
-        pooling = empty, empty, "identity", None, ()
-        layer = Layer(*(next(trained) if geometry.is_trained else pooling))
+        pooling = empty, empty, None
+        weights, biases, norm = next(trained) if geometry.is_trained else pooling
+        name, param = next(activated) if geometry.is_activated else ("identity", ())
         is_dense = geometry.kind == "dense"
-        found.append(layer if is_dense else replace(layer, geometry=geometry))
+        found.append(
+            Layer(weights, biases, name, norm, param, None if is_dense else geometry)
+        )
     return tuple(found)
 
 

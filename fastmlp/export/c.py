@@ -274,7 +274,7 @@ def to_c(
     Raises
     ------
     TypeError
-        If est is no estimator of fastmlp, or scaler none of these.
+        If est is no estimator of fastmlp, or one of tables, or scaler none of these.
     ValueError
         If the file's name is no name in C, a parameter is not finite, an activation
         has no formula here, or int8 comes without X.

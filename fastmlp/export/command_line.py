@@ -27,7 +27,7 @@ def export(arguments: list[str]) -> int:
 
 
 def _export(options: argparse.Namespace) -> None:
-    check_place(options.onnx or options.c)
+    check_place(options.onnx or options.c, options.model)
     est = load(options.model)
     if options.onnx:
         to_onnx(est, options.onnx)

@@ -16,10 +16,19 @@ from fastmlp.export._model import (
     EPSILON,
     FittedModel,
     Layer,
+    is_of_tables,
     label_type,
     read,
     row_of,
 )
+from fastmlp.export._onnx_table import (
+    ML_DOMAIN,
+    ML_OPSET,
+    Tensors,
+    add_table,
+    describe_inputs,
+)
+from fastmlp.export._table import read_table_model
 from fastmlp.layers import Geometry
 
 # The oldest operator set in which all operators are as they are used here; later ones
@@ -47,11 +56,15 @@ class Nodes:
         self.constants: dict[str, np.ndarray] = {}
         self._prefix = prefix
 
-    def add(self, op: str, *inputs: Any, **attributes: Any) -> str:
-        """Add a node; inputs are names, or values, which become constants."""
+    def add(self, op: str, *inputs: Any, unused: int = 0, **attributes: Any) -> str:
+        """Add a node; inputs are names, or values, which become constants.
+
+        Behind the result whose name is returned there may be others, unused.
+        """
         names = [x if isinstance(x, str) else self.constant(x) for x in inputs]
         output = f"{self._prefix}{op}_{len(self.nodes)}"
-        self.nodes.append((op, names, [output], attributes))
+        others = [f"{output}_{k}" for k in range(unused)]
+        self.nodes.append((op, names, [output, *others], attributes))
         return output
 
     def constant(self, values: Any) -> str:
@@ -211,6 +224,8 @@ def _add_network(nodes: Nodes, model: FittedModel, x: str) -> str:
             x = _add_dense(nodes, layer, x)
         elif layer.kind == "conv":
             x = _add_convolution(nodes, layer, layer.geometry, x)
+        elif layer.geometry.is_of_columns:
+            x = COLUMN_KINDS[layer.kind](nodes, layer, x)
         else:
             x = _add_pooling(nodes, layer.geometry, x)
     return x
@@ -271,6 +286,57 @@ def _add_pooling(nodes: Nodes, geometry: Geometry, x: str) -> str:
     image = _channels_first(nodes, geometry.shape, x)
     op = "MaxPool" if is_max else "AveragePool"
     return _as_rows(nodes, geometry, nodes.add(op, image, **_window(geometry)))
+
+
+def _add_scale(nodes: Nodes, layer: Layer, x: str) -> str:
+    return nodes.add("Mul", x, layer.weights)
+
+
+def _add_periodic_embedding(nodes: Nodes, layer: Layer, x: str) -> str:
+    """Of each of the first columns itself and W₂ cos(2π(w x + b)) + b₂."""
+    n_numbers, n_columns = len(layer.weights), layer.n_inputs
+    n_more = (layer.n_units - n_columns) // n_numbers
+    k = (layer.weights.shape[1] - n_more) // (2 + n_more)
+    cuts = [k, 2 * k, layer.weights.shape[1] - n_more]
+    w, b, W2, b2 = np.split(layer.weights, cuts, axis=1)
+    W2 = np.ascontiguousarray(W2.reshape(n_numbers, n_more, k).transpose(0, 2, 1))
+    numbers = nodes.add("Gather", x, np.arange(n_numbers), axis=1)
+    numbers = nodes.add("Reshape", numbers, np.array([-1, n_numbers, 1]))
+    turns = nodes.add("Add", nodes.add("Mul", numbers, w), b)
+    waves = nodes.add("Cos", nodes.add("Mul", turns, 2 * math.pi))
+    waves = nodes.add("MatMul", nodes.add("Transpose", waves, perm=[1, 0, 2]), W2)
+    more = nodes.add("Add", nodes.add("Transpose", waves, perm=[1, 0, 2]), b2)
+    embedded = nodes.add("Concat", numbers, more, axis=2)
+    shape = np.array([-1, n_numbers * (1 + n_more)])
+    embedded = nodes.add("Reshape", embedded, shape)
+    others = nodes.add("Gather", x, np.arange(n_numbers, n_columns), axis=1)
+    return nodes.add("Concat", embedded, others, axis=1)
+
+
+def _add_category_embedding(nodes: Nodes, layer: Layer, x: str) -> str:
+    """Rows of the table at the last columns' places; zeros where there is none."""
+    n_rows, dimensions = layer.weights.shape
+    n_indices = (layer.n_units - layer.n_inputs) // (dimensions - 1)
+    n_others = layer.n_inputs - n_indices
+    others = nodes.add("Gather", x, np.arange(n_others), axis=1)
+    place = nodes.add("Gather", x, np.arange(n_others, layer.n_inputs), axis=1)
+    is_place = nodes.add(
+        *("And", nodes.add("GreaterOrEqual", place, 0.0)),
+        nodes.add("Less", place, float(n_rows)),
+    )
+    place = nodes.add("Where", is_place, place, float(n_rows))
+    place = nodes.add("Cast", nodes.add("Floor", place), to=_INT64)
+    table = np.vstack([layer.weights, np.zeros_like(layer.weights[:1])])
+    rows = nodes.add("Gather", table, place, axis=0)
+    shape = np.array([-1, n_indices * dimensions])
+    return nodes.add("Concat", others, nodes.add("Reshape", rows, shape), axis=1)
+
+
+COLUMN_KINDS: dict[str, Callable[[Nodes, Layer, str], str]] = {
+    "scale": _add_scale,
+    "periodic_embedding": _add_periodic_embedding,
+    "category_embedding": _add_category_embedding,
+}
 
 
 def _add_patches(nodes: Nodes, geometry: Geometry, x: str) -> str:
@@ -351,15 +417,16 @@ def to_onnx(
     """A fitted estimator as an ONNX model.
 
     The model has one input, ``X`` of shape (n, n_features), of the network's type:
-    float32 or float64. A regressor's is one output, ``predictions``, shaped as
-    ``predict`` returns it. A classifier has two: ``label``, as ``predict`` returns it
-    (strings, or numbers: int64 for whole ones; of multilabel targets an int64 matrix of
-    0 and 1), and ``probabilities``, one array as ``predict_proba``
-    returns it.
+    float32 or float64; that of a table is below. A regressor's is one output,
+    ``predictions``, shaped as ``predict`` returns it. A classifier has two: ``label``,
+    as ``predict`` returns it (strings, or numbers: int64 for whole ones; of multilabel
+    targets an int64 matrix of 0 and 1), and ``probabilities``, one array as
+    ``predict_proba`` returns it.
 
     Parameters
     ----------
-    est : MLPClassifier, MLPRegressor, CNNClassifier or CNNRegressor
+    est : MLPClassifier, MLPRegressor, CNNClassifier, CNNRegressor, \
+TabularClassifier or TabularRegressor
         Fitted; of images a row of X is one made flat, channels last. A Pipeline is
         converted by skl2onnx after :func:`register_onnx`.
     path : path-like, default=None
@@ -371,7 +438,8 @@ def to_onnx(
     Returns
     -------
     onnx.ModelProto
-        Of operator set 15, with no operators of our own.
+        Of operator set 15, with no operators of our own; strings are looked up by
+        operator set 2 of 'ai.onnx.ml'.
 
     Raises
     ------
@@ -380,7 +448,24 @@ def to_onnx(
     TypeError
         If est is no estimator of fastmlp.
     ValueError
-        If an activation has no formula here.
+        If an activation has no formula here, or a table's columns have no names of
+        their own.
+
+    Notes
+    -----
+    Of a TabularClassifier or TabularRegressor preprocessing, all members, calibration
+    and scaling are inside, and results are float64. As in skl2onnx each column is an
+    input, called as in the table, of shape (n, 1), because a tensor has one type:
+
+    - numbers are float64, and NaN where they are missing;
+    - whole numbers of which some are beyond 2⁵³ are int64, and the least int64 where
+      they are missing;
+    - categories are float64 where all are spelt as numbers (booleans are 0 and 1), and
+      NaN where they are missing; else strings, and "" where they are missing, unless ""
+      is a category.
+
+    A table without names, all of whose columns are float64, is one input ``X`` of
+    shape (n, n_features); the columns of any other are called x0, x1 and so on.
 
     Examples
     --------
@@ -390,38 +475,78 @@ def to_onnx(
     >>> label, probabilities = session.run(None, {"X": X})  # doctest: +SKIP
     """
     onnx = require("onnx", "onnx", "to_onnx")
-    model = read(est, "to_onnx")
-    nodes = Nodes(model.dtype)
-    results = _add_predictions(nodes, model.folded() if fold_batch_norm else model, "X")
-    for name, result in results.items():
-        nodes.rename(result, name)
-    proto = _make_proto(onnx, nodes, model, type(est).__name__)
+    if is_of_tables(est):
+        proto = _convert_table(onnx, est)
+    else:
+        proto = _convert_network(onnx, est, fold_batch_norm)
     if path is not None:
         onnx.save(proto, os.fspath(path))
     return proto
 
 
-def _make_proto(onnx: Any, nodes: Nodes, model: FittedModel, name: str) -> Any:
+def _convert_network(onnx: Any, est: Any, fold_batch_norm: bool) -> Any:
+    model = read(est, "to_onnx")
+    nodes = Nodes(model.dtype)
+    results = _add_predictions(nodes, model.folded() if fold_batch_norm else model, "X")
+    for name, result in results.items():
+        nodes.rename(result, name)
+    inputs = {"X": (model.dtype, [None, model.n_features])}
+    return _make_proto(
+        onnx, nodes, inputs, _describe_results(model), type(est).__name__
+    )
+
+
+def _convert_table(onnx: Any, est: Any) -> Any:
+    table = read_table_model(est)
+    inputs, model = describe_inputs(table), table.results
+    prefix = "fastmlp_"
+    while any(name.startswith(prefix) for name in inputs):
+        prefix += "_"
+    nodes = Nodes(model.dtype, prefix)
+    outputs = add_table(nodes, table, inputs, _add_network)
+    if model.is_classifier:
+        nodes.rename(_add_labels(nodes, model, outputs), "label")
+        nodes.rename(outputs, "probabilities")
+    else:
+        if model.is_vector:
+            outputs = nodes.add("Squeeze", outputs, np.array([1]))
+        nodes.rename(outputs, "predictions")
+    return _make_proto(
+        onnx, nodes, inputs, _describe_results(model), type(est).__name__
+    )
+
+
+def _make_proto(
+    onnx: Any, nodes: Nodes, inputs: Tensors, results: Tensors, name: str
+) -> Any:
     helper = onnx.helper
-    numbers = helper.np_dtype_to_tensor_dtype(model.dtype)
+
+    def declare(tensors: Tensors) -> list:
+        return [
+            helper.make_tensor_value_info(
+                key, helper.np_dtype_to_tensor_dtype(dtype), shape
+            )
+            for key, (dtype, shape) in tensors.items()
+        ]
+
     graph = helper.make_graph(
         [
-            helper.make_node(op, inputs, outputs, **attributes)
-            for op, inputs, outputs, attributes in nodes.nodes
+            helper.make_node(op, given, outputs, **attributes)
+            for op, given, outputs, attributes in nodes.nodes
         ],
         name,
-        [helper.make_tensor_value_info("X", numbers, [None, model.n_features])],
-        [
-            helper.make_tensor_value_info(
-                result, helper.np_dtype_to_tensor_dtype(dtype), shape
-            )
-            for result, (dtype, shape) in _describe_results(model).items()
-        ],
+        declare(inputs),
+        declare(results),
         [onnx.numpy_helper.from_array(a, key) for key, a in nodes.constants.items()],
     )
+    domains = {attributes.get("domain", "") for *_, attributes in nodes.nodes}
+    opsets = {"": OPSET, ML_DOMAIN: ML_OPSET}
     proto = helper.make_model(
         graph,
-        opset_imports=[helper.make_opsetid("", OPSET)],
+        opset_imports=[
+            helper.make_opsetid(domain, opsets[domain])
+            for domain in sorted({"", *domains})
+        ],
         producer_name="fastmlp",
         producer_version=__version__,
         ir_version=IR_VERSION,
@@ -430,9 +555,7 @@ def _make_proto(onnx: Any, nodes: Nodes, model: FittedModel, name: str) -> Any:
     return proto
 
 
-def _describe_results(
-    model: FittedModel,
-) -> dict[str, tuple[np.dtype, list[int | None]]]:
+def _describe_results(model: FittedModel) -> Tensors:
     """Type and shape of each result by name; object stands for strings."""
     if model.classes is None:
         shape: list[int | None] = [None]

@@ -18,9 +18,17 @@ from fastmlp.estimators._validation import checked_sample_weight, naming
 from fastmlp.estimators._warnings import warn
 from fastmlp.head import Head
 from fastmlp.network import Network
+from fastmlp.random_streams import copy_stream
 from fastmlp.stopping import StopReason
 from fastmlp.tabular._model_file import save_tabular
 from fastmlp.tabular._parameters import TabularParameters
+from fastmlp.tabular.checkpoints import (
+    Earlier,
+    Store,
+    checkpoints_of,
+    origin_of,
+    read_earlier,
+)
 from fastmlp.tabular.columns import Table, read_table
 from fastmlp.tabular.members import (
     Job,
@@ -119,6 +127,7 @@ class BaseTabular(TabularParameters, BaseEstimator, ABC):
         y: Any,
         sample_weight: ArrayLike | None,
         validation: tuple[Any, Any, Any],
+        resume_from: str | os.PathLike[str] | None,
     ) -> None:
         """Fit on a twin, and take over what it has become: all of it, or nothing."""
         with attempt(self) as trial:
@@ -126,8 +135,10 @@ class BaseTabular(TabularParameters, BaseEstimator, ABC):
             new._check_sizes()
             given = new._read(X, y, sample_weight, reset=True)
             held_out = new._read_validation(*validation)
-            jobs, data = new._plan(given, held_out)
-            members = new._train_members(jobs, data)
+            checkpoints = checkpoints_of(new)
+            earlier = None if resume_from is None else read_earlier(resume_from)
+            jobs, data, fit = new._plan(given, held_out, earlier)
+            members = new._train_members(jobs, data, Store(checkpoints, fit))
             new._take_over(members)
             # After Ctrl-C some may be missing.
             new._calibrate(members, [jobs[member.number] for member in members])
@@ -157,6 +168,9 @@ class BaseTabular(TabularParameters, BaseEstimator, ABC):
         targets = self._check_targets(y)
         check_consistent_length(np.empty(table.n_rows), targets)
         weights = checked_sample_weight(sample_weight, np.empty((table.n_rows, 1)))
+        if weights is not None:
+            # Multiplied by a power of two, which changes no bit: the largest is ~ 1.
+            weights = np.ldexp(weights, -np.frexp(weights.max())[1])
         if weights is not None and not weights.all():
             rows = np.flatnonzero(weights)
             table, targets, weights = table.take(rows), targets[rows], weights[rows]
@@ -193,9 +207,24 @@ class BaseTabular(TabularParameters, BaseEstimator, ABC):
         with naming("X_val and y_val"):
             return self._read(X_val, y_val, sample_weight_val, reset=False)
 
-    def _plan(self, given: Given, held_out: Given | None) -> tuple[list[Job], Rows]:
-        """What each member does, and the rows that it is about."""
+    def _plan(
+        self, given: Given, held_out: Given | None, earlier: Earlier | None
+    ) -> tuple[list[Job], Rows, Earlier]:
+        """Jobs, the rows that they are of, and what the fit goes on from."""
         stream = check_random_state(self.random_state)
+        if earlier is not None:
+            stream = copy_stream(earlier.stream)
+        begins_at = copy_stream(stream)
+        jobs, data = self._draw_jobs(given, held_out, stream)
+        origin = origin_of(self, data, jobs)
+        if earlier is None:
+            return jobs, data, Earlier(origin, begins_at)
+        earlier.origin.check(origin)
+        return jobs, data, earlier
+
+    def _draw_jobs(
+        self, given: Given, held_out: Given | None, stream: Any
+    ) -> tuple[list[Job], Rows]:
         seeds = stream.randint(2**31 - 1, size=self.n_members).tolist()
         data = self._as_rows(given)
         if held_out is None:
@@ -237,7 +266,7 @@ class BaseTabular(TabularParameters, BaseEstimator, ABC):
             return weights
         return by_class if weights is None else weights * by_class
 
-    def _train_members(self, jobs: list[Job], data: Rows) -> list[Member]:
+    def _train_members(self, jobs: list[Job], data: Rows, store: Store) -> list[Member]:
         n_threads, n_epochs = self.n_threads, self.max_iter
         usable = n_threads or count_usable()
         n_workers = min(self.n_members, usable)
@@ -260,7 +289,11 @@ class BaseTabular(TabularParameters, BaseEstimator, ABC):
         with Progress(self.verbose, len(jobs), n_rows, preset.n_epochs) as progress:
             return train_members(
                 *(preset, data, jobs, self._count_outputs(), n_workers),
-                progress.listeners,
+                lambda *member: [
+                    *progress.listeners(*member),
+                    *store.writers(member[0]),
+                ],
+                store.state,
             )
 
     def _take_over(self, members: list[Member]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
@@ -99,6 +100,7 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         X_val: Any = None,
         y_val: ArrayLike | None = None,
         sample_weight_val: ArrayLike | None = None,
+        resume_from: str | os.PathLike[str] | None = None,
     ) -> TabularClassifier:
         """Fit the networks to a table.
 
@@ -116,6 +118,10 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
             are trained on.
         sample_weight_val : array-like, default=None
             Their weights.
+        resume_from : str or path-like, default=None
+            A file that a :class:`fastmlp.Checkpoint` of this fit has written. Training
+            goes on from there, with the same data and parameters, to the bits of the
+            fit that was not interrupted.
 
         Returns
         -------
@@ -124,9 +130,11 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         Raises
         ------
         ValueError, TypeError
-            If the data are not fit for training. The estimator is then as it was.
+            If the data are not fit for training, or the checkpoint is of another fit.
+            The estimator is then as it was.
         """
-        self._train(X, y, sample_weight, (X_val, y_val, sample_weight_val))
+        judges = X_val, y_val, sample_weight_val
+        self._train(X, y, sample_weight, judges, resume_from)
         return self
 
     def predict(self, X: Any) -> np.ndarray:

@@ -11,6 +11,7 @@ import numpy as np
 from sklearn.metrics import get_scorer_names
 
 from fastmlp import _kernels
+from fastmlp.checkpoints import Checkpoint
 from fastmlp.estimators._parameters import (
     COUNT,
     FRACTION,
@@ -123,6 +124,15 @@ class TabularParameters:
         """
         Training ends after the epoch in which that many seconds have passed. None:
         never.
+        """,
+    )
+    callbacks: Sequence[Checkpoint] | None = parameter(
+        None,
+        [list, tuple, None],
+        "list of Checkpoint",
+        """
+        Each :class:`fastmlp.Checkpoint` stores the fit under way, all members of it, so
+        that ``fit`` can go on from there.
         """,
     )
     n_threads: int | None = parameter(

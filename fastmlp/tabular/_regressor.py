@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
@@ -15,6 +16,7 @@ from fastmlp.estimators._docs import fill_docstring
 from fastmlp.estimators._parameters import POSITIVE, interval, parameter
 from fastmlp.estimators._publication import reading
 from fastmlp.head import Head
+from fastmlp.rows import check_kind
 from fastmlp.sklearn_private import StrOptions, _fit_context
 from fastmlp.tabular._base import BaseTabular, Given
 from fastmlp.tabular.calibration import jackknife_interval
@@ -112,6 +114,7 @@ class TabularRegressor(RegressorMixin, BaseTabular):
         X_val: Any = None,
         y_val: ArrayLike | None = None,
         sample_weight_val: ArrayLike | None = None,
+        resume_from: str | os.PathLike[str] | None = None,
     ) -> TabularRegressor:
         """Fit the networks to a table.
 
@@ -129,6 +132,10 @@ class TabularRegressor(RegressorMixin, BaseTabular):
             of X are trained on.
         sample_weight_val : array-like, default=None
             Their weights.
+        resume_from : str or path-like, default=None
+            A file that a :class:`fastmlp.Checkpoint` of this fit has written. Training
+            goes on from there, with the same data and parameters, to the bits of the
+            fit that was not interrupted.
 
         Returns
         -------
@@ -137,9 +144,11 @@ class TabularRegressor(RegressorMixin, BaseTabular):
         Raises
         ------
         ValueError, TypeError
-            If the data are not fit for training. The estimator is then as it was.
+            If the data are not fit for training, or the checkpoint is of another fit.
+            The estimator is then as it was.
         """
-        self._train(X, y, sample_weight, (X_val, y_val, sample_weight_val))
+        judges = X_val, y_val, sample_weight_val
+        self._train(X, y, sample_weight, judges, resume_from)
         return self
 
     def predict(
@@ -251,6 +260,9 @@ class TabularRegressor(RegressorMixin, BaseTabular):
         return len(np.ravel(self.quantile))
 
     def _check_targets(self, y: Any) -> np.ndarray:
+        given = np.asarray(y)
+        if given.dtype.kind not in "bO":
+            check_kind(given, "y")
         y = check_array(
             y, ensure_2d=False, dtype=np.float64, input_name="y", ensure_min_samples=0
         )

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 from scipy.optimize import minimize_scalar
-from scipy.special import expit, log_expit, log_softmax, softmax
+from scipy.special import expit, softmax
 
 # The range in which a temperature is looked for.
 TEMPERATURES = 0.2, 8.0
@@ -64,16 +64,22 @@ def fit_temperature(
     C. Guo, G. Pleiss, Y. Sun, K. Weinberger, "On calibration of modern neural
     networks", ICML 2017, section 4.2.
     """
-    logits = logits.astype(np.float64)
+    z = logits.astype(np.float64)
+    weights = np.ones(len(z)) if sample_weight is None else sample_weight
+    weights = weights / np.sum(weights, dtype=np.float64)
+    if exclusive:
+        z = z - z.max(axis=1, keepdims=True)
+        chosen = weights @ z[np.arange(len(z)), Y[:, 0].astype(np.intp)]
+    else:
+        chosen = weights @ (Y * z).sum(axis=1)
 
     def mean_loss(log_temperature: float) -> float:
-        z = logits / math.exp(log_temperature)
+        slope = math.exp(-log_temperature)
         if exclusive:
-            index = Y[:, :1].astype(np.intp)
-            losses = -np.take_along_axis(log_softmax(z, axis=1), index, 1)[:, 0]
+            losses = np.log(np.exp(slope * z).sum(axis=1))
         else:
-            losses = -(Y * log_expit(z) + (1 - Y) * log_expit(-z)).sum(axis=1)
-        return float(np.average(losses, weights=sample_weight))
+            losses = np.logaddexp(0, slope * z).sum(axis=1)
+        return float(weights @ losses - slope * chosen)
 
     bounds = [math.log(t) for t in TEMPERATURES]
     found = minimize_scalar(

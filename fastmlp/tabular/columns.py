@@ -142,7 +142,8 @@ def read_table(X: Any, name: str = "X") -> Table:
     ----------
     X : DataFrame of pandas or polars, Table of Arrow, or array-like
         Of shape (n_samples, n_features). What has ``__arrow_c_stream__`` is read by
-        pyarrow, where that is imported. A Table is returned as it is.
+        pyarrow, where that is imported. What a masked array masks is missing. A Table
+        is returned as it is.
     name : str, default='X'
         What errors call it.
 
@@ -201,7 +202,10 @@ def _is_arrow(X: Any, arrow: Any) -> bool:
 
 
 def _as_matrix(X: Any, name: str) -> np.ndarray:
-    array = X if isinstance(X, np.ndarray) else np.asarray(X)
+    array = np.asarray(X)
+    if isinstance(X, np.ma.MaskedArray):
+        array = array.astype(object)
+        array[np.ma.getmaskarray(X)] = None
     if not isinstance(X, np.ndarray) and array.dtype.kind in "US":
         # A list of lists with a string in it: NumPy has made its numbers strings too.
         array = np.asarray(X, dtype=object)

@@ -51,6 +51,11 @@ def train(arguments: list[str]) -> int:
     add("--members", type=int, default=4, metavar="N", help="networks, 4 by default")
     add("--epochs", type=int, metavar="N", help="by default from the table's size")
     add("--max-seconds", type=float, metavar="S", help="end training after that time")
+    add(
+        "--checkpoint",
+        metavar="FILE",
+        help="store training there, and go on from it if it is there already",
+    )
     add("--seed", type=int, default=0, metavar="N", help="0 by default")
     add(
         "--test-fraction",
@@ -88,7 +93,10 @@ def inspect(arguments: list[str]) -> int:
 
 
 def _train(options: argparse.Namespace) -> None:
-    check_place(options.output)
+    check_place(options.output, options.data)
+    check_place(_picture_of(options.output), options.data, options.output)
+    if options.checkpoint:
+        check_place(options.checkpoint, options.data, options.output)
     require("safetensors", "safetensors", "a model file")
     if not 0 <= options.test_fraction < 1:
         raise ValueError("--test-fraction must be in [0, 1)")
@@ -108,12 +116,22 @@ def _train(options: argparse.Namespace) -> None:
     model = _make_model(task, options)
     learnt, kept = _split(y, task, options)
     print(f"{task} of {options.target!r}: {len(learnt)} rows, {len(names)} columns")
-    model.fit(file.table(names, [rows[i] for i in learnt]), y[learnt])
+    table = file.table(names, [rows[i] for i in learnt])
+    model.fit(table, y[learnt], resume_from=_find_checkpoint(options))
+    picture = None
     if len(kept):
         table = file.table(names, [rows[i] for i in kept])
-        _report(model, task, table, y[kept], options.output)
-    model.save(options.output)
+        picture = _report(model, task, table, y[kept])
+    # A checkpoint is no part of a model.
+    model.set_params(callbacks=None).save(options.output)
     print(f"written: {options.output}")
+    if picture is not None:
+        replace_file(_picture_of(options.output), picture)
+        print(f"written: {_picture_of(options.output)}")
+
+
+def _picture_of(output: str) -> str:
+    return str(Path(output).with_suffix(".png"))
 
 
 def _find_task(values: list, asked_for: str) -> str:
@@ -139,7 +157,7 @@ def _as_targets(values: list, task: str, name: str) -> np.ndarray:
 
 
 def _make_model(task: str, options: argparse.Namespace) -> Any:
-    from fastmlp import TabularClassifier, TabularRegressor
+    from fastmlp import Checkpoint, TabularClassifier, TabularRegressor
     from fastmlp.progress import BAR
 
     cls = TabularClassifier if task == "classification" else TabularRegressor
@@ -155,8 +173,17 @@ def _make_model(task: str, options: argparse.Namespace) -> Any:
         max_iter=options.epochs,
         max_seconds=options.max_seconds,
         random_state=options.seed,
+        callbacks=[Checkpoint(options.checkpoint)] if options.checkpoint else None,
         verbose=verbose,
     )
+
+
+def _find_checkpoint(options: argparse.Namespace) -> str | None:
+    """The checkpoint that there is, to go on from."""
+    if not options.checkpoint or not Path(options.checkpoint).exists():
+        return None
+    print(f"goes on from {options.checkpoint}")
+    return options.checkpoint
 
 
 def _split(
@@ -184,7 +211,8 @@ def _split(
 # -- the report
 
 
-def _report(model: Any, task: str, table: Any, y: np.ndarray, output: str) -> None:
+def _report(model: Any, task: str, table: Any, y: np.ndarray) -> bytes | None:
+    """Print it; its picture, where matplotlib is there."""
     print(f"on {len(y)} rows that were not trained on:")
     if task == "classification":
         figures = _judge_classes(model, table, y)
@@ -192,14 +220,11 @@ def _report(model: Any, task: str, table: Any, y: np.ndarray, output: str) -> No
         figures = _judge_numbers(model, table, y)
     for name, value in figures.items():
         print(f"  {name:<22}{value:.4g}")
-    picture = str(Path(output).with_suffix(".png"))
     try:
-        figure = _draw(model, task, table, y)
+        return _draw(model, task, table, y)
     except ImportError as error:
         print(f"no picture: {error}")
-        return
-    replace_file(picture, figure)
-    print(f"written: {picture}")
+        return None
 
 
 def _judge_classes(model: Any, table: Any, y: np.ndarray) -> dict[str, float]:
@@ -273,7 +298,7 @@ def _load(path: str) -> Any:
 
 
 def _predict(options: argparse.Namespace) -> None:
-    check_place(options.output)
+    check_place(options.output, options.model, options.data)
     if Path(options.output).suffix.lower() in ARROW:
         raise ValueError(f"predictions are written as CSV or {PARQUET[0]}")
     model = _load(options.model)

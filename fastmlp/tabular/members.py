@@ -132,6 +132,7 @@ def train_members(
     n_outputs: int,
     n_workers: int,
     listeners: Callable[[int, Recipe], Sequence[Listener]],
+    earlier: Callable[[int], TrainingState | None] = lambda number: None,
 ) -> list[Member]:
     """Train members side by side, each in a thread.
 
@@ -151,6 +152,8 @@ def train_members(
         Members at a time.
     listeners : callable
         ``listeners(number, recipe)`` of a member.
+    earlier : callable, default=None
+        ``earlier(number)``, the state that a member goes on from; None: there is none.
 
     Returns
     -------
@@ -168,7 +171,8 @@ def train_members(
 
     def train(number: int) -> Member:
         told = [brake, *listeners(number, preset.make_recipe())]
-        return train_member(preset, data, number, jobs[number], n_outputs, told)
+        state = earlier(number)
+        return train_member(preset, data, number, jobs[number], n_outputs, told, state)
 
     with ThreadPoolExecutor(n_workers, "fastmlp-member") as pool:
         futures: list[Future] = []
@@ -211,14 +215,15 @@ def train_member(
     job: Job,
     n_outputs: int,
     listeners: Sequence[Listener] = (),
+    earlier: TrainingState | None = None,
 ) -> Member:
     """Train one network; see :func:`train_members`. The inputs are multiplied."""
-    recipe, random_state = preset.make_recipe(), np.random.RandomState(job.seed)
-    network = preset.make_network(data.X.shape[1], n_outputs, random_state)
-    state = TrainingState(network, random_state)
-    state.order = RowOrder(len(job.rows), base=job.rows)
-    state.plateau.watch("held_out")
-    state.begin(recipe, incremental=False)
+    recipe, sizes = preset.make_recipe(), (data.X.shape[1], n_outputs)
+    if earlier is None:
+        state = _begin(preset, recipe, job, sizes)
+    else:
+        state = _go_on(earlier, recipe, job, sizes)
+    network = state.network
     judges = job.held_out.times(preset.input_factor(data.X.shape[1]))
     evaluator = network.evaluator(network.as_data(*_parts(judges)))
     if job.score is None:
@@ -232,6 +237,30 @@ def train_member(
     # From here on it takes inputs as they are.
     network.weights[0][...] *= np.float32(preset.input_factor(data.X.shape[1]))
     return Member(number, network, outputs, state.history, reason)
+
+
+def _begin(
+    preset: Preset, recipe: Recipe, job: Job, sizes: tuple[int, int]
+) -> TrainingState:
+    random_state = np.random.RandomState(job.seed)
+    state = TrainingState(preset.make_network(*sizes, random_state), random_state)
+    state.order = RowOrder(len(job.rows), base=job.rows)
+    state.plateau.watch("held_out")
+    state.begin(recipe, incremental=False)
+    return state
+
+
+def _go_on(
+    state: TrainingState, recipe: Recipe, job: Job, sizes: tuple[int, int]
+) -> TrainingState:
+    """Of a state that was stored, which knows no rows."""
+    _, _, order = state.first_order
+    ends = state.network.layer_sizes[0], state.network.layer_sizes[-1]
+    if ends != sizes or order.n_rows != len(job.rows):
+        raise ValueError("the checkpoint is of networks, or rows, of another size")
+    order.base = job.rows
+    state.resume(recipe)
+    return state
 
 
 def _parts(rows: Rows) -> tuple:

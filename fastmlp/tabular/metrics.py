@@ -80,4 +80,15 @@ def make_score(
     taken = signature(getattr(scorer, "_score_func", scorer)).parameters
     if sample_weight is not None and "sample_weight" in taken:
         settings = {"sample_weight": sample_weight}
-    return lambda outputs: float(scorer(wrap(outputs), nothing, y, **settings))
+
+    def score(outputs: np.ndarray) -> float:
+        try:
+            return float(scorer(wrap(outputs), nothing, y, **settings))
+        except AttributeError as error:
+            if not isinstance(metric, str):
+                raise
+            raise ValueError(
+                f"metric={metric!r} is not for this task: {error}"
+            ) from error
+
+    return score

@@ -15,6 +15,10 @@ from fastmlp.tabular.columns import Column, Levels, Numbers, Table, iterate
 MOST_LEVELS = 64
 # Larger quotients are at the clip's end already, and their squares would overflow.
 LARGEST = 1e9
+# Whole numbers beyond are digits in a model file, which holds none so large.
+LARGEST_STORED = 2**63 - 1
+# No float64 has as many.
+MOST_DIGITS = 312
 
 
 @dataclass(frozen=True)
@@ -230,7 +234,11 @@ class TablePreprocessor:
     def to_facts(self) -> list[dict[str, Any]]:
         """What a model file holds of it."""
         kinds = {cls: kind for kind, cls in ENCODERS.items()}
-        return [{"kind": kinds[type(e)], **asdict(e)} for e in self.encoders]
+        rows = [{"kind": kinds[type(e)], **asdict(e)} for e in self.encoders]
+        for row in rows:
+            if abs(row.get("origin", 0)) > LARGEST_STORED:
+                row["origin"] = str(row["origin"])
+        return rows
 
     @classmethod
     def from_facts(cls, facts: list[dict[str, Any]]) -> TablePreprocessor:
@@ -245,6 +253,8 @@ class TablePreprocessor:
 
 
 def _encoder_of(row: dict[str, Any]) -> Encoder:
+    if type(row.get("origin")) is str and len(row["origin"]) < MOST_DIGITS:
+        row["origin"] = int(row["origin"])
     encoder = ENCODERS[row.pop("kind")](**row)
     if isinstance(encoder, NumberEncoder):
         numbers = encoder.median, encoder.spread
