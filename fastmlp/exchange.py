@@ -7,19 +7,19 @@ deadline, and a connection counts only once it has sent the round's token.
 
 from __future__ import annotations
 
+import copy
 import hmac
 import pickle
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
-import numpy as np
-
 from fastmlp.network import Network
-from fastmlp.optimizers import BatchGradient, Optimizer
-from fastmlp.sharded import Branch, Part, add_up_all, branches
+from fastmlp.optimizers import Optimizer
+from fastmlp.parts import Message, Part
+from fastmlp.sharded import Branch, add_up_all, branches
 
 # Longest wait for a message, in seconds; a process that has died is seen at once.
 DEADLINE = 60.0
@@ -149,38 +149,10 @@ def close(peer: socket.socket) -> None:
 # -- messages
 
 
-def _message(network: Network, n_branches: int) -> np.ndarray:
-    """Room for parts of branches, in one piece; of one without rows n_rows is 0."""
-    kind = network.dtype
-    fields = [
-        ("n_rows", np.int64),
-        ("weight", np.float64),
-        ("loss", np.float64),
-        ("grad", kind, (network.params.size,)),
-        ("moments", kind, (network.stats.size,)),
-    ]
-    return np.zeros(n_branches, np.dtype(fields))
-
-
-def _write(message: np.ndarray, names: list[Branch], parts: dict[Branch, Part]) -> None:
-    for row, branch in zip(message, names, strict=True):
-        part = parts.get(branch)
-        row["n_rows"] = 0 if part is None else part.gradient.n_rows
-        if part is not None:
-            row["weight"], row["loss"] = part.weight, part.gradient.loss
-            row["grad"], row["moments"] = part.gradient.grad, part.gradient.moments
-
-
-def _read(message: np.ndarray, names: list[Branch]) -> dict[Branch, Part]:
-    parts = {}
-    for row, branch in zip(message, names, strict=True):
-        if row["n_rows"]:
-            gradient = BatchGradient(
-                *(row["grad"].copy(), row["moments"].copy(), 1.0),
-                *(float(row["loss"]), int(row["n_rows"])),
-            )
-            parts[branch] = Part(gradient, float(row["weight"]))
-    return parts
+def _without_slots(network: Network, optimizer: Optimizer) -> Model:
+    twin = copy.copy(optimizer)
+    twin.slots = optimizer.slots[:, :0]
+    return network, twin
 
 
 class SocketExchange:
@@ -215,48 +187,49 @@ class SocketExchange:
         self.is_first = parent is None
 
     def begin(self, model: Model | None) -> Model:
-        """Give the first worker's network and optimizer to all."""
-        if self._parent is None:
-            message = pickle.dumps(model, protocol=pickle.HIGHEST_PROTOCOL)
-        else:
+        """Give the first worker's network and optimizer to all; only the first has the
+        optimizer's slots.
+        """
+        message = bytearray()
+        if model is not None:
+            message += pickle.dumps(_without_slots(*model), pickle.HIGHEST_PROTOCOL)
+        elif self._parent is not None:
             size = bytearray(8)
             receive_into(self._parent, size)
-            buffer = bytearray(int.from_bytes(size, "big"))
-            receive_into(self._parent, buffer)
-            message = bytes(buffer)
+            message = bytearray(int.from_bytes(size, "big"))
+            receive_into(self._parent, message)
         for child in self._children:
-            child.sendall(len(message).to_bytes(8, "big") + message)
+            child.sendall(len(message).to_bytes(8, "big"))
+            child.sendall(message)
         # Of the worker that the client has named: it has shown the round's token.
-        network, optimizer = pickle.loads(message)
-        self._messages = [_message(network, len(names)) for names in self._theirs]
-        self._up = _message(network, len(self._mine))
-        self._down = np.zeros(network.params.nbytes + 8, np.uint8)
-        return network, optimizer
+        return pickle.loads(message) if model is None else model
+
+    def prepare(self, make_part: Callable[[], Part]) -> None:
+        """Have memory for what the children send."""
+        self._received = [
+            {branch: make_part() for branch in names} for names in self._theirs
+        ]
+        self._empty = make_part()
 
     def gather(self, found: dict[Branch, Part]) -> dict[Branch, Part]:
         """Add what the children send, and pass it on."""
-        for child, names, message in zip(
-            self._children, self._theirs, self._messages, strict=True
-        ):
-            receive_into(child, message.view(np.uint8))
-            found |= _read(message, names)
+        for child, parts in zip(self._children, self._received, strict=True):
+            for branch, part in parts.items():
+                receive_into(child, part.memory)
+                if part.unpack():
+                    found[branch] = part
         sums = add_up_all(self._mine, found)
         if self._parent is not None:
-            _write(self._up, self._mine, sums)
-            self._parent.sendall(self._up.view(np.uint8).data)
+            for branch in self._mine:
+                self._parent.sendall(sums.get(branch, self._empty).pack().data)
         return sums
 
-    def share(self, params: np.ndarray, n_steps: int) -> int:
-        """Pass the first worker's parameters and number of steps on."""
-        if self._parent is None:
-            self._down[:8] = np.array([n_steps]).view(np.uint8)
-            self._down[8:] = params.view(np.uint8)
-        else:
-            receive_into(self._parent, self._down)
-            params.view(np.uint8)[:] = self._down[8:]
+    def share(self, message: Message) -> None:
+        """Pass the first worker's message on."""
+        if self._parent is not None:
+            receive_into(self._parent, message.memory)
         for child in self._children:
-            child.sendall(self._down.data)
-        return int(self._down[:8].view(np.int64)[0])
+            child.sendall(message.memory.data)
 
     def close(self) -> None:
         """Have all threads that wait for this worker fail."""

@@ -52,6 +52,9 @@ class Round(NamedTuple):
         Where each shard is in the memory of its worker.
     epoch : Epoch
         What is to be done.
+    base : str or None
+        The round that has left the state to begin with, if the client has not changed
+        it since.
     """
 
     name: str
@@ -60,6 +63,25 @@ class Round(NamedTuple):
     shards: tuple[tuple[int, ...], ...]
     keys: tuple[Any, ...]
     epoch: Epoch
+    base: str | None
+
+
+class Opened(NamedTuple):
+    """What a worker answers to a new round: where it waits for others, and whether it
+    still has the state that the round begins with.
+    """
+
+    place: Place | None
+    has_base: bool
+
+
+class Start(NamedTuple):
+    """What the first worker begins with: a model, or None of the one that it has, and
+    the optimizer's numbers.
+    """
+
+    model: Model | None
+    rule: np.ndarray
 
 
 class Result(NamedTuple):
@@ -106,6 +128,7 @@ class WorkerRound:
         self.children = children_of(self.number, len(now.workers))
         self.server = listen(_host(worker)) if self.children else None
         self.done: Future[Result] = Future()
+        self.model: Model | None = None
         self._exchange: SocketExchange | None = None
         self._run: ShardedEpoch | None = None
         self._has_ended, self._seen = False, time.monotonic()
@@ -124,8 +147,12 @@ class WorkerRound:
         """The client has asked."""
         self._seen = time.monotonic()
 
-    def start(self, parent: Place | None, model: Model | None) -> None:
+    def start(self, parent: Place | None, begin: Start | None) -> None:
         """Take the steps, in a thread."""
+        if begin is not None:
+            key = self.now.base, self.worker.address
+            self.model = begin.model or _kept.pop(key)
+            self.model[1].rule[:] = begin.rule
         try:
             data = self.worker.data
             numbers = self.now.shards[self.number]
@@ -134,29 +161,25 @@ class WorkerRound:
             raise ShardMissingError(f"{error} has left the worker") from None
         threading.Thread(
             target=self._work,
-            args=(shards, parent, model, self.worker.state.nthreads),
+            args=(shards, parent, self.worker.state.nthreads),
             name=f"fastmlp-{self.now.name}",
             daemon=True,
         ).start()
 
-    def _work(
-        self, shards: Any, parent: Place | None, model: Model | None, n_threads: int
-    ) -> None:
+    def _work(self, shards: Any, parent: Place | None, n_threads: int) -> None:
         try:
-            self.done.set_result(self._take_steps(shards, parent, model, n_threads))
+            self.done.set_result(self._take_steps(shards, parent, n_threads))
         except BaseException as error:
             self.done.set_exception(error)
         finally:
             self.end()
 
-    def _take_steps(
-        self, shards: Any, parent: Place | None, model: Model | None, n_threads: int
-    ) -> Result:
+    def _take_steps(self, shards: Any, parent: Place | None, n_threads: int) -> Result:
         exchange = self._open_exchange(parent)
         if isinstance(exchange, SocketExchange):
-            model = exchange.begin(model)
-        assert model is not None
-        network, optimizer = model
+            self.model = exchange.begin(self.model)
+        assert self.model is not None
+        network, optimizer = self.model
         with thread_team(n_threads) as team:
             self._run = run = ShardedEpoch(
                 network, optimizer, self.now.epoch, shards, exchange, team
@@ -199,6 +222,8 @@ def _host(worker: Any) -> str:
 
 # By worker, too: several may be threads of one process.
 _rounds: dict[tuple[str, str], WorkerRound] = {}
+# What the first worker of a round has ended with, for a while.
+_kept: dict[tuple[str | None, str], Model] = {}
 
 
 def _find(name: str, worker: Any) -> WorkerRound:
@@ -208,27 +233,28 @@ def _find(name: str, worker: Any) -> WorkerRound:
         raise RoundEndedError("the worker does not know the round") from None
 
 
-def open_round(now: Round, dask_worker: Any = None) -> Place | None:
-    """Have this worker wait for those that send to it; where, if any do."""
+def open_round(now: Round, dask_worker: Any = None) -> Opened:
+    """Have this worker wait for those that send to it."""
     for key, old in [*_rounds.items()]:
         if old.is_forgotten:
             _rounds.pop(key, None)
             old.end()
     here = _rounds[now.name, dask_worker.address] = WorkerRound(now, dask_worker)
-    return None if here.server is None else here.server.getsockname()[:2]
+    place = None if here.server is None else here.server.getsockname()[:2]
+    return Opened(place, (now.base, dask_worker.address) in _kept)
 
 
 def start_round(
     name: str,
     places: Sequence[Place | None],
-    model: Model | None,
+    begin: Start | None,
     dask_worker: Any = None,
 ) -> None:
-    """Begin the steps; the first worker is given the model."""
+    """Begin the steps; only the first worker is told with what."""
     here = _find(name, dask_worker)
     place = None if here.number == 0 else places[parent_of(here.number)]
     here.saw_client()
-    here.start(place, model)
+    here.start(place, begin)
 
 
 async def watch_round(name: str, dask_worker: Any = None) -> Progress:
@@ -250,4 +276,14 @@ def end_round(name: str, dask_worker: Any = None) -> BaseException | None:
     if here is None:
         return None
     here.end()
-    return here.done.exception() if here.done.done() else None
+    error = here.done.exception() if here.done.done() else None
+    if here.number == 0 and error is None and here.done.done():
+        _keep(name, here)
+    return error
+
+
+def _keep(name: str, here: WorkerRound) -> None:
+    """Hold the state for the next round, if it comes soon."""
+    key = name, here.worker.address
+    _kept[key] = here.model  # type: ignore[assignment]
+    asyncio.get_running_loop().call_later(DEADLINE, _kept.pop, key, None)

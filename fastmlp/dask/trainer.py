@@ -15,6 +15,7 @@ from fastmlp.dask.rounds import (
     Progress,
     Result,
     Round,
+    Start,
     end_round,
     open_round,
     start_round,
@@ -63,6 +64,7 @@ class DaskTrainer:
         self._shards, self._network, self._optimizer = shards, network, optimizer
         self._epoch, self._schedule = epoch, schedule
         self._client, self._max_failures = shards.client, max_failures
+        self._last: tuple[str, Result] | None = None
         self.gradient_norm = 0.0
 
     def run_epoch(
@@ -85,6 +87,7 @@ class DaskTrainer:
                 break
             except OSError as error:
                 lost = error
+                self._last = None
                 self._shards.lose_team()
         else:
             raise WorkerLostError(
@@ -104,6 +107,7 @@ class DaskTrainer:
             *(secrets.token_hex(8), secrets.token_bytes(TOKEN_BYTES)),
             *(tuple(team), tuple(map(tuple, team.values()))),
             *(tuple(future.key for future in self._shards.futures), epoch),
+            self._base(),
         )
         try:
             self._start(now)
@@ -116,16 +120,28 @@ class DaskTrainer:
             raise
         self._end(now, raises=False)
         on_slice(epoch.n_rows)
+        self._last = now.name, seen.result
         return seen.result
 
+    def _base(self) -> str | None:
+        """The round that has left the state as it is here."""
+        if self._last is None:
+            return None
+        (name, result), network = self._last, self._network
+        here = network.params, network.stats, self._optimizer.slots
+        same = map(np.array_equal, here, (result.params, result.stats, result.slots))
+        return name if all(same) else None
+
     def _start(self, now: Round) -> None:
-        places = self._call(now.workers, open_round, now)
-        found = [places[worker] for worker in now.workers]
+        answers = self._call(now.workers, open_round, now)
+        opened = [answers[worker] for worker in now.workers]
+        places = [answer.place for answer in opened]
+        model = None if opened[0].has_base else (self._network, self._optimizer)
+        begin = Start(model, self._optimizer.rule)
         first, others = now.workers[:1], now.workers[1:]
-        model = self._network, self._optimizer
-        self._call(first, start_round, now.name, found, model)
+        self._call(first, start_round, now.name, places, begin)
         if others:
-            self._call(others, start_round, now.name, found, None)
+            self._call(others, start_round, now.name, places, None)
 
     def _watch(self, now: Round) -> Progress:
         first = now.workers[0]
