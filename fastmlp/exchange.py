@@ -209,7 +209,7 @@ class SocketExchange:
         self._received = [
             {branch: make_part() for branch in names} for names in self._theirs
         ]
-        self._empty = make_part()
+        self._make_part = make_part
 
     def gather(self, found: dict[Branch, Part]) -> dict[Branch, Part]:
         """Add what the children send, and pass it on."""
@@ -221,7 +221,8 @@ class SocketExchange:
         sums = add_up_all(self._mine, found)
         if self._parent is not None:
             for branch in self._mine:
-                self._parent.sendall(sums.get(branch, self._empty).pack().data)
+                part = sums.get(branch) or self._make_part()  # without rows
+                self._parent.sendall(part.pack().data)
         return sums
 
     def share(self, message: Message) -> None:

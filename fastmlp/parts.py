@@ -39,8 +39,8 @@ class Message:
     def __init__(self, size: int, dtype: np.dtype) -> None:
         n_bytes = HEADER_BYTES + size * dtype.itemsize
         self.memory = aligned_empty(n_bytes, np.dtype(np.uint8))
-        self.memory[...] = 0
         self.numbers = self.memory[:HEADER_BYTES].view(np.float64)
+        self.numbers[:] = 0
         self.vector = self.memory[HEADER_BYTES:].view(dtype)
 
 

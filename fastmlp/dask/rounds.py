@@ -76,12 +76,21 @@ class Opened(NamedTuple):
 
 
 class Start(NamedTuple):
-    """What the first worker begins with: a model, or None of the one that it has, and
-    the optimizer's numbers.
+    """What a worker begins with.
+
+    Parameters
+    ----------
+    rule : ndarray of RULE
+        The optimizer's numbers.
+    has_base : bool
+        Whether all workers have the state; else the first tells the others.
+    model : Model or None
+        The state, for the first.
     """
 
-    model: Model | None
     rule: np.ndarray
+    has_base: bool
+    model: Model | None
 
 
 class Result(NamedTuple):
@@ -131,12 +140,21 @@ class WorkerRound:
         self.model: Model | None = None
         self._exchange: SocketExchange | None = None
         self._run: ShardedEpoch | None = None
-        self._has_ended, self._seen = False, time.monotonic()
+        self._has_started = self._has_ended = False
+        self._seen = time.monotonic()
 
     @property
     def is_forgotten(self) -> bool:
-        """Whether the client has not asked for long."""
-        return time.monotonic() - self._seen > DEADLINE
+        """Whether the client has not asked for long; once it has started, it asks the
+        first worker only.
+        """
+        is_asked = self.number == 0 or not self._has_started
+        return is_asked and time.monotonic() - self._seen > DEADLINE
+
+    @property
+    def has_ended_well(self) -> bool:
+        """Whether all its steps have been taken."""
+        return self.done.done() and self.done.exception() is None
 
     @property
     def n_rows_done(self) -> int:
@@ -147,12 +165,9 @@ class WorkerRound:
         """The client has asked."""
         self._seen = time.monotonic()
 
-    def start(self, parent: Place | None, begin: Start | None) -> None:
+    def start(self, parent: Place | None, begin: Start) -> None:
         """Take the steps, in a thread."""
-        if begin is not None:
-            key = self.now.base, self.worker.address
-            self.model = begin.model or _kept.pop(key)
-            self.model[1].rule[:] = begin.rule
+        self._has_started = True
         try:
             data = self.worker.data
             numbers = self.now.shards[self.number]
@@ -161,23 +176,38 @@ class WorkerRound:
             raise ShardMissingError(f"{error} has left the worker") from None
         threading.Thread(
             target=self._work,
-            args=(shards, parent, self.worker.state.nthreads),
+            args=(shards, parent, begin, self.worker.state.nthreads),
             name=f"fastmlp-{self.now.name}",
             daemon=True,
         ).start()
 
-    def _work(self, shards: Any, parent: Place | None, n_threads: int) -> None:
+    def _work(
+        self, shards: Any, parent: Place | None, begin: Start, n_threads: int
+    ) -> None:
         try:
-            self.done.set_result(self._take_steps(shards, parent, n_threads))
+            self.done.set_result(self._take_steps(shards, parent, begin, n_threads))
         except BaseException as error:
             self.done.set_exception(error)
         finally:
             self.end()
+            self.worker.loop.add_callback(self._forget_later)
 
-    def _take_steps(self, shards: Any, parent: Place | None, n_threads: int) -> Result:
+    def _forget_later(self) -> None:
+        """Keep the state for the next round, if it comes soon."""
+        key = self.now.name, self.worker.address
+        self.worker.loop.call_later(DEADLINE, _rounds.pop, key, None)
+
+    def _take_steps(
+        self, shards: Any, parent: Place | None, begin: Start, n_threads: int
+    ) -> Result:
         exchange = self._open_exchange(parent)
-        if isinstance(exchange, SocketExchange):
-            self.model = exchange.begin(self.model)
+        if begin.has_base:
+            assert self.model is not None
+            self.model[1].rule[:] = begin.rule
+        elif isinstance(exchange, SocketExchange):
+            self.model = exchange.begin(begin.model)
+        else:
+            self.model = begin.model
         assert self.model is not None
         network, optimizer = self.model
         with thread_team(n_threads) as team:
@@ -186,7 +216,7 @@ class WorkerRound:
             )
             for _ in run.steps():
                 # Of the others the first is the client.
-                if self._has_ended or (self.number == 0 and self.is_forgotten):
+                if self._has_ended or self.is_forgotten:
                     raise RoundEndedError("the client has ended the round")
         return Result(
             *(network.params, network.stats, optimizer.slots, optimizer.n_steps),
@@ -222,8 +252,6 @@ def _host(worker: Any) -> str:
 
 # By worker, too: several may be threads of one process.
 _rounds: dict[tuple[str, str], WorkerRound] = {}
-# What the first worker of a round has ended with, for a while.
-_kept: dict[tuple[str | None, str], Model] = {}
 
 
 def _find(name: str, worker: Any) -> WorkerRound:
@@ -240,17 +268,22 @@ def open_round(now: Round, dask_worker: Any = None) -> Opened:
             _rounds.pop(key, None)
             old.end()
     here = _rounds[now.name, dask_worker.address] = WorkerRound(now, dask_worker)
+    base = _rounds.pop((now.base or "", dask_worker.address), None)
+    # Only the first has slots and running moments.
+    is_alike = base is not None and (base.number == 0) == (here.number == 0)
+    if base is not None and is_alike and base.has_ended_well:
+        here.model = base.model
     place = None if here.server is None else here.server.getsockname()[:2]
-    return Opened(place, (now.base, dask_worker.address) in _kept)
+    return Opened(place, here.model is not None)
 
 
 def start_round(
     name: str,
     places: Sequence[Place | None],
-    begin: Start | None,
+    begin: Start,
     dask_worker: Any = None,
 ) -> None:
-    """Begin the steps; only the first worker is told with what."""
+    """Begin the steps."""
     here = _find(name, dask_worker)
     place = None if here.number == 0 else places[parent_of(here.number)]
     here.saw_client()
@@ -276,14 +309,4 @@ def end_round(name: str, dask_worker: Any = None) -> BaseException | None:
     if here is None:
         return None
     here.end()
-    error = here.done.exception() if here.done.done() else None
-    if here.number == 0 and error is None and here.done.done():
-        _keep(name, here)
-    return error
-
-
-def _keep(name: str, here: WorkerRound) -> None:
-    """Hold the state for the next round, if it comes soon."""
-    key = name, here.worker.address
-    _kept[key] = here.model  # type: ignore[assignment]
-    asyncio.get_running_loop().call_later(DEADLINE, _kept.pop, key, None)
+    return here.done.exception() if here.done.done() else None

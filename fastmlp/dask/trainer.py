@@ -118,7 +118,6 @@ class DaskTrainer:
         except BaseException as error:
             self._end(now, raises=isinstance(error, OSError))
             raise
-        self._end(now, raises=False)
         on_slice(epoch.n_rows)
         self._last = now.name, seen.result
         return seen.result
@@ -136,12 +135,14 @@ class DaskTrainer:
         answers = self._call(now.workers, open_round, now)
         opened = [answers[worker] for worker in now.workers]
         places = [answer.place for answer in opened]
-        model = None if opened[0].has_base else (self._network, self._optimizer)
-        begin = Start(model, self._optimizer.rule)
-        first, others = now.workers[:1], now.workers[1:]
-        self._call(first, start_round, now.name, places, begin)
+        rule, has_base = self._optimizer.rule, all(a.has_base for a in opened)
+        begin, others = Start(rule, has_base, None), now.workers
+        if not has_base:
+            others = now.workers[1:]
+            model = begin._replace(model=(self._network, self._optimizer))
+            self._call(now.workers[:1], start_round, now.name, places, model)
         if others:
-            self._call(others, start_round, now.name, places, None)
+            self._call(others, start_round, now.name, places, begin)
 
     def _watch(self, now: Round) -> Progress:
         first = now.workers[0]
