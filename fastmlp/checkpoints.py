@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 # Rows whose numbers are hashed; of the others, how many they are.
 _SAMPLED_ROWS = 256
 # A fit that was ended from outside goes on; one that its own rules have ended does not.
-_FROM_OUTSIDE = (StopReason.CALLBACK, StopReason.MAX_SECONDS, StopReason.INTERRUPTED)
+FROM_OUTSIDE = (StopReason.CALLBACK, StopReason.MAX_SECONDS, StopReason.INTERRUPTED)
 
 
 @dataclass
@@ -167,7 +167,7 @@ class CheckpointWriter(Listener):
     def _write(self, fit: Fit) -> None:
         reason = fit.stop_reason
         state = replace(
-            fit.state, stop_reason=None if reason in _FROM_OUTSIDE else reason
+            fit.state, stop_reason=None if reason in FROM_OUTSIDE else reason
         )
         data = to_bytes("checkpoint", vars(self._origin), state.to_arrays())
         path = Path(self._settings.path)

@@ -18,7 +18,7 @@ from typing import Any
 
 from fastmlp.network import Network
 from fastmlp.optimizers import Optimizer
-from fastmlp.parts import Message, Part
+from fastmlp.parts import Message, S
 from fastmlp.sharded import Branch, add_up_all, branches
 
 # Longest wait for a message, in seconds; a process that has died is seen at once.
@@ -204,14 +204,14 @@ class SocketExchange:
         # Of the worker that the client has named: it has shown the round's token.
         return pickle.loads(message) if model is None else model
 
-    def prepare(self, make_part: Callable[[], Part]) -> None:
+    def prepare(self, make: Callable[[], Any]) -> None:
         """Have memory for what the children send."""
         self._received = [
-            {branch: make_part() for branch in names} for names in self._theirs
+            {branch: make() for branch in names} for names in self._theirs
         ]
-        self._make_part = make_part
+        self._make = make
 
-    def gather(self, found: dict[Branch, Part]) -> dict[Branch, Part]:
+    def gather(self, found: dict[Branch, S]) -> dict[Branch, S]:
         """Add what the children send, and pass it on."""
         for child, parts in zip(self._children, self._received, strict=True):
             for branch, part in parts.items():
@@ -221,7 +221,7 @@ class SocketExchange:
         sums = add_up_all(self._mine, found)
         if self._parent is not None:
             for branch in self._mine:
-                part = sums.get(branch) or self._make_part()  # without rows
+                part = sums.get(branch) or self._make()  # without rows
                 self._parent.sendall(part.pack().data)
         return sums
 

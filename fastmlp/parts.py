@@ -6,6 +6,8 @@ has been received where it lies.
 
 from __future__ import annotations
 
+from typing import Protocol, TypeVar
+
 import numpy as np
 
 from fastmlp.memory import aligned_empty
@@ -42,6 +44,24 @@ class Message:
         self.numbers = self.memory[:HEADER_BYTES].view(np.float64)
         self.numbers[:] = 0
         self.vector = self.memory[HEADER_BYTES:].view(dtype)
+
+
+class Summand(Protocol):
+    """What the workers add up."""
+
+    memory: np.ndarray
+
+    def add(self: S, other: S) -> S:
+        """Add what other shards have, in place."""
+
+    def pack(self) -> np.ndarray:
+        """The message, with all numbers."""
+
+    def unpack(self) -> bool:
+        """Take the numbers of a message that has come; whether it counts."""
+
+
+S = TypeVar("S", bound=Summand)
 
 
 class Part(Message):

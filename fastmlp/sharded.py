@@ -21,7 +21,7 @@ from fastmlp import _kernels
 from fastmlp.first_half import FirstHalf
 from fastmlp.network import Network
 from fastmlp.optimizers import BatchGradient, Optimizer
-from fastmlp.parts import Message, Part
+from fastmlp.parts import Message, Part, S
 from fastmlp.rows import Data
 
 # The leaves from the first number to before the second.
@@ -42,12 +42,16 @@ class Epoch(NamedTuple):
     schedule : ndarray of SCHEDULED or None
         Numbers of each step, where they change from step to step
         (:meth:`fastmlp.optimizers.Optimizer.schedule`).
+    sync_every : int
+        1: gradients are added up in every step. Else steps that each shard takes by
+        itself before their ends are averaged (:mod:`fastmlp.local_steps`).
     """
 
     sizes: tuple[int, ...]
     batch_size: int
     seed: int | None = None
     schedule: np.ndarray | None = None
+    sync_every: int = 1
 
     @property
     def n_rows(self) -> int:
@@ -70,6 +74,10 @@ class Epoch(NamedTuple):
         """Where in the order of each shard a step's rows begin."""
         return np.array(self.sizes) * step // self.n_steps
 
+    def n_rows_of(self, step: int) -> int:
+        """Rows of a step."""
+        return int((self.begins(step + 1) - self.begins(step)).sum())
+
     def most_rows_of_a_step(self, shard: int) -> int:
         """Most rows that a shard gives to a step."""
         return -(-self.sizes[shard] // self.n_steps)
@@ -85,10 +93,10 @@ class Exchange(Protocol):
 
     is_first: bool
 
-    def prepare(self, make_part: Callable[[], Part]) -> None:
+    def prepare(self, make: Callable[[], Any]) -> None:
         """Have memory for the parts that come from others."""
 
-    def gather(self, found: dict[Branch, Part]) -> dict[Branch, Part]:
+    def gather(self, found: dict[Branch, S]) -> dict[Branch, S]:
         """The branches of all workers at the first, whatever at others."""
 
     def share(self, message: Message) -> None:
@@ -100,10 +108,10 @@ class Alone:
 
     is_first = True
 
-    def prepare(self, make_part: Callable[[], Part]) -> None:
+    def prepare(self, make: Callable[[], Any]) -> None:
         """Nothing comes."""
 
-    def gather(self, found: dict[Branch, Part]) -> dict[Branch, Part]:
+    def gather(self, found: dict[Branch, S]) -> dict[Branch, S]:
         """What it has."""
         return found
 
@@ -129,7 +137,7 @@ def branches(leaves: Collection[int], n_leaves: int) -> list[Branch]:
     return within(0, n_leaves)
 
 
-def add_up(branch: Branch, found: Mapping[Branch, Part]) -> Part | None:
+def add_up(branch: Branch, found: Mapping[Branch, S]) -> S | None:
     """The sum over a branch, of branches below it; None where no shard has rows."""
     if branch in found:
         return found[branch]
@@ -143,12 +151,73 @@ def add_up(branch: Branch, found: Mapping[Branch, Part]) -> Part | None:
     return left.add(right)
 
 
-def add_up_all(
-    wanted: Sequence[Branch], found: Mapping[Branch, Part]
-) -> dict[Branch, Part]:
+def add_up_all(wanted: Sequence[Branch], found: Mapping[Branch, S]) -> dict[Branch, S]:
     """The sums over those branches that have rows."""
     sums = ((branch, add_up(branch, found)) for branch in wanted)
     return {branch: part for branch, part in sums if part is not None}
+
+
+class StepRows(NamedTuple):
+    """What a shard gives to a step.
+
+    Parameters
+    ----------
+    shard : int
+        Its number.
+    rows : ndarray of intp
+        Numbers of the rows in it.
+    weight : float
+        What they weigh: more than nothing.
+    first_row : int
+        Rows of the step in the shards before it.
+    """
+
+    shard: int
+    rows: np.ndarray
+    weight: float
+    first_row: int
+
+
+class ShardWalk:
+    """The way through a worker's shards in an epoch.
+
+    Parameters
+    ----------
+    network, optimizer, epoch, shards, team
+        As of :class:`ShardedEpoch`.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        optimizer: Optimizer,
+        epoch: Epoch,
+        shards: Mapping[int, Data],
+        team: Any,
+    ) -> None:
+        self._epoch = epoch
+        self._orders = {number: epoch.order(number) for number in shards}
+        self._halves = {
+            number: FirstHalf(
+                network, optimizer, data, epoch.most_rows_of_a_step(number), team
+            )
+            for number, data in shards.items()
+        }
+
+    def rows_of(self, step: int) -> Iterator[StepRows]:
+        """What each shard that weighs anything gives to a step."""
+        begins, ends = (self._epoch.begins(n).tolist() for n in (step, step + 1))
+        firsts = [0, *itertools.accumulate(map(operator.sub, ends, begins))]
+        for number, half in self._halves.items():
+            rows = self._orders[number][begins[number] : ends[number]]
+            weight = half.weigh(rows)
+            if weight > 0:
+                yield StepRows(number, rows, weight, firsts[number])
+
+    def differentiate(self, found: BatchGradient, some: StepRows) -> None:
+        """Fill a gradient with that of the sum of the losses of those rows."""
+        found.total_weight = 1.0
+        self._halves[some.shard].find(found, some.rows, some.weight, some.first_row)
 
 
 class ShardedEpoch:
@@ -188,15 +257,9 @@ class ShardedEpoch:
         self.loss, self.n_rows_done, self._team = 0.0, 0, team
         self._exchange = exchange
         exchange.prepare(partial(Part, network))
-        self._orders = {number: epoch.order(number) for number in shards}
+        self._walk = ShardWalk(network, optimizer, epoch, shards, team)
         self._mine = branches(shards, len(epoch.sizes))
         self._parts = {number: Part(network) for number in shards}
-        self._halves = {
-            number: FirstHalf(
-                network, optimizer, data, epoch.most_rows_of_a_step(number), team
-            )
-            for number, data in shards.items()
-        }
         self._last: BatchGradient | None = None
         # From now on the parameters lie in the message that tells others of them.
         self._told = Message(network.params.size, network.dtype)
@@ -218,14 +281,12 @@ class ShardedEpoch:
         """Take a step, and yield its number."""
         epoch, optimizer = self.epoch, self.optimizer
         whole = 0, len(epoch.sizes)
-        ends = epoch.begins(0)
         for step in range(epoch.n_steps):
-            begins, ends = ends, epoch.begins(step + 1)
             if epoch.schedule is not None:
                 optimizer.follow(epoch.schedule[step])
-            leaves = dict(self._differentiate(begins.tolist(), ends.tolist()))
+            leaves = dict(self._differentiate(step))
             found = self._exchange.gather(add_up_all(self._mine, leaves))
-            n_rows = int((ends - begins).sum())
+            n_rows = epoch.n_rows_of(step)
             if self._exchange.is_first:
                 self._apply(n_rows, add_up(whole, found))
                 self._told.numbers[0] = optimizer.n_steps
@@ -234,20 +295,13 @@ class ShardedEpoch:
             self.n_rows_done += n_rows
             yield step
 
-    def _differentiate(
-        self, begins: list[int], ends: list[int]
-    ) -> Iterator[tuple[Branch, Part]]:
+    def _differentiate(self, step: int) -> Iterator[tuple[Branch, Part]]:
         """The gradient of each shard's rows of a step."""
-        firsts = [0, *itertools.accumulate(map(operator.sub, ends, begins))]
-        for number, half in self._halves.items():
-            rows = self._orders[number][begins[number] : ends[number]]
-            weight = half.weigh(rows)
-            if weight == 0:
-                continue
-            part = self._parts[number]
-            part.weight, part.gradient.total_weight = weight, 1.0
-            half.find(part.gradient, rows, weight, firsts[number])
-            yield (number, number + 1), part
+        for some in self._walk.rows_of(step):
+            part = self._parts[some.shard]
+            part.weight = some.weight
+            self._walk.differentiate(part.gradient, some)
+            yield (some.shard, some.shard + 1), part
 
     def _apply(self, n_rows: int, total: Part | None) -> None:
         if total is None:  # a batch that weighs nothing takes no step

@@ -28,6 +28,7 @@ from fastmlp.exchange import (
     listen,
     parent_of,
 )
+from fastmlp.local_steps import LocalEpoch
 from fastmlp.sharded import Alone, Epoch, ShardedEpoch
 from fastmlp.threads import thread_team
 
@@ -139,7 +140,7 @@ class WorkerRound:
         self.done: Future[Result] = Future()
         self.model: Model | None = None
         self._exchange: SocketExchange | None = None
-        self._run: ShardedEpoch | None = None
+        self._run: ShardedEpoch | LocalEpoch | None = None
         self._has_started = self._has_ended = False
         self._seen = time.monotonic()
 
@@ -211,9 +212,9 @@ class WorkerRound:
         assert self.model is not None
         network, optimizer = self.model
         with thread_team(n_threads) as team:
-            self._run = run = ShardedEpoch(
-                network, optimizer, self.now.epoch, shards, exchange, team
-            )
+            epoch = self.now.epoch
+            kind = ShardedEpoch if epoch.sync_every == 1 else LocalEpoch
+            self._run = run = kind(network, optimizer, epoch, shards, exchange, team)
             for _ in run.steps():
                 # Of the others the first is the client.
                 if self._has_ended or self.is_forgotten:
