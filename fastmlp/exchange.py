@@ -2,7 +2,8 @@
 
 The workers are the nodes of a binomial tree: gradients go up to the first, parameters
 down from it, ⌈log₂ p⌉ messages one after the other each way. Nobody waits without a
-deadline, and a connection counts only once it has sent the round's token.
+deadline, and a connection counts only once it has sent the round's token. Under TLS
+where the cluster has it.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import copy
 import hmac
 import pickle
 import socket
+import ssl
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -65,9 +67,12 @@ def listen(host: str) -> socket.socket:
 
 
 def accept(
-    server: socket.socket, token: bytes, numbers: Sequence[int]
+    server: socket.socket,
+    token: bytes,
+    numbers: Sequence[int],
+    tls: ssl.SSLContext | None = None,
 ) -> list[socket.socket]:
-    """Connections of those workers, in this order.
+    """Connections of those workers, in this order, under TLS where it is given.
 
     Raises
     ------
@@ -80,8 +85,8 @@ def accept(
         while len(found) < len(numbers):
             if time.monotonic() > until:
                 raise TimeoutError("a worker of the round has not come")
-            peer, _ = server.accept()
-            number = _greeting(peer, token)
+            stranger, _ = server.accept()
+            peer, number = _greeted(stranger, token, tls)
             if number not in numbers or number in found:
                 peer.close()
                 continue
@@ -93,23 +98,37 @@ def accept(
     return [found[number] for number in numbers]
 
 
-def _greeting(peer: socket.socket, token: bytes) -> int:
-    """The number of a worker that has the token; -1 of anybody else."""
+def _greeted(
+    peer: socket.socket, token: bytes, tls: ssl.SSLContext | None
+) -> tuple[socket.socket, int]:
+    """The connection, and the number of a worker that has the token; -1 of anybody
+    else.
+    """
     peer.settimeout(GREETING_DEADLINE)
     greeting = bytearray(TOKEN_BYTES + 4)
     try:
+        if tls is not None:
+            peer = tls.wrap_socket(peer, server_side=True)
         receive_into(peer, greeting)
     except OSError:
-        return -1
+        return peer, -1
     if not hmac.compare_digest(bytes(greeting[:TOKEN_BYTES]), token):
-        return -1
-    return int.from_bytes(greeting[TOKEN_BYTES:], "big")
+        return peer, -1
+    return peer, int.from_bytes(greeting[TOKEN_BYTES:], "big")
 
 
-def connect(place: Place, token: bytes, number: int) -> socket.socket:
-    """A connection to the worker that waits there."""
+def connect(
+    place: Place, token: bytes, number: int, tls: ssl.SSLContext | None = None
+) -> socket.socket:
+    """A connection to the worker that waits there, under TLS where it is given."""
     parent = _prepared(socket.create_connection(place, timeout=DEADLINE))
-    parent.sendall(token + number.to_bytes(4, "big"))
+    try:
+        if tls is not None:
+            parent = tls.wrap_socket(parent)
+        parent.sendall(token + number.to_bytes(4, "big"))
+    except BaseException:
+        parent.close()
+        raise
     return parent
 
 
@@ -133,7 +152,10 @@ def receive_into(peer: socket.socket, buffer: Any) -> None:
     """
     left = memoryview(buffer).cast("B")
     while left:
-        n_bytes = peer.recv_into(left)
+        try:
+            n_bytes = peer.recv_into(left)
+        except ValueError:  # what TLS says of a socket that is closed here
+            n_bytes = 0
         if n_bytes == 0:
             raise ConnectionError("a worker of the round has gone")
         left = left[n_bytes:]
@@ -142,7 +164,8 @@ def receive_into(peer: socket.socket, buffer: Any) -> None:
 def close(peer: socket.socket) -> None:
     """Close a socket, also under a thread that waits at it."""
     with suppress(OSError):
-        peer.shutdown(socket.SHUT_RDWR)
+        # Not TLS's own, which takes its state from under the thread.
+        socket.socket.shutdown(peer, socket.SHUT_RDWR)
     peer.close()
 
 

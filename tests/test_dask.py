@@ -443,6 +443,16 @@ def test_a_cluster_without_workers_is_not_waited_for(monkeypatch):
         fit(DaskMLPClassifier(client, **SMALL), *collections(X, y))
 
 
+def test_a_cluster_with_tls(alone):
+    pytest.importorskip("cryptography")
+    expected = digest(fit(DaskMLPClassifier(alone, **SMALL), *collections(X, y)))
+    security = distributed.Security.temporary()
+    secured = start(2, security=security)
+    with secured as cluster, distributed.Client(cluster, security=security) as client:
+        assert all(address.startswith("tls://") for address in client.nthreads())
+        assert digest(fit_case("plain", client, X, y)) == expected
+
+
 @pytest.mark.soak
 @pytest.mark.parametrize("case", CASES)
 def test_one_two_and_four_workers_give_the_same_bits(case, alone):

@@ -195,11 +195,6 @@ class _DaskMLP:
             If the data are not fit for training.
         """
         client = self._find_client()
-        if "tls" in client.scheduler.address.partition("://")[0]:
-            raise ValueError(
-                "workers send gradients by sockets without TLS, and this cluster asks "
-                "for it"
-            )
         judged = X_val, y_val, sample_weight_val
         if eval_set is not None or sample_weight_eval_set is not None:
             judged = _only_set(judged, eval_set, sample_weight_eval_set)

@@ -229,9 +229,11 @@ class WorkerRound:
             return Alone()
         children, parent = [], None
         if place is not None:
-            parent = connect(place, self.now.token, self.number)
+            tls = _tls(self.worker, "get_connection_args")
+            parent = connect(place, self.now.token, self.number, tls)
         if self.server is not None:
-            children = accept(self.server, self.now.token, self.children)
+            tls = _tls(self.worker, "get_listen_args")
+            children = accept(self.server, self.now.token, self.children, tls)
             close(self.server)
         self._exchange = SocketExchange(self.number, self.now.shards, parent, children)
         return self._exchange
@@ -249,6 +251,13 @@ def _host(worker: Any) -> str:
     from distributed.comm import get_address_host
 
     return get_address_host(worker.address)
+
+
+def _tls(worker: Any, side: str) -> Any:
+    """The context by which the worker itself connects or listens; None without TLS."""
+    if not worker.address.startswith("tls://"):
+        return None
+    return getattr(worker.security, side)("worker")["ssl_context"]
 
 
 # By worker, too: several may be threads of one process.
