@@ -156,7 +156,7 @@ class LocalEpoch:
                 self._average(add_up(whole, found))
             self._exchange.share(self._common)
             self._common.load(self.network, self.optimizer)
-            self.n_rows_done += sum(map(epoch.n_rows_of, steps))
+            self.n_rows_done += sum(map(self._walk.n_rows_of, steps))
             yield steps[-1]
 
     def _take(self, steps: range) -> Iterator[tuple[Branch, Whereabouts]]:
@@ -183,7 +183,7 @@ class LocalEpoch:
         gradient.scale(1 / some.weight)
         # The penalty is divided by what the step weighs over all shards.
         n_rows = len(some.rows)
-        gradient.total_weight = some.weight * epoch.n_rows_of(step) / n_rows
+        gradient.total_weight = some.weight * self._walk.n_rows_of(step) / n_rows
         penalty = self.optimizer.apply(
             self.network,
             gradient,

@@ -61,7 +61,7 @@ class Epoch(NamedTuple):
     @property
     def n_steps(self) -> int:
         """Steps that take each row once."""
-        return math.ceil(self.n_rows / self.batch_size)
+        return -(-self.n_rows // self.batch_size)
 
     def order(self, shard: int) -> np.ndarray:
         """The order of a shard's rows."""
@@ -73,10 +73,6 @@ class Epoch(NamedTuple):
     def begins(self, step: int) -> np.ndarray:
         """Where in the order of each shard a step's rows begin."""
         return np.array(self.sizes) * step // self.n_steps
-
-    def n_rows_of(self, step: int) -> int:
-        """Rows of a step."""
-        return int((self.begins(step + 1) - self.begins(step)).sum())
 
     def most_rows_of_a_step(self, shard: int) -> int:
         """Most rows that a shard gives to a step."""
@@ -196,6 +192,7 @@ class ShardWalk:
         team: Any,
     ) -> None:
         self._epoch = epoch
+        self._begins: dict[int, list[int]] = {}
         self._orders = {number: epoch.order(number) for number in shards}
         self._halves = {
             number: FirstHalf(
@@ -206,13 +203,28 @@ class ShardWalk:
 
     def rows_of(self, step: int) -> Iterator[StepRows]:
         """What each shard that weighs anything gives to a step."""
-        begins, ends = (self._epoch.begins(n).tolist() for n in (step, step + 1))
+        begins, ends = self._begin_and_end(step)
         firsts = [0, *itertools.accumulate(map(operator.sub, ends, begins))]
         for number, half in self._halves.items():
             rows = self._orders[number][begins[number] : ends[number]]
             weight = half.weigh(rows)
             if weight > 0:
                 yield StepRows(number, rows, weight, firsts[number])
+
+    def n_rows_of(self, step: int) -> int:
+        """Rows of a step, in all shards."""
+        begins, ends = self._begin_and_end(step)
+        return sum(ends) - sum(begins)
+
+    def _begin_and_end(self, step: int) -> tuple[list[int], list[int]]:
+        """Where a step's rows begin and end in each shard; a step ends where the next
+        begins.
+        """
+        for number in step, step + 1:
+            if number not in self._begins:
+                self._begins[number] = self._epoch.begins(number).tolist()
+        self._begins = {number: self._begins[number] for number in (step, step + 1)}
+        return self._begins[step], self._begins[step + 1]
 
     def differentiate(self, found: BatchGradient, some: StepRows) -> None:
         """Fill a gradient with that of the sum of the losses of those rows."""
@@ -286,7 +298,7 @@ class ShardedEpoch:
                 optimizer.follow(epoch.schedule[step])
             leaves = dict(self._differentiate(step))
             found = self._exchange.gather(add_up_all(self._mine, leaves))
-            n_rows = epoch.n_rows_of(step)
+            n_rows = self._walk.n_rows_of(step)
             if self._exchange.is_first:
                 self._apply(n_rows, add_up(whole, found))
                 self._told.numbers[0] = optimizer.n_steps
