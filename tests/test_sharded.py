@@ -192,7 +192,7 @@ def test_local_steps_give_the_same_bits_for_any_number_of_workers(case, weighted
 
 
 @pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize("case", ["plain", "batch norm"])
+@pytest.mark.parametrize("case", ["penalty", "batch norm"])
 def test_local_steps_are_averaged_by_what_their_rows_weigh(case, weighted):
     """Four steps, three and one, against networks that take them apart."""
     weights = w + 0.1 if weighted else np.ones(N_ROWS)
@@ -204,15 +204,13 @@ def test_local_steps_are_averaged_by_what_their_rows_weigh(case, weighted):
         counts = dict.fromkeys(shards, 0.0)
         for n, (twin, theirs) in twins.items():
             for step in steps:
-                begin, end = epoch.begins(step)[n], epoch.begins(step + 1)[n]
-                rows = epoch.order(n)[begin:end]
+                begins, ends = epoch.begins(step), epoch.begins(step + 1)
+                rows = epoch.order(n)[begins[n] : ends[n]]
                 batch = twin.accumulate(
-                    *(part[rows] for part in shards[n]),
-                    optimizer=theirs,
-                    first_row=int(
-                        (epoch.begins(step + 1) - epoch.begins(step))[:n].sum()
-                    ),
+                    *(part[rows] for part in shards[n]), optimizer=theirs
                 )
+                # The penalty is that of the whole batch.
+                batch.total_weight *= (ends - begins).sum() / len(rows)
                 theirs.apply(twin, batch, batch_size=-(-SIZES[n] // 4))
                 counts[n] += shards[n][2][rows].sum()
         for part in ("params", "stats"):
