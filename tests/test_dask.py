@@ -29,7 +29,9 @@ from fastmlp.dask import (  # noqa: E402
     train,
 )
 from fastmlp.dask.estimators import count_shards  # noqa: E402
+from fastmlp.dask.rounds import Start  # noqa: E402
 from fastmlp.dask.shards import assign  # noqa: E402
+from fastmlp.dask.trainer import DaskTrainer  # noqa: E402
 
 # A cluster takes seconds to start; what its libraries leave open is theirs.
 pytestmark = [
@@ -111,6 +113,27 @@ def fit_case(case, client, *arrays):
 def test_a_process_and_two_workers_give_the_same_bits(case, client, alone):
     models = [fit_case(case, one, X, y, w + 0.1) for one in (client, alone)]
     assert len(set(map(digest, models))) == 1
+
+
+def test_the_state_stays_on_the_workers_unless_it_is_changed(client, monkeypatch):
+    begun, call, run_epoch = [], DaskTrainer._call, DaskTrainer.run_epoch
+
+    def watched_call(trainer, workers, function, *args, **options):
+        begun.extend(arg.has_base for arg in args if isinstance(arg, Start))
+        return call(trainer, workers, function, *args, **options)
+
+    def changing_epoch(trainer, *args):
+        if changes:
+            trainer._network.params[0] += 1
+        return run_epoch(trainer, *args)
+
+    monkeypatch.setattr(DaskTrainer, "_call", watched_call)
+    monkeypatch.setattr(DaskTrainer, "run_epoch", changing_epoch)
+    for changes in False, True:
+        begun.clear()
+        fit(DaskMLPClassifier(client, **{**SMALL, "max_iter": 8}), *collections(X, y))
+        assert not begun[0]
+        assert any(begun) != changes
 
 
 def test_frames_and_arrays_are_the_same_rows(client):
