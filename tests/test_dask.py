@@ -29,7 +29,7 @@ from fastmlp.dask import (  # noqa: E402
     train,
 )
 from fastmlp.dask.estimators import count_shards  # noqa: E402
-from fastmlp.dask.rounds import Start  # noqa: E402
+from fastmlp.dask.rounds import Start, as_kernels_take  # noqa: E402
 from fastmlp.dask.shards import assign  # noqa: E402
 from fastmlp.dask.trainer import DaskTrainer  # noqa: E402
 
@@ -457,6 +457,17 @@ def test_a_worker_that_leaves_before_the_fit(alone):
         client.retire_workers([sorted(client.nthreads())[0]])
         model = fit(DaskMLPClassifier(client, **SMALL), *rows)
     assert digest(model) == expected
+
+
+def test_shards_that_were_moved_may_lie_anywhere():
+    raw = np.zeros(33, np.uint8)
+    off, whole = raw[1:].view(np.float32).reshape(2, 4), np.zeros((2, 1))
+    assert not off.flags.aligned
+    moved, same, none = as_kernels_take((off, whole, None))
+    assert moved.flags.aligned
+    np.testing.assert_array_equal(moved, off)
+    assert same is whole
+    assert none is None
 
 
 def test_a_cluster_without_workers_is_not_waited_for(monkeypatch):

@@ -29,6 +29,7 @@ from fastmlp.exchange import (
     parent_of,
 )
 from fastmlp.local_steps import LocalEpoch
+from fastmlp.rows import Data
 from fastmlp.sharded import Alone, Epoch, ShardedEpoch
 from fastmlp.threads import thread_team
 
@@ -172,7 +173,10 @@ class WorkerRound:
         try:
             data = self.worker.data
             numbers = self.now.shards[self.number]
-            shards = {number: data[self.now.keys[number]] for number in numbers}
+            keys = {number: self.now.keys[number] for number in numbers}
+            shards = {
+                number: as_kernels_take(data[key]) for number, key in keys.items()
+            }
         except KeyError as error:
             raise ShardMissingError(f"{error} has left the worker") from None
         threading.Thread(
@@ -245,6 +249,13 @@ class WorkerRound:
             close(self.server)
         if self._exchange is not None:
             self._exchange.close()
+
+
+def as_kernels_take(shard: Data) -> Data:
+    """A shard whose arrays lie on boundaries of their types: those that Dask has moved
+    from another worker may not.
+    """
+    return tuple(None if a is None else np.require(a, None, "CA") for a in shard)  # type: ignore[return-value, arg-type]
 
 
 def _host(worker: Any) -> str:
