@@ -29,7 +29,6 @@ from fastmlp.exchange import (
     parent_of,
 )
 from fastmlp.local_steps import LocalEpoch
-from fastmlp.rows import Data
 from fastmlp.sharded import Alone, Epoch, ShardedEpoch
 from fastmlp.threads import thread_team
 
@@ -173,10 +172,7 @@ class WorkerRound:
         try:
             data = self.worker.data
             numbers = self.now.shards[self.number]
-            keys = {number: self.now.keys[number] for number in numbers}
-            shards = {
-                number: as_kernels_take(data[key]) for number, key in keys.items()
-            }
+            shards = {number: data[self.now.keys[number]] for number in numbers}
         except KeyError as error:
             raise ShardMissingError(f"{error} has left the worker") from None
         threading.Thread(
@@ -215,6 +211,7 @@ class WorkerRound:
             self.model = begin.model
         assert self.model is not None
         network, optimizer = self.model
+        shards = {number: as_kernels_take(shard) for number, shard in shards.items()}
         with thread_team(n_threads) as team:
             epoch = self.now.epoch
             kind = ShardedEpoch if epoch.sync_every == 1 else LocalEpoch
@@ -251,11 +248,11 @@ class WorkerRound:
             self._exchange.close()
 
 
-def as_kernels_take(shard: Data) -> Data:
+def as_kernels_take(shard: Sequence[Any]) -> Any:
     """A shard whose arrays lie on boundaries of their types: those that Dask has moved
     from another worker may not.
     """
-    return tuple(None if a is None else np.require(a, None, "CA") for a in shard)  # type: ignore[return-value, arg-type]
+    return tuple(None if a is None else np.require(a, None, "CA") for a in shard)
 
 
 def _host(worker: Any) -> str:
