@@ -252,7 +252,7 @@ def as_kernels_take(shard: Sequence[Any]) -> Any:
     """A shard whose arrays lie on boundaries of their types: those that Dask has moved
     from another worker may not.
     """
-    return tuple(None if a is None else np.require(a, None, "CA") for a in shard)
+    return tuple(None if a is None else np.require(a, None, ["C", "A"]) for a in shard)
 
 
 def _host(worker: Any) -> str:
