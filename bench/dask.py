@@ -17,7 +17,7 @@ from bench.report import print_table, write_json
 
 # As many rows of as many numbers as MNIST has, about.
 N_ROWS, N_FEATURES, BATCH = 1 << 16, 784, 1024
-WIDE, SMALL, N_SMALL_ROWS = (512, 512), (4,), 1 << 14
+WIDE, SMALL = (512, 512), (4,)
 LEAST_SPEED_UP, MOST_FLOOR_MS = 1.6, 0.25
 # Of the model's table: operations a row and parameter, a core's rate, the time of a
 # message and of a byte at 10 Gbit/s, and of a parameter's update.
@@ -101,7 +101,7 @@ def run(repeats: int, path: Path | None) -> int:
     one, two = (seconds_a_step(p, WIDE, BATCH, repeats) for p in (1, 2))
     print(f"one worker {one:.5f} s, two {two:.5f} s a step", file=sys.stderr)
     alone = seconds_a_step(2, WIDE, BATCH, repeats, n_rows=BATCH)
-    floors = [seconds_a_step(p, SMALL, 16, repeats, N_SMALL_ROWS) for p in (1, 2)]
+    floors = [seconds_a_step(p, SMALL, 16, repeats) for p in (1, 2)]
     rows = [
         inform("one worker, 784-512-512-10, batch 1024", "ms a step", 1e3 * one),
         inform("two workers", "ms a step", 1e3 * two),
