@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 # Rows whose numbers are hashed; of the others, how many they are.
 _SAMPLED_ROWS = 256
 # A fit that was ended from outside goes on; one that its own rules have ended does not.
-_FROM_OUTSIDE = (StopReason.CALLBACK, StopReason.MAX_SECONDS, StopReason.INTERRUPTED)
+FROM_OUTSIDE = (StopReason.CALLBACK, StopReason.MAX_SECONDS, StopReason.INTERRUPTED)
 
 
 @dataclass
@@ -174,7 +174,7 @@ class CheckpointWriter(Listener):
 def state_to_store(fit: Fit) -> TrainingState:
     """The state of an epoch's end; that of a fit ended from outside goes on."""
     reason = fit.stop_reason
-    return replace(fit.state, stop_reason=None if reason in _FROM_OUTSIDE else reason)
+    return replace(fit.state, stop_reason=None if reason in FROM_OUTSIDE else reason)
 
 
 def write_checkpoint(

@@ -2,24 +2,26 @@
 
 The workers are the nodes of a binomial tree: gradients go up to the first, parameters
 down from it, ⌈log₂ p⌉ messages one after the other each way. Nobody waits without a
-deadline, and a connection counts only once it has sent the round's token.
+deadline, and a connection counts only once it has sent the round's token. Under TLS
+where the cluster has it.
 """
 
 from __future__ import annotations
 
+import copy
 import hmac
 import pickle
 import socket
+import ssl
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
-import numpy as np
-
 from fastmlp.network import Network
-from fastmlp.optimizers import BatchGradient, Optimizer
-from fastmlp.sharded import Branch, Part, add_up_all, branches
+from fastmlp.optimizers import Optimizer
+from fastmlp.parts import Message, S
+from fastmlp.sharded import Branch, add_up_all, branches
 
 # Longest wait for a message, in seconds; a process that has died is seen at once.
 DEADLINE = 60.0
@@ -65,9 +67,12 @@ def listen(host: str) -> socket.socket:
 
 
 def accept(
-    server: socket.socket, token: bytes, numbers: Sequence[int]
+    server: socket.socket,
+    token: bytes,
+    numbers: Sequence[int],
+    tls: ssl.SSLContext | None = None,
 ) -> list[socket.socket]:
-    """Connections of those workers, in this order.
+    """Connections of those workers, in this order, under TLS where it is given.
 
     Raises
     ------
@@ -80,8 +85,8 @@ def accept(
         while len(found) < len(numbers):
             if time.monotonic() > until:
                 raise TimeoutError("a worker of the round has not come")
-            peer, _ = server.accept()
-            number = _greeting(peer, token)
+            stranger, _ = server.accept()
+            peer, number = _greeted(stranger, token, tls)
             if number not in numbers or number in found:
                 peer.close()
                 continue
@@ -93,23 +98,37 @@ def accept(
     return [found[number] for number in numbers]
 
 
-def _greeting(peer: socket.socket, token: bytes) -> int:
-    """The number of a worker that has the token; -1 of anybody else."""
+def _greeted(
+    peer: socket.socket, token: bytes, tls: ssl.SSLContext | None
+) -> tuple[socket.socket, int]:
+    """The connection, and the number of a worker that has the token; -1 of anybody
+    else.
+    """
     peer.settimeout(GREETING_DEADLINE)
     greeting = bytearray(TOKEN_BYTES + 4)
     try:
+        if tls is not None:
+            peer = tls.wrap_socket(peer, server_side=True)
         receive_into(peer, greeting)
     except OSError:
-        return -1
+        return peer, -1
     if not hmac.compare_digest(bytes(greeting[:TOKEN_BYTES]), token):
-        return -1
-    return int.from_bytes(greeting[TOKEN_BYTES:], "big")
+        return peer, -1
+    return peer, int.from_bytes(greeting[TOKEN_BYTES:], "big")
 
 
-def connect(place: Place, token: bytes, number: int) -> socket.socket:
-    """A connection to the worker that waits there."""
+def connect(
+    place: Place, token: bytes, number: int, tls: ssl.SSLContext | None = None
+) -> socket.socket:
+    """A connection to the worker that waits there, under TLS where it is given."""
     parent = _prepared(socket.create_connection(place, timeout=DEADLINE))
-    parent.sendall(token + number.to_bytes(4, "big"))
+    try:
+        if tls is not None:
+            parent = tls.wrap_socket(parent)
+        parent.sendall(token + number.to_bytes(4, "big"))
+    except BaseException:
+        parent.close()
+        raise
     return parent
 
 
@@ -133,7 +152,10 @@ def receive_into(peer: socket.socket, buffer: Any) -> None:
     """
     left = memoryview(buffer).cast("B")
     while left:
-        n_bytes = peer.recv_into(left)
+        try:
+            n_bytes = peer.recv_into(left)
+        except ValueError:  # what TLS says of a socket that is closed here
+            n_bytes = 0
         if n_bytes == 0:
             raise ConnectionError("a worker of the round has gone")
         left = left[n_bytes:]
@@ -142,45 +164,18 @@ def receive_into(peer: socket.socket, buffer: Any) -> None:
 def close(peer: socket.socket) -> None:
     """Close a socket, also under a thread that waits at it."""
     with suppress(OSError):
-        peer.shutdown(socket.SHUT_RDWR)
+        # Not TLS's own, which takes its state from under the thread.
+        socket.socket.shutdown(peer, socket.SHUT_RDWR)
     peer.close()
 
 
 # -- messages
 
 
-def _message(network: Network, n_branches: int) -> np.ndarray:
-    """Room for parts of branches, in one piece; of one without rows n_rows is 0."""
-    kind = network.dtype
-    fields = [
-        ("n_rows", np.int64),
-        ("weight", np.float64),
-        ("loss", np.float64),
-        ("grad", kind, (network.params.size,)),
-        ("moments", kind, (network.stats.size,)),
-    ]
-    return np.zeros(n_branches, np.dtype(fields))
-
-
-def _write(message: np.ndarray, names: list[Branch], parts: dict[Branch, Part]) -> None:
-    for row, branch in zip(message, names, strict=True):
-        part = parts.get(branch)
-        row["n_rows"] = 0 if part is None else part.gradient.n_rows
-        if part is not None:
-            row["weight"], row["loss"] = part.weight, part.gradient.loss
-            row["grad"], row["moments"] = part.gradient.grad, part.gradient.moments
-
-
-def _read(message: np.ndarray, names: list[Branch]) -> dict[Branch, Part]:
-    parts = {}
-    for row, branch in zip(message, names, strict=True):
-        if row["n_rows"]:
-            gradient = BatchGradient(
-                *(row["grad"].copy(), row["moments"].copy(), 1.0),
-                *(float(row["loss"]), int(row["n_rows"])),
-            )
-            parts[branch] = Part(gradient, float(row["weight"]))
-    return parts
+def _without_slots(network: Network, optimizer: Optimizer) -> Model:
+    twin = copy.copy(optimizer)
+    twin.slots = optimizer.slots[:, :0]
+    return network, twin
 
 
 class SocketExchange:
@@ -215,48 +210,50 @@ class SocketExchange:
         self.is_first = parent is None
 
     def begin(self, model: Model | None) -> Model:
-        """Give the first worker's network and optimizer to all."""
-        if self._parent is None:
-            message = pickle.dumps(model, protocol=pickle.HIGHEST_PROTOCOL)
-        else:
+        """Give the first worker's network and optimizer to all; only the first has the
+        optimizer's slots.
+        """
+        message = bytearray()
+        if model is not None:
+            message += pickle.dumps(_without_slots(*model), pickle.HIGHEST_PROTOCOL)
+        elif self._parent is not None:
             size = bytearray(8)
             receive_into(self._parent, size)
-            buffer = bytearray(int.from_bytes(size, "big"))
-            receive_into(self._parent, buffer)
-            message = bytes(buffer)
+            message = bytearray(int.from_bytes(size, "big"))
+            receive_into(self._parent, message)
         for child in self._children:
-            child.sendall(len(message).to_bytes(8, "big") + message)
+            child.sendall(len(message).to_bytes(8, "big"))
+            child.sendall(message)
         # Of the worker that the client has named: it has shown the round's token.
-        network, optimizer = pickle.loads(message)
-        self._messages = [_message(network, len(names)) for names in self._theirs]
-        self._up = _message(network, len(self._mine))
-        self._down = np.zeros(network.params.nbytes + 8, np.uint8)
-        return network, optimizer
+        return pickle.loads(message) if model is None else model
 
-    def gather(self, found: dict[Branch, Part]) -> dict[Branch, Part]:
+    def prepare(self, make: Callable[[], Any]) -> None:
+        """Have memory for what the children send."""
+        self._received = [
+            {branch: make() for branch in names} for names in self._theirs
+        ]
+        self._make = make
+
+    def gather(self, found: dict[Branch, S]) -> dict[Branch, S]:
         """Add what the children send, and pass it on."""
-        for child, names, message in zip(
-            self._children, self._theirs, self._messages, strict=True
-        ):
-            receive_into(child, message.view(np.uint8))
-            found |= _read(message, names)
+        for child, parts in zip(self._children, self._received, strict=True):
+            for branch, part in parts.items():
+                receive_into(child, part.memory)
+                if part.unpack():
+                    found[branch] = part
         sums = add_up_all(self._mine, found)
         if self._parent is not None:
-            _write(self._up, self._mine, sums)
-            self._parent.sendall(self._up.view(np.uint8).data)
+            for branch in self._mine:
+                part = sums.get(branch) or self._make()  # without rows
+                self._parent.sendall(part.pack().data)
         return sums
 
-    def share(self, params: np.ndarray, n_steps: int) -> int:
-        """Pass the first worker's parameters and number of steps on."""
-        if self._parent is None:
-            self._down[:8] = np.array([n_steps]).view(np.uint8)
-            self._down[8:] = params.view(np.uint8)
-        else:
-            receive_into(self._parent, self._down)
-            params.view(np.uint8)[:] = self._down[8:]
+    def share(self, message: Message) -> None:
+        """Pass the first worker's message on."""
+        if self._parent is not None:
+            receive_into(self._parent, message.memory)
         for child in self._children:
-            child.sendall(self._down.data)
-        return int(self._down[:8].view(np.int64)[0])
+            child.sendall(message.memory.data)
 
     def close(self) -> None:
         """Have all threads that wait for this worker fail."""

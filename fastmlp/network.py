@@ -16,6 +16,7 @@ from fastmlp import _kernels
 from fastmlp._kernels import OBJECTIVE
 from fastmlp.derivatives import input_hessians, jacobian
 from fastmlp.evaluation import Evaluator
+from fastmlp.first_half import FirstHalf
 from fastmlp.groups import check_factors, group_by_layer
 from fastmlp.initialization import draw_parameters
 from fastmlp.layers import (
@@ -63,7 +64,6 @@ from fastmlp.workspace import (
     block_rows,
     build_arena,
     count_entries,
-    count_training_entries,
     plan_of,
 )
 
@@ -749,38 +749,17 @@ class Network:
         6
         """
         data = self.as_data(X, y, sample_weight)
-        rows, weights = np.arange(len(data[1])), data[2]
-        weight = float(len(rows) if weights is None else weights.sum(dtype=float))
-        total = weight if total_weight is None else total_weight
-        # Moments are weighted within the rows that are there.
-        divisor = weight if self.batch_norm else total
-        capacity = len(rows) if self.batch_norm else block_rows(len(rows), self.plan)
-        gathers = not isinstance(data[0], tuple)
-        n_more = count_training_entries(self.plan, capacity, gathers=gathers)
-        arena = build_arena(self.arena_entries, capacity, self.dtype, n_more)
+        rows = np.arange(len(data[1]))
+        half = FirstHalf(self, optimizer, data, len(rows), team)
+        weight = half.weigh(rows)
         if first_row is None:
             first_row = 0 if into is None else into.n_rows
         found = BatchGradient(
             aligned_empty(self.params.size, self.dtype),
             np.empty_like(self.stats),
-            total,
+            weight if total_weight is None else total_weight,
         )
-        found.loss = _kernels.compute_batch_gradient(
-            *(
-                found.grad,
-                found.moments,
-                arena,
-                *data,
-                self.params,
-                optimizer.rule,
-                rows,
-            ),
-            *(self.plan, self.objective, self.numbers, divisor),
-            *(first_row, len(rows), capacity),
-            team=team,
-        )
-        found.scale(divisor / total)
-        found.n_rows = len(rows)
+        half.find(found, rows, weight, first_row)
         return found if into is None else into.add(found)
 
     def hessian_vector_product(
@@ -1087,6 +1066,11 @@ class Network:
             running = int(layer["running"])
             means, variances = self.stats[running:][: 2 * n].reshape(2, n)
             yield self.params[gammas:][:n], means, variances
+
+    def move_params(self, memory: np.ndarray) -> None:
+        """Have the parameters lie in that vector, which others may read or write."""
+        memory[:] = self._params
+        self._bind(memory, self._stats)
 
     def _bind(self, params: np.ndarray, stats: np.ndarray) -> None:
         self._params, self._stats = params, stats

@@ -8,42 +8,24 @@ back. So the sums, and with them all bits, are those of one worker with all shar
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+import operator
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from fastmlp import _kernels
+from fastmlp.first_half import FirstHalf
 from fastmlp.network import Network
 from fastmlp.optimizers import BatchGradient, Optimizer
+from fastmlp.parts import Message, Part, S
 from fastmlp.rows import Data
 
 # The leaves from the first number to before the second.
 Branch = tuple[int, int]
-
-
-@dataclass
-class Part:
-    """The gradient of some rows of a batch, summed and not yet divided.
-
-    Parameters
-    ----------
-    gradient : BatchGradient
-        Of the sum of their losses.
-    weight : float
-        What they weigh.
-    """
-
-    gradient: BatchGradient
-    weight: float
-
-    def add(self, other: Part) -> Part:
-        """Add the part of more rows, in place."""
-        self.gradient.add(other.gradient)
-        self.weight += other.weight
-        return self
 
 
 class Epoch(NamedTuple):
@@ -60,12 +42,16 @@ class Epoch(NamedTuple):
     schedule : ndarray of SCHEDULED or None
         Numbers of each step, where they change from step to step
         (:meth:`fastmlp.optimizers.Optimizer.schedule`).
+    sync_every : int
+        1: gradients are added up in every step. Else steps that each shard takes by
+        itself before their ends are averaged (:mod:`fastmlp.local_steps`).
     """
 
     sizes: tuple[int, ...]
     batch_size: int
     seed: int | None = None
     schedule: np.ndarray | None = None
+    sync_every: int = 1
 
     @property
     def n_rows(self) -> int:
@@ -75,7 +61,7 @@ class Epoch(NamedTuple):
     @property
     def n_steps(self) -> int:
         """Steps that take each row once."""
-        return math.ceil(self.n_rows / self.batch_size)
+        return -(-self.n_rows // self.batch_size)
 
     def order(self, shard: int) -> np.ndarray:
         """The order of a shard's rows."""
@@ -88,6 +74,10 @@ class Epoch(NamedTuple):
         """Where in the order of each shard a step's rows begin."""
         return np.array(self.sizes) * step // self.n_steps
 
+    def most_rows_of_a_step(self, shard: int) -> int:
+        """Most rows that a shard gives to a step."""
+        return -(-self.sizes[shard] // self.n_steps)
+
     def shares_over(self) -> np.ndarray:
         """What part of the epoch is over when each step begins."""
         done = [int(self.begins(step).sum()) for step in range(self.n_steps)]
@@ -99,13 +89,14 @@ class Exchange(Protocol):
 
     is_first: bool
 
-    def gather(self, found: dict[Branch, Part]) -> dict[Branch, Part]:
+    def prepare(self, make: Callable[[], Any]) -> None:
+        """Have memory for the parts that come from others."""
+
+    def gather(self, found: dict[Branch, S]) -> dict[Branch, S]:
         """The branches of all workers at the first, whatever at others."""
 
-    def share(self, params: np.ndarray, n_steps: int) -> int:
-        """Fill the parameters of all workers with those of the first, whose number of
-        steps is returned.
-        """
+    def share(self, message: Message) -> None:
+        """Fill the message of all workers with that of the first."""
 
 
 class Alone:
@@ -113,13 +104,15 @@ class Alone:
 
     is_first = True
 
-    def gather(self, found: dict[Branch, Part]) -> dict[Branch, Part]:
+    def prepare(self, make: Callable[[], Any]) -> None:
+        """Nothing comes."""
+
+    def gather(self, found: dict[Branch, S]) -> dict[Branch, S]:
         """What it has."""
         return found
 
-    def share(self, params: np.ndarray, n_steps: int) -> int:
+    def share(self, message: Message) -> None:
         """Nobody is to be told."""
-        return n_steps
 
 
 def branches(leaves: Collection[int], n_leaves: int) -> list[Branch]:
@@ -140,7 +133,7 @@ def branches(leaves: Collection[int], n_leaves: int) -> list[Branch]:
     return within(0, n_leaves)
 
 
-def add_up(branch: Branch, found: Mapping[Branch, Part]) -> Part | None:
+def add_up(branch: Branch, found: Mapping[Branch, S]) -> S | None:
     """The sum over a branch, of branches below it; None where no shard has rows."""
     if branch in found:
         return found[branch]
@@ -154,15 +147,91 @@ def add_up(branch: Branch, found: Mapping[Branch, Part]) -> Part | None:
     return left.add(right)
 
 
-def add_up_all(
-    wanted: Sequence[Branch], found: Mapping[Branch, Part]
-) -> dict[Branch, Part]:
+def add_up_all(wanted: Sequence[Branch], found: Mapping[Branch, S]) -> dict[Branch, S]:
     """The sums over those branches that have rows."""
     sums = ((branch, add_up(branch, found)) for branch in wanted)
     return {branch: part for branch, part in sums if part is not None}
 
 
-@dataclass
+class StepRows(NamedTuple):
+    """What a shard gives to a step.
+
+    Parameters
+    ----------
+    shard : int
+        Its number.
+    rows : ndarray of intp
+        Numbers of the rows in it.
+    weight : float
+        What they weigh: more than nothing.
+    first_row : int
+        Rows of the step in the shards before it.
+    """
+
+    shard: int
+    rows: np.ndarray
+    weight: float
+    first_row: int
+
+
+class ShardWalk:
+    """The way through a worker's shards in an epoch.
+
+    Parameters
+    ----------
+    network, optimizer, epoch, shards, team
+        As of :class:`ShardedEpoch`.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        optimizer: Optimizer,
+        epoch: Epoch,
+        shards: Mapping[int, Data],
+        team: Any,
+    ) -> None:
+        self._epoch = epoch
+        self._begins: dict[int, list[int]] = {}
+        self._orders = {number: epoch.order(number) for number in shards}
+        self._halves = {
+            number: FirstHalf(
+                network, optimizer, data, epoch.most_rows_of_a_step(number), team
+            )
+            for number, data in shards.items()
+        }
+
+    def rows_of(self, step: int) -> Iterator[StepRows]:
+        """What each shard that weighs anything gives to a step."""
+        begins, ends = self._begin_and_end(step)
+        firsts = [0, *itertools.accumulate(map(operator.sub, ends, begins))]
+        for number, half in self._halves.items():
+            rows = self._orders[number][begins[number] : ends[number]]
+            weight = half.weigh(rows)
+            if weight > 0:
+                yield StepRows(number, rows, weight, firsts[number])
+
+    def n_rows_of(self, step: int) -> int:
+        """Rows of a step, in all shards."""
+        begins, ends = self._begin_and_end(step)
+        return sum(ends) - sum(begins)
+
+    def _begin_and_end(self, step: int) -> tuple[list[int], list[int]]:
+        """Where a step's rows begin and end in each shard; a step ends where the next
+        begins.
+        """
+        for number in step, step + 1:
+            if number not in self._begins:
+                self._begins[number] = self._epoch.begins(number).tolist()
+        self._begins = {number: self._begins[number] for number in (step, step + 1)}
+        return self._begins[step], self._begins[step + 1]
+
+    def differentiate(self, found: BatchGradient, some: StepRows) -> None:
+        """Fill a gradient with that of the sum of the losses of those rows."""
+        found.total_weight = 1.0
+        self._halves[some.shard].find(found, some.rows, some.weight, some.first_row)
+
+
 class ShardedEpoch:
     """An epoch of one worker.
 
@@ -181,19 +250,39 @@ class ShardedEpoch:
 
     Attributes
     ----------
+    loss : float
+        Mean over the rows so far of the objective of their batch before its step.
     n_rows_done : int
         Rows of the steps that are over.
     """
 
-    network: Network
-    optimizer: Optimizer
-    epoch: Epoch
-    shards: Mapping[int, Data]
-    exchange: Exchange
-    team: Any = None
-    loss: float = field(default=0.0, init=False)
-    gradient_norm: float = field(default=0.0, init=False)
-    n_rows_done: int = field(default=0, init=False)
+    def __init__(
+        self,
+        network: Network,
+        optimizer: Optimizer,
+        epoch: Epoch,
+        shards: Mapping[int, Data],
+        exchange: Exchange,
+        team: Any = None,
+    ) -> None:
+        self.network, self.optimizer, self.epoch = network, optimizer, epoch
+        self.loss, self.n_rows_done, self._team = 0.0, 0, team
+        self._exchange = exchange
+        exchange.prepare(partial(Part, network))
+        self._walk = ShardWalk(network, optimizer, epoch, shards, team)
+        self._mine = branches(shards, len(epoch.sizes))
+        self._parts = {number: Part(network) for number in shards}
+        self._last: BatchGradient | None = None
+        # From now on the parameters lie in the message that tells others of them.
+        self._told = Message(network.params.size, network.dtype)
+        network.move_params(self._told.vector)
+
+    @property
+    def gradient_norm(self) -> float:
+        """‖g‖ of the last step's data term."""
+        if self._last is None:
+            return 0.0
+        return math.sqrt(_kernels.sum_squares(self._last.grad))
 
     def run(self) -> None:
         """Take all steps."""
@@ -202,54 +291,38 @@ class ShardedEpoch:
 
     def steps(self) -> Iterator[int]:
         """Take a step, and yield its number."""
-        epoch, n_leaves = self.epoch, len(self.epoch.sizes)
-        orders = {number: epoch.order(number) for number in self.shards}
-        mine = branches(self.shards, n_leaves)
-        ends = epoch.begins(0)
+        epoch, optimizer = self.epoch, self.optimizer
+        whole = 0, len(epoch.sizes)
         for step in range(epoch.n_steps):
-            begins, ends = ends, epoch.begins(step + 1)
             if epoch.schedule is not None:
-                self.optimizer.follow(epoch.schedule[step])
-            leaves = dict(self._differentiate(orders, begins, ends))
-            found = self.exchange.gather(add_up_all(mine, leaves))
-            n_rows = int((ends - begins).sum())
-            if self.exchange.is_first:
-                self._apply(n_rows, add_up((0, n_leaves), found))
-            self.optimizer.n_steps = self.exchange.share(
-                self.network.params, self.optimizer.n_steps
-            )
+                optimizer.follow(epoch.schedule[step])
+            leaves = dict(self._differentiate(step))
+            found = self._exchange.gather(add_up_all(self._mine, leaves))
+            n_rows = self._walk.n_rows_of(step)
+            if self._exchange.is_first:
+                self._apply(n_rows, add_up(whole, found))
+                self._told.numbers[0] = optimizer.n_steps
+            self._exchange.share(self._told)
+            optimizer.n_steps = int(self._told.numbers[0])
             self.n_rows_done += n_rows
             yield step
 
-    def _differentiate(
-        self, orders: dict[int, np.ndarray], begins: np.ndarray, ends: np.ndarray
-    ) -> Iterator[tuple[Branch, Part]]:
+    def _differentiate(self, step: int) -> Iterator[tuple[Branch, Part]]:
         """The gradient of each shard's rows of a step."""
-        n_before = np.cumsum(ends - begins) - (ends - begins)
-        for number, (X, Y, w) in self.shards.items():
-            rows = orders[number][begins[number] : ends[number]]
-            weights = None if w is None else w[rows]
-            weight = float(len(rows) if weights is None else weights.sum(dtype=float))
-            if weight == 0:
-                continue
-            gradient = self.network.accumulate(
-                *(X[rows], Y[rows], weights),
-                optimizer=self.optimizer,
-                total_weight=1.0,
-                first_row=int(n_before[number]),
-                team=self.team,
-            )
-            yield (number, number + 1), Part(gradient, weight)
+        for some in self._walk.rows_of(step):
+            part = self._parts[some.shard]
+            part.weight = some.weight
+            self._walk.differentiate(part.gradient, some)
+            yield (some.shard, some.shard + 1), part
 
     def _apply(self, n_rows: int, total: Part | None) -> None:
         if total is None:  # a batch that weighs nothing takes no step
             return
-        gradient = total.gradient
+        gradient = self._last = total.gradient
         gradient.scale(1 / total.weight)
         gradient.total_weight = total.weight
-        self.gradient_norm = math.sqrt(_kernels.sum_squares(gradient.grad))
         loss = gradient.loss
         penalty = self.optimizer.apply(
-            self.network, gradient, batch_size=self.epoch.batch_size
+            self.network, gradient, batch_size=self.epoch.batch_size, team=self._team
         )
         self.loss += (loss + penalty) * n_rows / self.epoch.n_rows

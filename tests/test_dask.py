@@ -12,6 +12,7 @@ import pytest
 from fits import fit
 from sklearn.metrics import accuracy_score
 
+from fastmlp import MLPClassifier
 from fastmlp.recipe import FULL_BATCH_SOLVERS
 from fastmlp.schedules import OfProgress
 
@@ -25,9 +26,12 @@ from fastmlp.dask import (  # noqa: E402
     DaskMLPClassifier,
     DaskMLPRegressor,
     WorkerLostError,
+    train,
 )
 from fastmlp.dask.estimators import count_shards  # noqa: E402
+from fastmlp.dask.rounds import Start, as_kernels_take  # noqa: E402
 from fastmlp.dask.shards import assign  # noqa: E402
+from fastmlp.dask.trainer import DaskTrainer  # noqa: E402
 
 # A cluster takes seconds to start; what its libraries leave open is theirs.
 pytestmark = [
@@ -111,6 +115,27 @@ def test_a_process_and_two_workers_give_the_same_bits(case, client, alone):
     assert len(set(map(digest, models))) == 1
 
 
+def test_the_state_stays_on_the_workers_unless_it_is_changed(client, monkeypatch):
+    begun, call, run_epoch = [], DaskTrainer._call, DaskTrainer.run_epoch
+
+    def watched_call(trainer, workers, function, *args, **options):
+        begun.extend(arg.has_base for arg in args if isinstance(arg, Start))
+        return call(trainer, workers, function, *args, **options)
+
+    def changing_epoch(trainer, *args):
+        if changes:
+            trainer._network.params[0] += 1
+        return run_epoch(trainer, *args)
+
+    monkeypatch.setattr(DaskTrainer, "_call", watched_call)
+    monkeypatch.setattr(DaskTrainer, "run_epoch", changing_epoch)
+    for changes in False, True:
+        begun.clear()
+        fit(DaskMLPClassifier(client, **{**SMALL, "max_iter": 8}), *collections(X, y))
+        assert not begun[0]
+        assert any(begun) != changes
+
+
 def test_frames_and_arrays_are_the_same_rows(client):
     by_array = fit(
         DaskMLPClassifier(client, **SMALL, shuffle=False), *collections(X, y)
@@ -153,6 +178,56 @@ def test_a_regressor_learns_and_stops_early(client):
     fit(model, rows[:1500], values[:1500], X_val=rows[1500:], y_val=values[1500:])
     assert model.to_local().score(X[1500:], targets[1500:]) > 0.95
     assert max(model.validation_scores_) == model.best_validation_score_
+
+
+def test_local_steps_give_the_same_bits_and_learn(client, alone):
+    params = {**SMALL, "sync_every": 2, "max_iter": 30, "learning_rate_init": 0.02}
+    models = [
+        fit(DaskMLPClassifier(one, **params), *collections(X, y, w + 0.1))
+        for one in (client, alone)
+    ]
+    assert len(set(map(digest, models))) == 1
+    assert models[0].to_local().score(X, y) > 0.9
+
+
+def test_train_returns_the_model_and_its_history(client):
+    params = {key: value for key, value in SMALL.items() if key != "n_shards"}
+    local = MLPClassifier(**params, early_stopping=True)
+    rows, targets = collections(X, y)
+    judged = {"eval_set": [(rows[:170], targets[:170])]}
+    found = train(client, local, rows, targets, n_shards=4, **judged)
+    by_name = {"X_val": rows[:170], "y_val": targets[:170]}
+    model = DaskMLPClassifier(client, **SMALL, early_stopping=True)
+    model.fit(rows, targets, **by_name)
+    assert type(found["model"]) is MLPClassifier
+    np.testing.assert_array_equal(found["model"].coefs_[0], model.coefs_[0])
+    assert found["history"]["loss"] == model.loss_curve_
+    assert found["history"]["validation_score"] == model.validation_scores_
+    assert not hasattr(local, "coefs_")
+    with pytest.raises(TypeError, match="MLPClassifier or MLPRegressor"):
+        train(client, model, rows, targets)
+
+
+def test_a_fit_goes_on_from_its_checkpoint_folder(client, tmp_path):
+    rows = collections(X, y)
+    expected = fit(DaskMLPClassifier(client, **SMALL), *rows)
+    folder = tmp_path / "checkpoints"
+
+    def stop(epoch, logs):
+        return epoch == 1
+
+    params = {**SMALL, "checkpoint_dir": folder}
+    model = DaskMLPClassifier(client, **params, callbacks=[stop])
+    model.fit(*rows)
+    assert [path.name for path in folder.iterdir()] == ["fit.safetensors"]
+    assert len(model.loss_curve_) == 2
+    assert model.get_params()["callbacks"] == [stop]
+    other = DaskMLPClassifier(client, **{**params, "sync_every": 2})
+    with pytest.raises(ValueError, match="sync_every"):
+        other.fit(*rows)
+    again = fit(DaskMLPClassifier(client, **params), *rows)
+    assert digest(again) == digest(expected)
+    assert [*folder.iterdir()] == []
 
 
 LONG = {**SMALL, "hidden_layer_sizes": (100, 100), "batch_size": 50, "max_iter": 8}
@@ -251,6 +326,12 @@ REFUSED = {
     ),
     "NaN": (lambda: collections(BROKEN, y), {}, ValueError, "NaN"),
     "shards": (lambda: collections(X, y), {"n_shards": 3}, ValueError, "power of two"),
+    "no steps": (
+        lambda: collections(X, y),
+        {"sync_every": 0},
+        ValueError,
+        "sync_every must be",
+    ),
     "held out": (
         lambda: collections(X, y),
         {"early_stopping": True},
@@ -280,6 +361,16 @@ def test_what_cannot_be_trained_on_is_refused(case, client):
     with pytest.raises(kind, match=message):
         fit(model, *make())
     assert not hasattr(model, "coefs_")
+
+
+def test_an_evaluation_set_is_one_pair_and_not_given_twice(client):
+    rows, targets = collections(X, y)
+    model = DaskMLPClassifier(client, **SMALL)
+    with pytest.raises(ValueError, match="not both"):
+        model.fit(rows, targets, X_val=X, y_val=y, eval_set=[(X, y)])
+    for wrong in ([], [(X, y), (X, y)], [X]):
+        with pytest.raises(ValueError, match="one pair"):
+            model.fit(rows, targets, eval_set=wrong)
 
 
 def test_shards_are_a_power_of_two_whatever_the_workers():
@@ -368,11 +459,32 @@ def test_a_worker_that_leaves_before_the_fit(alone):
     assert digest(model) == expected
 
 
+def test_shards_that_were_moved_may_lie_anywhere():
+    raw = np.zeros(33, np.uint8)
+    off, whole = raw[1:].view(np.float32).reshape(2, 4), np.zeros((2, 1))
+    assert not off.flags.aligned
+    moved, same, none = as_kernels_take((off, whole, None))
+    assert moved.flags.aligned
+    np.testing.assert_array_equal(moved, off)
+    assert same is whole
+    assert none is None
+
+
 def test_a_cluster_without_workers_is_not_waited_for(monkeypatch):
     monkeypatch.setattr("fastmlp.dask.shards.DEADLINE", 0.1)
     no_workers = pytest.raises(WorkerLostError, match="no workers")
     with start(0) as cluster, distributed.Client(cluster) as client, no_workers:
         fit(DaskMLPClassifier(client, **SMALL), *collections(X, y))
+
+
+def test_a_cluster_with_tls(alone):
+    pytest.importorskip("cryptography")
+    expected = digest(fit(DaskMLPClassifier(alone, **SMALL), *collections(X, y)))
+    security = distributed.Security.temporary()
+    secured = start(2, security=security)
+    with secured as cluster, distributed.Client(cluster, security=security) as client:
+        assert all(address.startswith("tls://") for address in client.nthreads())
+        assert digest(fit_case("plain", client, X, y)) == expected
 
 
 @pytest.mark.soak

@@ -20,6 +20,7 @@ from fastmlp.exchange import (
     parent_of,
     receive_into,
 )
+from fastmlp.local_steps import LocalEpoch
 from fastmlp.network import Network
 from fastmlp.optimizers import Optimizer
 from fastmlp.rows import ArrayRows
@@ -125,11 +126,12 @@ def test_the_steps_are_those_of_a_trainer_over_the_same_batches(case, weighted):
     assert optimizer.n_steps == theirs.n_steps == epoch.n_steps
 
 
-def run_workers(case, weights, shards):
+def run_workers(case, weights, shards, sync_every=1):
     """A hash of all that the first of the workers with those shards ends with."""
     n_workers, token = len(shards), bytes(TOKEN_BYTES)
     servers = [listen("127.0.0.1") for _ in shards]
-    epoch = Epoch(SIZES, BATCH, 5)
+    epoch = Epoch(SIZES, BATCH, 5, sync_every=sync_every)
+    kind = ShardedEpoch if sync_every == 1 else LocalEpoch
 
     def work(number):
         parent, children = None, children_of(number, n_workers)
@@ -141,8 +143,9 @@ def run_workers(case, weights, shards):
         network, optimizer = exchange.begin(None if number else model(case))
         everything = make_shards(network, weights)
         mine = {shard: everything[shard] for shard in shards[number]}
-        run = ShardedEpoch(network, optimizer, epoch, mine, exchange)
-        run.run()
+        run = kind(network, optimizer, epoch, mine, exchange)
+        for _ in run.steps():
+            pass
         exchange.close()
         return network, optimizer, run
 
@@ -177,6 +180,72 @@ def test_any_number_of_workers_gives_the_same_bits(case, weighted):
     if weighted and case == "batch norm":
         weights = w + 0.1
     assert len({run_workers(case, weights, team) for team in TEAMS}) == 1
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("case", CASES)
+def test_local_steps_give_the_same_bits_for_any_number_of_workers(case, weighted):
+    weights = w if weighted else None
+    if weighted and case == "batch norm":
+        weights = w + 0.1
+    assert len({run_workers(case, weights, team, 3) for team in TEAMS}) == 1
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("case", ["penalty", "batch norm"])
+def test_local_steps_are_averaged_by_what_their_rows_weigh(case, weighted):
+    """Four steps, three and one, against networks that take them apart."""
+    weights = w + 0.1 if weighted else np.ones(N_ROWS)
+    network, optimizer = model(case)
+    shards = make_shards(network, weights)
+    epoch = Epoch(SIZES, BATCH, 5, sync_every=3)
+    twins = {n: (network.copy(), optimizer.copy()) for n in shards}
+    for steps in (range(3), range(3, 4)):
+        counts = dict.fromkeys(shards, 0.0)
+        for n, (twin, theirs) in twins.items():
+            for step in steps:
+                begins, ends = epoch.begins(step), epoch.begins(step + 1)
+                rows = epoch.order(n)[begins[n] : ends[n]]
+                batch = twin.accumulate(
+                    *(part[rows] for part in shards[n]), optimizer=theirs
+                )
+                # The penalty is that of the whole batch.
+                batch.total_weight *= (ends - begins).sum() / len(rows)
+                theirs.apply(twin, batch, batch_size=-(-SIZES[n] // 4))
+                counts[n] += shards[n][2][rows].sum()
+        for part in ("params", "stats"):
+            ends = [getattr(twin, part) for twin, _ in twins.values()]
+            mean = np.average(ends, axis=0, weights=[*counts.values()])
+            for twin, _ in twins.values():
+                getattr(twin, part)[:] = mean
+        slots = [theirs.slots for _, theirs in twins.values()]
+        mean = np.average(slots, axis=0, weights=[*counts.values()])
+        for _, theirs in twins.values():
+            theirs.slots[:] = mean
+    run = LocalEpoch(network, optimizer, epoch, shards, Alone())
+    assert [*run.steps()] == [2, 3]
+    twin, theirs = twins[0]
+    for mine, other in (
+        (network.params, twin.params),
+        (network.stats, twin.stats),
+        (optimizer.slots, theirs.slots),
+    ):
+        np.testing.assert_allclose(mine, other, rtol=1e-9, atol=1e-12)
+    assert optimizer.n_steps == theirs.n_steps == 4
+    assert run.n_rows_done == N_ROWS
+
+
+def test_a_single_shard_by_itself_takes_a_trainer_s_steps():
+    settings = {"alpha": 0.3, "dtype": "float64"}
+    network, other = (Network([5, 8, 2], random_state=1, **settings) for _ in "ab")
+    mine, theirs = (Optimizer("adam", network.params.size, float) for _ in "ab")
+    data, epoch = network.as_data(X, y, None), Epoch((N_ROWS,), BATCH, 5, sync_every=2)
+    run = LocalEpoch(network, mine, epoch, {0: data}, Alone())
+    assert [*run.steps()] == [1, 3]
+    trainer = Trainer(other, theirs, ArrayRows(data), batch_size=BATCH)
+    assert run.loss == pytest.approx(trainer.run_epoch(epoch.order(0)), rel=1e-9)
+    np.testing.assert_allclose(network.params, other.params, rtol=1e-9, atol=1e-12)
+    assert run.gradient_norm == pytest.approx(trainer.gradient_norm, rel=1e-9)
 
 
 def test_numbers_that_change_from_step_to_step_are_those_of_a_trainer():

@@ -5,7 +5,7 @@ any fit. An epoch is a round: the workers take its steps together and hand the s
 back. A round in which a worker is lost is taken again from the state before it.
 """
 
-from fastmlp.dask.estimators import DaskMLPClassifier, DaskMLPRegressor
+from fastmlp.dask.estimators import DaskMLPClassifier, DaskMLPRegressor, train
 from fastmlp.dask.shards import WorkerLostError
 
-__all__ = ["DaskMLPClassifier", "DaskMLPRegressor", "WorkerLostError"]
+__all__ = ["DaskMLPClassifier", "DaskMLPRegressor", "WorkerLostError", "train"]

@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from fastmlp._extras import require
+from fastmlp.checkpoints import FROM_OUTSIDE, Checkpoint
 from fastmlp.dask.stream import DaskSource, DaskStream, join_parts, make_part
 from fastmlp.estimators import MLPClassifier, MLPRegressor
 from fastmlp.stream.sources import column_names
 
 # Rows of a step that make a shard worth while.
 LEAST_SHARD_ROWS = 128
+# What is not the local estimator's, and the checkpoint's name in its folder.
+OWN = ("client", "n_shards", "sync_every", "max_failures", "checkpoint_dir")
+CHECKPOINT = "fit.safetensors"
+# Attributes that hold the history of a fit.
+CURVES_BY_NAME = {
+    "loss": "loss_curve_",
+    "validation_score": "validation_scores_",
+    "validation_loss": "validation_loss_curve_",
+}
 
 
 # -- collections
@@ -57,6 +69,38 @@ def count_shards(n_shards: int | str, batch_size: Any, n_partitions: int) -> int
     return 1 << (most.bit_length() - 1)
 
 
+def check_sync_every(sync_every: int | str) -> int:
+    """Steps from one exchange to the next.
+
+    Raises
+    ------
+    ValueError
+        If it is no positive integer.
+    """
+    if sync_every == "auto":
+        return 1
+    if not isinstance(sync_every, int) or sync_every < 1:
+        raise ValueError(
+            f"sync_every must be 'auto' or a positive integer, got {sync_every!r}"
+        )
+    return sync_every
+
+
+def _only_set(
+    judged: tuple[Any, Any, Any],
+    eval_set: Sequence[tuple[Any, Any]] | None,
+    weights: Sequence[Any] | None,
+) -> tuple[Any, Any, Any]:
+    """The one evaluation set, as X_val, y_val and their weights."""
+    if any(part is not None for part in judged):
+        raise ValueError("give X_val and y_val or eval_set, not both")
+    if eval_set is None or len(eval_set) != 1 or len(eval_set[0]) != 2:
+        raise ValueError("eval_set must be a list of one pair: [(X_val, y_val)]")
+    if weights is not None and len(weights) != 1:
+        raise ValueError("sample_weight_eval_set must have one entry, as eval_set has")
+    return *eval_set[0], None if weights is None else weights[0]
+
+
 def _make_shards(client: Any, parts: list[Any], n_shards: int) -> list[Any]:
     """Futures of shards, neighbouring partitions each, wherever Dask has them."""
     from dask import delayed
@@ -76,21 +120,23 @@ class _DaskMLP:
         self,
         client: Any = None,
         n_shards: int | str = "auto",
+        sync_every: int | str = "auto",
         max_failures: int = 3,
+        checkpoint_dir: str | os.PathLike[str] | None = None,
         **params: Any,
     ) -> None:
-        self.client, self.n_shards, self.max_failures = client, n_shards, max_failures
+        self.client, self.n_shards, self.sync_every = client, n_shards, sync_every
+        self.max_failures, self.checkpoint_dir = max_failures, checkpoint_dir
         self._model = self._kind(**params)
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """All parameters by name."""
-        own = ("client", "n_shards", "max_failures")
-        mine = {name: getattr(self, name) for name in own}
+        mine = {name: getattr(self, name) for name in OWN}
         return {**mine, **self._model.get_params(deep)}
 
     def set_params(self, **params: Any) -> Any:
         """Change parameters."""
-        for name in ("client", "n_shards", "max_failures"):
+        for name in OWN:
             if name in params:
                 setattr(self, name, params.pop(name))
         self._model.set_params(**params)
@@ -115,6 +161,8 @@ class _DaskMLP:
         X_val: Any = None,
         y_val: Any = None,
         sample_weight_val: Any = None,
+        eval_set: Sequence[tuple[Any, Any]] | None = None,
+        sample_weight_eval_set: Sequence[Any] | None = None,
         resume_from: Any = None,
     ) -> Any:
         """Fit the network to rows on the cluster.
@@ -127,8 +175,13 @@ class _DaskMLP:
             Targets, and weights or None, in as many partitions as X.
         X_val, y_val, sample_weight_val : Dask collection or array-like, default=None
             Rows to validate by; they are brought to the client.
+        eval_set : list of one tuple, default=None
+            ``[(X_val, y_val)]``, as xgboost.dask has it.
+        sample_weight_eval_set : list of one array, default=None
+            ``[sample_weight_val]``.
         resume_from : str or path-like, default=None
-            A checkpoint to go on from.
+            A checkpoint to go on from. None: that in ``checkpoint_dir``, if there is
+            one.
 
         Returns
         -------
@@ -142,20 +195,37 @@ class _DaskMLP:
             If the data are not fit for training.
         """
         client = self._find_client()
-        if "tls" in client.scheduler.address.partition("://")[0]:
-            raise ValueError(
-                "workers send gradients by sockets without TLS, and this cluster asks "
-                "for it"
-            )
+        judged = X_val, y_val, sample_weight_val
+        if eval_set is not None or sample_weight_eval_set is not None:
+            judged = _only_set(judged, eval_set, sample_weight_eval_set)
+        names = "X_val", "y_val", "sample_weight_val"
+        given = dict(zip(names, map(_in_memory, judged), strict=True))
         stream = self._spread(client, X, y, sample_weight)
-        self._model.fit(
-            stream,
-            X_val=_in_memory(X_val),
-            y_val=_in_memory(y_val),
-            sample_weight_val=_in_memory(sample_weight_val),
-            resume_from=resume_from,
-        )
+        if self.checkpoint_dir is None:
+            self._model.fit(stream, resume_from=resume_from, **given)
+        else:
+            self._fit_with_checkpoints(stream, resume_from, given)
         return self
+
+    def _fit_with_checkpoints(
+        self, stream: DaskStream, resume_from: Any, given: dict[str, Any]
+    ) -> None:
+        """Store each epoch, go on from the last that is stored, and remove it once the
+        fit is over.
+        """
+        model = self._model
+        path = Path(self.checkpoint_dir or "") / CHECKPOINT
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if resume_from is None and path.exists():
+            resume_from = path
+        callbacks = model.callbacks
+        model.callbacks = [*(callbacks or ()), Checkpoint(path)]
+        try:
+            model.fit(stream, resume_from=resume_from, **given)
+        finally:
+            model.callbacks = callbacks
+        if model.stop_reason_ not in FROM_OUTSIDE:
+            path.unlink(missing_ok=True)
 
     def _find_client(self) -> Any:
         if self.client is not None:
@@ -178,6 +248,7 @@ class _DaskMLP:
                     f"X has {len(rows)} partitions, and y or sample_weight has "
                     f"{len(others)}: rechunk or repartition them alike"
                 )
+        sync_every = check_sync_every(self.sync_every)
         none = [None] * len(rows)
         parts = [
             delayed(make_part)(*part)
@@ -186,7 +257,7 @@ class _DaskMLP:
         n_shards = count_shards(self.n_shards, self._model.batch_size, len(parts))
         shards = _make_shards(client, parts, n_shards)
         source = DaskSource(client, shards, column_names(X))
-        return DaskStream(source, None, self.max_failures)
+        return DaskStream(source, None, self.max_failures, sync_every)
 
     def _lazy(self, method: Callable[[Any], np.ndarray], X: Any) -> Any:
         """A prediction for each partition, made when it is asked for."""
@@ -247,8 +318,18 @@ class DaskMLPClassifier(_DaskMLP):
     n_shards : int or 'auto', default='auto'
         Parts of each step, a power of two, each the work of one worker at most. 'auto'
         makes them of 128 rows; there are no more than partitions.
+    sync_every : int or 'auto', default='auto'
+        Steps from one exchange to the next. 'auto' is 1: gradients are added up in
+        every step, exactly. With more, each shard takes so many steps by itself, with
+        its share of ``batch_size`` rows each, and then parameters and optimizer state
+        are averaged: less is sent, and another optimum may be found. Scale the learning
+        rate yourself.
     max_failures : int, default=3
         How often an epoch is taken again because a worker was lost.
+    checkpoint_dir : str or path-like, default=None
+        A folder at the client in which each epoch is stored. A fit that was ended from
+        outside goes on from there when ``fit`` is called again; one that is over
+        leaves nothing there. None: nothing is stored.
     **params
         Those of the estimator. ``batch_size`` is that of a step over all workers.
     """
@@ -267,3 +348,60 @@ class DaskMLPRegressor(_DaskMLP):
     """
 
     _kind = MLPRegressor
+
+
+def train(
+    client: Any,
+    estimator: MLPClassifier | MLPRegressor,
+    X: Any,
+    y: Any,
+    sample_weight: Any = None,
+    *,
+    n_shards: int | str = "auto",
+    sync_every: int | str = "auto",
+    max_failures: int = 3,
+    checkpoint_dir: str | os.PathLike[str] | None = None,
+    **fit_params: Any,
+) -> dict[str, Any]:
+    """Fit an estimator to rows on a cluster, in one call.
+
+    Parameters
+    ----------
+    client : distributed.Client
+        Of the cluster.
+    estimator : MLPClassifier or MLPRegressor
+        With the parameters of the fit; it is left as it is.
+    X, y, sample_weight : Dask collection
+        As of :meth:`DaskMLPClassifier.fit`.
+    n_shards, sync_every, max_failures, checkpoint_dir
+        As of :class:`DaskMLPClassifier`.
+    **fit_params
+        Further arguments of :meth:`DaskMLPClassifier.fit`, ``eval_set`` for example.
+
+    Returns
+    -------
+    dict
+        ``"model"``, the fitted estimator; ``"history"``, a dict of lists with an entry
+        an epoch: ``"loss"``, and ``"validation_score"`` and ``"validation_loss"`` where
+        there are rows to validate by.
+
+    Raises
+    ------
+    TypeError
+        If the estimator is of another kind.
+    """
+    kinds = {cls._kind: cls for cls in (DaskMLPClassifier, DaskMLPRegressor)}
+    if type(estimator) not in kinds:
+        raise TypeError(
+            "estimator must be an MLPClassifier or MLPRegressor, got "
+            f"{type(estimator).__name__}"
+        )
+    params = estimator.get_params(deep=False)
+    own = (client, n_shards, sync_every, max_failures, checkpoint_dir)
+    model = kinds[type(estimator)](*own, **params)
+    model = model.fit(X, y, sample_weight, **fit_params).to_local()
+    curves = {
+        name: getattr(model, CURVES_BY_NAME[name], None) for name in CURVES_BY_NAME
+    }
+    history = {name: list(curve) for name, curve in curves.items() if curve}
+    return {"model": model, "history": history}

@@ -130,14 +130,17 @@ class DaskStream(Stream):
 
     source: DaskSource
 
-    def __init__(self, source: DaskSource, classes: Any, max_failures: int) -> None:
+    def __init__(
+        self, source: DaskSource, classes: Any, max_failures: int, sync_every: int
+    ) -> None:
         # No pool: each shard mixes its own rows.
         super().__init__(source, Blocks(None, pool_rows=2**62, classes=classes))
-        self.max_failures = max_failures
+        self.max_failures, self.sync_every = max_failures, sync_every
 
     def facts(self, name: str) -> dict[str, Any]:
-        """As of any stream, and the shards, by which the sums depend."""
-        return {**super().facts(name), f"shards of {name}": self.source.sizes}
+        """As of any stream, and by what else the sums depend."""
+        mine = {f"shards of {name}": self.source.sizes, "sync_every": self.sync_every}
+        return {**super().facts(name), **mine}
 
     def to_train_on(
         self, encode: Encode, batch_size: int, drops_weightless: bool
@@ -155,7 +158,7 @@ class DaskStream(Stream):
         self.source.shards = []  # Dask makes them again if it needs them
         sizes = results(client, client.map(_count, encoded, pure=False))
         shards = Shards(client, encoded, time.monotonic() - self.source.begun)
-        return DaskRows(shards, tuple(sizes), self.max_failures)
+        return DaskRows(shards, tuple(sizes), self.max_failures, self.sync_every)
 
 
 class DaskRows:
@@ -169,14 +172,21 @@ class DaskRows:
         Rows of each shard.
     max_failures : int
         How often a round may fail.
+    sync_every : int
+        Steps from one exchange to the next.
     """
 
     is_sparse = False
 
     def __init__(
-        self, shards: Shards, sizes: tuple[int, ...], max_failures: int
+        self,
+        shards: Shards,
+        sizes: tuple[int, ...],
+        max_failures: int,
+        sync_every: int,
     ) -> None:
         self._shards, self.sizes, self._max_failures = shards, sizes, max_failures
+        self._sync_every = sync_every
 
     @property
     def n_rows(self) -> int:
@@ -199,7 +209,7 @@ class DaskRows:
         schedule: Callable[[np.ndarray], np.ndarray] | None,
     ) -> DaskTrainer:
         """What runs an epoch on the workers."""
-        epoch = Epoch(self.sizes, batch_size)
+        epoch = Epoch(self.sizes, batch_size, sync_every=self._sync_every)
         smallest = min(size for size in self.sizes if size)
         least = smallest // epoch.n_steps
         if network.batch_norm and least < 2:

@@ -15,6 +15,7 @@ from fastmlp.dask.rounds import (
     Progress,
     Result,
     Round,
+    Start,
     end_round,
     open_round,
     start_round,
@@ -63,6 +64,7 @@ class DaskTrainer:
         self._shards, self._network, self._optimizer = shards, network, optimizer
         self._epoch, self._schedule = epoch, schedule
         self._client, self._max_failures = shards.client, max_failures
+        self._last: tuple[str, Result] | None = None
         self.gradient_norm = 0.0
 
     def run_epoch(
@@ -85,6 +87,7 @@ class DaskTrainer:
                 break
             except OSError as error:
                 lost = error
+                self._last = None
                 self._shards.lose_team()
         else:
             raise WorkerLostError(
@@ -104,6 +107,7 @@ class DaskTrainer:
             *(secrets.token_hex(8), secrets.token_bytes(TOKEN_BYTES)),
             *(tuple(team), tuple(map(tuple, team.values()))),
             *(tuple(future.key for future in self._shards.futures), epoch),
+            self._base(),
         )
         try:
             self._start(now)
@@ -114,18 +118,31 @@ class DaskTrainer:
         except BaseException as error:
             self._end(now, raises=isinstance(error, OSError))
             raise
-        self._end(now, raises=False)
         on_slice(epoch.n_rows)
+        self._last = now.name, seen.result
         return seen.result
 
+    def _base(self) -> str | None:
+        """The round that has left the state as it is here."""
+        if self._last is None:
+            return None
+        (name, result), network = self._last, self._network
+        here = network.params, network.stats, self._optimizer.slots
+        same = map(np.array_equal, here, (result.params, result.stats, result.slots))
+        return name if all(same) else None
+
     def _start(self, now: Round) -> None:
-        places = self._call(now.workers, open_round, now)
-        found = [places[worker] for worker in now.workers]
-        first, others = now.workers[:1], now.workers[1:]
-        model = self._network, self._optimizer
-        self._call(first, start_round, now.name, found, model)
+        answers = self._call(now.workers, open_round, now)
+        opened = [answers[worker] for worker in now.workers]
+        places = [answer.place for answer in opened]
+        rule, has_base = self._optimizer.rule, all(a.has_base for a in opened)
+        begin, others = Start(rule, has_base, None), now.workers
+        if not has_base:
+            others = now.workers[1:]
+            model = begin._replace(model=(self._network, self._optimizer))
+            self._call(now.workers[:1], start_round, now.name, places, model)
         if others:
-            self._call(others, start_round, now.name, found, None)
+            self._call(others, start_round, now.name, places, begin)
 
     def _watch(self, now: Round) -> Progress:
         first = now.workers[0]
