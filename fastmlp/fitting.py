@@ -266,7 +266,7 @@ def train_epochs(fit: Fit, rows: RowSource, team: Any) -> None:
             "learning_rate": optimizer.learning_rate,
             "gradient_norm": trainer.gradient_norm,
         }
-        fit.end_epoch(logs, trainer.team)
+        fit.end_epoch(logs, trainer.team if fit.held_out else None)
     fit.stop_reason = fit.stop_reason or StopReason.MAX_ITER
 
 

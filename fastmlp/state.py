@@ -212,8 +212,10 @@ class TrainingState:
     def record(self, logs: Logs) -> None:
         """Append an epoch's figures to the history: the loss last, which counts it."""
         self.loss = logs["loss"]
-        for name in sorted(logs, key="loss".__eq__):
-            self.history[name].append(logs[name])
+        for name, figure in logs.items():
+            if name != "loss":
+                self.history[name].append(figure)
+        self.history["loss"].append(self.loss)
 
     def forget_unfinished_epoch(self) -> None:
         """Take back what an interrupt has kept from being recorded whole."""

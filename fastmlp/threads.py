@@ -54,8 +54,8 @@ def is_crowded(team: Any) -> bool:
     """Whether other threads' fits leave less than half of a team a processor each, or
     a single one: the first thread alone is faster then, and so are the others.
     """
-    n_others = company.count_others()
-    if n_others == 0 or team is None:
+    n_others = 0 if team is None else company.count_others()
+    if n_others == 0:
         return False
     fair = count_usable() // (1 + n_others)
     return fair <= 1 or 2 * fair < team.n_threads
