@@ -27,8 +27,6 @@ COMMON = [
     "-fno-trapping-math",
     "--param=inline-unit-growth=200",
     "-fno-thread-jumps",
-    # From 500 MB on GCC looks for memory to free, not from 128 on: the code is the same.
-    "--param=ggc-min-heapsize=500000",
 ]
 # Arguments and checks, no loops over numbers: -O2 takes half as long again.
 CALLS = ["-O1", "-g0"]
