@@ -71,7 +71,7 @@ static __attribute__((noinline)) void NAME(patch_panel)(
         }
         if (vectors == 1) { PATCH_TILES(1) }
         else if (vectors == 2) { PATCH_TILES(2) }
-#if MOST_VECTORS > 2
+#if ANY_WIDTH && MOST_VECTORS > 2
         else if (vectors == 3) { PATCH_TILES(3) }
         else { PATCH_TILES(4) }
 #endif

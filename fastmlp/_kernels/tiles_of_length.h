@@ -13,6 +13,10 @@ typedef struct {
 
 #define LANES ((Py_ssize_t)(VECTOR_BYTES / sizeof(REAL)))
 
+/* A vector is shorter than the longest only where n is less than two of them: tiles of
+   more are compiled for the longest alone. */
+#define ANY_WIDTH (VECTOR_BYTES == LONGEST)
+
 /* Columns of a panel of B, and how many panels are gathered at a time. */
 #define WIDTH (MOST_VECTORS * LANES)
 #define PANELS (VECTOR_BYTES == LONGEST ? GATHERED / (MOST_VECTORS * VECTOR_BYTES) : 1)
@@ -73,7 +77,12 @@ static __attribute__((noinline)) void NAME(row)(
     int vectors, REAL *c, const NAME(block) *a, const REAL *b, Py_ssize_t b_row,
     Py_ssize_t k, Py_ssize_t last, int accumulate)
 {
-    switch (vectors) { ROW(1) ROW(2) ROW(3) ROW(4) ROW(5) ROW(6) ROW(7) ROW(8) }
+    switch (vectors) {
+        ROW(1) ROW(2)
+#if ANY_WIDTH
+        ROW(3) ROW(4) ROW(5) ROW(6) ROW(7) ROW(8)
+#endif
+    }
 }
 
 /* All rows of one panel of `vectors` vectors. */
@@ -84,7 +93,7 @@ static __attribute__((noinline)) void NAME(panel)(
     Py_ssize_t i = 0;
     if (vectors == 1) { COLUMN_OF_TILES(1) }
     else if (vectors == 2) { COLUMN_OF_TILES(2) }
-#if MOST_VECTORS > 2
+#if ANY_WIDTH && MOST_VECTORS > 2
     else if (vectors == 3) { COLUMN_OF_TILES(3) }
     else { COLUMN_OF_TILES(4) }
 #endif
@@ -273,6 +282,7 @@ static void NAME(multiply)(
 #include "patches_of_length.h"
 
 #undef LANES
+#undef ANY_WIDTH
 #undef WIDTH
 #undef PANELS
 #undef AT
