@@ -13,6 +13,10 @@ from scipy.special import expit, log_expit, log_softmax, softmax
 TEMPERATURES = 0.2, 8.0
 # How near its logarithm is found: far nearer than rows can tell.
 TOLERANCE = 0.01
+# Share of each target that is spread evenly. Where all held-out rows are right, the loss
+# would else fall with the temperature as far as that goes, and a new row that is wrong
+# would be wrong with certainty.
+DOUBT = 1e-3
 # Sums of a prediction and a residual that are sorted at a time.
 SUMS = 1 << 22
 
@@ -43,6 +47,8 @@ def fit_temperature(
 ) -> tuple[float, float]:
     """The temperature by which rows that were not trained on have the least log loss.
 
+    Of each target ``DOUBT`` is spread over all classes, or over a label's two values.
+
     Parameters
     ----------
     logits : ndarray of shape (n_rows, n_classes)
@@ -69,10 +75,12 @@ def fit_temperature(
     def mean_loss(log_temperature: float) -> float:
         z = logits / math.exp(log_temperature)
         if exclusive:
-            index = Y[:, :1].astype(np.intp)
-            losses = -np.take_along_axis(log_softmax(z, axis=1), index, 1)[:, 0]
+            index, log_p = Y[:, :1].astype(np.intp), log_softmax(z, axis=1)
+            right, even = np.take_along_axis(log_p, index, 1)[:, 0], log_p.mean(axis=1)
+            losses = -(1 - DOUBT) * right - DOUBT * even
         else:
-            losses = -(Y * log_expit(z) + (1 - Y) * log_expit(-z)).sum(axis=1)
+            soft = (1 - DOUBT) * Y + DOUBT / 2
+            losses = -(soft * log_expit(z) + (1 - soft) * log_expit(-z)).sum(axis=1)
         return float(np.average(losses, weights=sample_weight))
 
     bounds = [math.log(t) for t in TEMPERATURES]
