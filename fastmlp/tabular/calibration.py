@@ -13,9 +13,9 @@ from scipy.special import expit, log_expit, log_softmax, softmax
 TEMPERATURES = 0.2, 8.0
 # How near its logarithm is found: far nearer than rows can tell.
 TOLERANCE = 0.01
-# Share of each target that is spread evenly. Where all held-out rows are right, the loss
-# would else fall with the temperature as far as that goes, and a new row that is wrong
-# would be wrong with certainty.
+# Share of each target that is spread evenly. Where all held-out rows are right, the
+# loss would else fall with the temperature as far as that goes, and a new row that is
+# wrong would be wrong with certainty.
 DOUBT = 1e-3
 # Sums of a prediction and a residual that are sorted at a time.
 SUMS = 1 << 22
