@@ -53,6 +53,21 @@ def add_tabular(commands) -> None:
     command.add_argument("--json", type=Path, metavar="FILE")
 
 
+def add_tabular_search(commands) -> None:
+    """Add the command that tries changes of the tables' preset."""
+    from bench.tabular_search import CHANGES
+
+    command = commands.add_parser("tabular-search", help="changes of its preset")
+    command.add_argument(
+        "--data", type=Path, default=Path("../shared/data/tabular"), metavar="FOLDER"
+    )
+    command.add_argument("--sets", nargs="+", metavar="NAME")
+    command.add_argument("--changes", nargs="+", choices=CHANGES)
+    command.add_argument("--rows", type=int, default=2000, metavar="N")
+    command.add_argument("--seeds", type=int, default=3, metavar="N")
+    command.add_argument("--json", type=Path, metavar="FILE")
+
+
 def parse_arguments() -> argparse.Namespace:
     """Read the command line."""
     from bench.peers import PEERS
@@ -87,6 +102,7 @@ def parse_arguments() -> argparse.Namespace:
     add_measuring(commands, "stream", "rows that are read block by block")
     add_measuring(commands, "dask", "steps on a cluster of one worker and of two")
     add_tabular(commands)
+    add_tabular_search(commands)
     table = commands.add_parser("table", help="write the README's table")
     table.add_argument("--check", action="store_true", help="only compare")
     commands.add_parser("picture", help="draw docs/growth.png")
@@ -110,6 +126,13 @@ def main() -> int:
 
         return tabular.run(
             *(options.data, options.sets, options.models, options.folds, options.json)
+        )
+    if options.command == "tabular-search":
+        from bench import tabular_search
+
+        return tabular_search.run(
+            *(options.data, options.sets, options.changes),
+            *(options.rows, options.seeds, options.json),
         )
     if options.repeats < 5:
         print("note: fewer than 5 repeats are for trying out", file=sys.stderr)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib.util import find_spec
 from itertools import product
 from pathlib import Path
@@ -189,7 +189,7 @@ def work(job: dict) -> dict:
         return {"cpu_s": seconds, **judge(model, table, test)}
 
 
-def compare(rows: list[dict]) -> list[dict]:
+def compare(rows: list[dict], models: Iterable[str], base: str) -> list[dict]:
     """Return each model's geometric means of ratios to the base, over its sets."""
     means: dict[tuple, dict[str, float]] = {}
     for name in {row["set"] for row in rows}:
@@ -201,15 +201,15 @@ def compare(rows: list[dict]) -> list[dict]:
                 if figure in folds[0]
             }
     table = []
-    for model in MODELS:
+    for model in models:
         sets = [name for name, other in means if other == model]
-        sets = [name for name in sets if (name, BASE) in means]
+        sets = [name for name in sets if (name, base) in means]
         if not sets:
             continue
         line: dict[str, Any] = {"model": model, "sets": len(sets)}
         for figure in LEAST:
             ratios = [
-                means[name, model][figure] / means[name, BASE][figure]
+                means[name, model][figure] / means[name, base][figure]
                 for name in sets
                 if figure in means[name, model]
             ]
@@ -217,6 +217,14 @@ def compare(rows: list[dict]) -> list[dict]:
             line[figure] = mean and round(mean, 3)
         table.append(line)
     return table
+
+
+def print_figures(table: list[dict]) -> None:
+    """Print what :func:`compare` has found."""
+    print_table(
+        ["model", "sets", "error", "log loss", "RMSE", "CPU time"],
+        ([line[key] for key in ("model", "sets", *LEAST)] for line in table),
+    )
 
 
 def measure(path: Path, model: str, fold: int) -> dict | None:
@@ -248,11 +256,8 @@ def run(
     cases = list(product(paths, chosen, range(folds)))
     measured = [measure(*case) for case in cases]
     rows = [row for row in measured if row is not None]
-    table = compare(rows)
-    print_table(
-        ["model", "sets", "error", "log loss", "RMSE", "CPU time"],
-        ([line[key] for key in ("model", "sets", *LEAST)] for line in table),
-    )
+    table = compare(rows, MODELS, BASE)
+    print_figures(table)
     about = {
         "environment": describe_machine(),
         "versions": versions_of("numpy", "scikit-learn"),

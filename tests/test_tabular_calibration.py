@@ -5,6 +5,8 @@ import pytest
 from scipy.special import expit, log_softmax, softmax
 
 from fastmlp.tabular.calibration import (
+    DOUBT,
+    TEMPERATURES,
     as_probabilities,
     fit_temperature,
     jackknife_interval,
@@ -26,8 +28,9 @@ def test_the_temperature_of_drawn_classes_is_found(temperature):
     logits, Y = draw_classes(20_000, temperature)
     found, loss = fit_temperature(logits, Y, None, exclusive=True)
     assert found == pytest.approx(temperature, rel=0.05)
-    rows = np.arange(len(Y)), Y[:, 0].astype(int)
-    assert loss == pytest.approx(-log_softmax(logits / found, axis=1)[rows].mean())
+    soft = (1 - DOUBT) * np.eye(3)[Y[:, 0].astype(int)] + DOUBT / 3
+    log_p = log_softmax(logits / found, axis=1)
+    assert loss == pytest.approx(-(soft * log_p).sum(axis=1).mean())
 
 
 def test_the_temperature_of_labels_is_found():
@@ -35,6 +38,17 @@ def test_the_temperature_of_labels_is_found():
     logits = rng.normal(0, 4, (20_000, 2))
     Y = (rng.random(logits.shape) < expit(logits / 2)).astype(np.float32)
     assert fit_temperature(logits, Y, None, False)[0] == pytest.approx(2, rel=0.05)
+
+
+@pytest.mark.parametrize("exclusive", [True, False])
+def test_rows_that_are_all_right_leave_some_doubt(exclusive):
+    """Of two classes z apart the least loss is at 1 − p = DOUBT/2."""
+    logits = np.array([[4.0, -4.0], [-4.0, 4.0]])
+    Y = np.array([[0.0], [1.0]]) if exclusive else (logits > 0).astype(float)
+    found, _ = fit_temperature(logits, Y, None, exclusive)
+    assert TEMPERATURES[0] < found < TEMPERATURES[1]
+    wrong = as_probabilities(logits, found, exclusive).min()
+    assert wrong == pytest.approx(DOUBT / 2, rel=0.1)
 
 
 def test_weights_count_as_repetitions():
