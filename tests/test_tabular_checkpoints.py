@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -144,7 +145,8 @@ def test_a_process_that_is_killed(tmp_path):
     """Its last file is whole, whatever it was doing."""
     code = f"""
 import sys
-sys.path.insert(0, {str(sys.path[0])!r})
+from pathlib import Path
+sys.path.insert(0, {str(Path(__file__).parent)!r})
 import os, signal
 import fastmlp.checkpoints
 from test_tabular_checkpoints import *
