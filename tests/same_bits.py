@@ -149,10 +149,10 @@ def fingerprints():
     return {name: fingerprint(*fit(*case)) for name, *case in cases()}
 
 
-def run(tree, script=__file__):
-    """What a script prints of a tree that is built, in a process of its own."""
+def run(tree):
+    """What this script prints of a tree that is built, in a process of its own."""
     environment = {**os.environ, "PYTHONPATH": str(tree)}
-    command = [sys.executable, str(Path(script).resolve()), "--print"]
+    command = [sys.executable, str(Path(__file__).resolve()), "--print"]
     done = subprocess.run(
         command, cwd=tree, env=environment, stdout=subprocess.PIPE, check=True
     )
