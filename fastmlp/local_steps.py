@@ -8,9 +8,8 @@ and running moments, each shard counting by what its rows weigh, added up in the
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator
 from functools import partial
-from typing import Any
 
 import numpy as np
 
@@ -19,17 +18,7 @@ from fastmlp.memory import aligned_empty
 from fastmlp.network import Network
 from fastmlp.optimizers import BatchGradient, Optimizer
 from fastmlp.parts import Message
-from fastmlp.rows import Data
-from fastmlp.sharded import (
-    Branch,
-    Epoch,
-    Exchange,
-    ShardWalk,
-    StepRows,
-    add_up,
-    add_up_all,
-    branches,
-)
+from fastmlp.sharded import Branch, StepRows, WorkerEpoch
 
 # Where a message has the number of steps.
 STEPS = 3
@@ -93,49 +82,35 @@ class Whereabouts(Message):
         return bool(self.numbers[0])
 
 
-class LocalEpoch:
-    """An epoch of one worker, its shards by themselves for so many steps.
+class LocalEpoch(WorkerEpoch):
+    """An epoch whose shards are by themselves for so many steps.
 
     Parameters
     ----------
     network, optimizer, epoch, shards, exchange, team
-        As of :class:`fastmlp.sharded.ShardedEpoch`.
+        See :class:`fastmlp.sharded.WorkerEpoch`.
 
     Attributes
     ----------
-    loss : float
-        Mean over the rows so far of the objective of their batch before its step.
     gradient_norm : float
         Root of the mean square of the shards' last ‖g‖.
-    n_rows_done : int
-        Rows of the steps that are over.
     """
 
-    def __init__(
-        self,
-        network: Network,
-        optimizer: Optimizer,
-        epoch: Epoch,
-        shards: Mapping[int, Data],
-        exchange: Exchange,
-        team: Any = None,
-    ) -> None:
-        self.network, self.optimizer, self.epoch = network, optimizer, epoch
-        self.loss, self.gradient_norm, self.n_rows_done = 0.0, 0.0, 0
-        self._exchange, self._team = exchange, team
-        self._mine = branches(shards, len(epoch.sizes))
-        self._walk = ShardWalk(network, optimizer, epoch, shards, team)
+    gradient_norm = 0.0
+
+    def _begin(self, shards: Collection[int]) -> None:
+        network, optimizer = self.network, self.optimizer
         self._gradient = BatchGradient(
             aligned_empty(network.params.size, network.dtype),
             np.empty_like(network.stats),
             1.0,
         )
         make = partial(Whereabouts, network, optimizer)
-        exchange.prepare(make)
+        self._exchange.prepare(make)
         self._common, self._ends = make(), {number: make() for number in shards}
-        self._begin()
+        self._spread()
 
-    def _begin(self) -> None:
+    def _spread(self) -> None:
         """Have all workers begin with the state of the first."""
         if self._exchange.is_first:
             self._common.store(self.network, self.optimizer)
@@ -147,13 +122,10 @@ class LocalEpoch:
 
     def steps(self) -> Iterator[int]:
         """Take steps up to the next average, and yield the number of the last."""
-        epoch, whole = self.epoch, (0, len(self.epoch.sizes))
+        epoch = self.epoch
         for first in range(0, epoch.n_steps, epoch.sync_every):
             steps = range(first, min(first + epoch.sync_every, epoch.n_steps))
-            leaves = dict(self._take(steps))
-            found = self._exchange.gather(add_up_all(self._mine, leaves))
-            if self._exchange.is_first:
-                self._average(add_up(whole, found))
+            self._average(self._sum(self._take(steps)))
             self._exchange.share(self._common)
             self._common.load(self.network, self.optimizer)
             self.n_rows_done += sum(map(self._walk.n_rows_of, steps))

@@ -11,7 +11,15 @@ from __future__ import annotations
 import itertools
 import math
 import operator
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import (
+    Callable,
+    Collection,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from functools import partial
 from typing import Any, NamedTuple, Protocol
 
@@ -180,7 +188,7 @@ class ShardWalk:
     Parameters
     ----------
     network, optimizer, epoch, shards, team
-        As of :class:`ShardedEpoch`.
+        As of :class:`WorkerEpoch`.
     """
 
     def __init__(
@@ -232,8 +240,8 @@ class ShardWalk:
         self._halves[some.shard].find(found, some.rows, some.weight, some.first_row)
 
 
-class ShardedEpoch:
-    """An epoch of one worker.
+class WorkerEpoch(ABC):
+    """An epoch of one worker, whatever its steps are.
 
     Parameters
     ----------
@@ -266,11 +274,36 @@ class ShardedEpoch:
         team: Any = None,
     ) -> None:
         self.network, self.optimizer, self.epoch = network, optimizer, epoch
-        self.loss, self.n_rows_done, self._team = 0.0, 0, team
-        self._exchange = exchange
-        exchange.prepare(partial(Part, network))
+        self.loss, self.n_rows_done = 0.0, 0
+        self._exchange, self._team = exchange, team
         self._walk = ShardWalk(network, optimizer, epoch, shards, team)
         self._mine = branches(shards, len(epoch.sizes))
+        self._begin(shards)
+
+    @abstractmethod
+    def _begin(self, shards: Collection[int]) -> None:
+        """Have memory, and all workers in the same state."""
+
+    @abstractmethod
+    def steps(self) -> Iterator[int]:
+        """Take steps, and yield the number of the last."""
+
+    def _sum(self, leaves: Iterable[tuple[Branch, S]]) -> S | None:
+        """The sum over the shards of all workers, at the first; None at others, and
+        where no shard has rows.
+        """
+        found = self._exchange.gather(add_up_all(self._mine, dict(leaves)))
+        if not self._exchange.is_first:
+            return None
+        return add_up((0, len(self.epoch.sizes)), found)
+
+
+class ShardedEpoch(WorkerEpoch):
+    """An epoch whose gradients are added up in every step; see :class:`WorkerEpoch`."""
+
+    def _begin(self, shards: Collection[int]) -> None:
+        network = self.network
+        self._exchange.prepare(partial(Part, network))
         self._parts = {number: Part(network) for number in shards}
         self._last: BatchGradient | None = None
         # From now on the parameters lie in the message that tells others of them.
@@ -292,16 +325,12 @@ class ShardedEpoch:
     def steps(self) -> Iterator[int]:
         """Take a step, and yield its number."""
         epoch, optimizer = self.epoch, self.optimizer
-        whole = 0, len(epoch.sizes)
         for step in range(epoch.n_steps):
             if epoch.schedule is not None:
                 optimizer.follow(epoch.schedule[step])
-            leaves = dict(self._differentiate(step))
-            found = self._exchange.gather(add_up_all(self._mine, leaves))
             n_rows = self._walk.n_rows_of(step)
-            if self._exchange.is_first:
-                self._apply(n_rows, add_up(whole, found))
-                self._told.numbers[0] = optimizer.n_steps
+            self._apply(n_rows, self._sum(self._differentiate(step)))
+            self._told.numbers[0] = optimizer.n_steps
             self._exchange.share(self._told)
             optimizer.n_steps = int(self._told.numbers[0])
             self.n_rows_done += n_rows
