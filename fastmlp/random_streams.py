@@ -29,23 +29,28 @@ _NO_SEED = _NoSeed(0)
 _BUFFERS = {"MT19937": 624, "PCG64": 0, "PCG64DXSM": 0, "Philox": 4, "SFC64": 0}
 
 
+def _unseeded() -> np.random.RandomState:
+    """A stream of NumPy's usual generator, to be given a seed or a state."""
+    return np.random.RandomState(np.random.MT19937(_NO_SEED))
+
+
 def new_stream(seed: Any) -> np.random.RandomState:
     """``np.random.RandomState(seed)``, of an integer in a twentieth of the time: NumPy
     draws a seed from the system before it takes this one.
     """
     if not isinstance(seed, Integral):
         return np.random.RandomState(seed)
-    stream = np.random.RandomState(np.random.MT19937(_NO_SEED))
+    stream = _unseeded()
     stream.seed(int(seed))
     return stream
 
 
 def as_stream(random_state: Any) -> np.random.RandomState:
     """What ``sklearn.utils.check_random_state`` makes of it."""
-    from sklearn.utils import check_random_state
-
     if isinstance(random_state, Integral):
         return new_stream(random_state)
+    from sklearn.utils import check_random_state
+
     return check_random_state(random_state)
 
 
@@ -80,7 +85,7 @@ def stream_from(state: dict[str, Any]) -> np.random.RandomState:
     if state["bit_generator"] == "MT19937":
         key = np.asarray(state["state"]["key"]).tolist()
         state = {**state, "state": {**state["state"], "key": key}}
-        stream = np.random.RandomState(np.random.MT19937(_NO_SEED))
+        stream = _unseeded()
     else:
         stream = np.random.RandomState(getattr(np.random, state["bit_generator"])())
     stream.set_state(state)

@@ -11,6 +11,7 @@ import numpy as np
 
 from fastmlp.memory import kept_matrix
 from fastmlp.network import Network
+from fastmlp.random_streams import new_stream
 from fastmlp.rows import Data, check_kind
 from fastmlp.stream.files import ArrayFile
 from fastmlp.stream.sources import Block, join
@@ -88,7 +89,7 @@ class StreamRows:
         return read_ahead(self._chunks(order))
 
     def _chunks(self, order: np.ndarray) -> Iterator[tuple[Data, np.ndarray]]:
-        stream = np.random.RandomState(order[0]) if len(order) else None
+        stream = new_stream(order[0]) if len(order) else None
         pools = self._choose_pools(stream)
         ordered = self._stream.source.is_ordered
         numbers = None if ordered else list(chain.from_iterable(pools))

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
-from sklearn.utils import Tags, check_consistent_length, check_random_state
+from sklearn.utils import Tags, check_consistent_length
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fastmlp.estimators._publication import attempt
@@ -18,7 +18,7 @@ from fastmlp.estimators._validation import checked_sample_weight, naming
 from fastmlp.estimators._warnings import warn
 from fastmlp.head import Head
 from fastmlp.network import Network
-from fastmlp.random_streams import copy_stream
+from fastmlp.random_streams import as_stream, copy_stream
 from fastmlp.stopping import StopReason
 from fastmlp.tabular._model_file import save_tabular
 from fastmlp.tabular._parameters import TabularParameters
@@ -211,7 +211,7 @@ class BaseTabular(TabularParameters, BaseEstimator, ABC):
         self, given: Given, held_out: Given | None, earlier: Earlier | None
     ) -> tuple[list[Job], Rows, Earlier]:
         """Jobs, the rows that they are of, and what the fit goes on from."""
-        stream = check_random_state(self.random_state)
+        stream = as_stream(self.random_state)
         if earlier is not None:
             stream = copy_stream(earlier.stream)
         begins_at = copy_stream(stream)

@@ -13,6 +13,7 @@ import numpy as np
 from fastmlp import fitting
 from fastmlp.listeners import Listener
 from fastmlp.network import Network
+from fastmlp.random_streams import new_stream
 from fastmlp.recipe import Recipe
 from fastmlp.rows import ArrayRows, RowOrder
 from fastmlp.state import TrainingState
@@ -242,7 +243,7 @@ def train_member(
 def _begin(
     preset: Preset, recipe: Recipe, job: Job, sizes: tuple[int, int]
 ) -> TrainingState:
-    random_state = np.random.RandomState(job.seed)
+    random_state = new_stream(job.seed)
     state = TrainingState(preset.make_network(*sizes, random_state), random_state)
     state.order = RowOrder(len(job.rows), base=job.rows)
     state.plateau.watch("held_out")
