@@ -37,15 +37,20 @@ def add_measuring(commands, name: str, help_: str) -> argparse.ArgumentParser:
     return command
 
 
+def add_sets(command) -> None:
+    """Add the arguments that say which tables are taken."""
+    command.add_argument(
+        "--data", type=Path, default=Path("../shared/data/tabular"), metavar="FOLDER"
+    )
+    command.add_argument("--sets", nargs="+", metavar="NAME")
+
+
 def add_tabular(commands) -> None:
     """Add the command that compares models of tables."""
     from bench.tabular import MODELS, N_FOLDS
 
     command = commands.add_parser("tabular", help="tables, out of the box")
-    command.add_argument(
-        "--data", type=Path, default=Path("../shared/data/tabular"), metavar="FOLDER"
-    )
-    command.add_argument("--sets", nargs="+", metavar="NAME")
+    add_sets(command)
     command.add_argument("--models", nargs="+", choices=MODELS)
     command.add_argument(
         "--folds", type=int, choices=range(1, N_FOLDS + 1), default=N_FOLDS
@@ -58,10 +63,7 @@ def add_tabular_search(commands) -> None:
     from bench.tabular_search import CHANGES
 
     command = commands.add_parser("tabular-search", help="changes of its preset")
-    command.add_argument(
-        "--data", type=Path, default=Path("../shared/data/tabular"), metavar="FOLDER"
-    )
-    command.add_argument("--sets", nargs="+", metavar="NAME")
+    add_sets(command)
     command.add_argument("--changes", nargs="+", choices=CHANGES)
     command.add_argument("--rows", type=int, default=2000, metavar="N")
     command.add_argument("--seeds", type=int, default=3, metavar="N")

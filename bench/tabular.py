@@ -234,9 +234,23 @@ def measure(path: Path, model: str, fold: int) -> dict | None:
     except WorkerError as error:
         print(f"{path.stem}, {model}: {error}", file=sys.stderr)
         return None
-    row = {"set": path.stem, "model": model, "fold": fold, **found}
+    return say({"set": path.stem, "model": model, "fold": fold, **found})
+
+
+def say(row: dict) -> dict:
+    """Print a row while the others are measured; return it."""
     print(" ".join(f"{k}={v}" for k, v in row.items()), file=sys.stderr)
     return row
+
+
+def find_sets(data: Path, names: list[str] | None) -> list[Path]:
+    """Return the sets in a folder, or those of these names; there is one at least."""
+    paths = sorted(data.glob("*.npz"))
+    paths = [p for p in paths if names is None or p.stem in names]
+    if not paths:
+        print(f"there are no sets in {data}", file=sys.stderr)
+        raise SystemExit(2)
+    return paths
 
 
 def run(
@@ -247,11 +261,7 @@ def run(
     path: Path | None,
 ) -> int:
     """Measure; return the exit status, 1 if a model failed."""
-    paths = sorted(data.glob("*.npz"))
-    paths = [p for p in paths if sets is None or p.stem in sets]
-    if not paths:
-        print(f"there are no sets in {data}", file=sys.stderr)
-        return 2
+    paths = find_sets(data, sets)
     chosen = [m for m in models or MODELS if find_spec(MODELS[m].module)]
     cases = list(product(paths, chosen, range(folds)))
     measured = [measure(*case) for case in cases]

@@ -7,7 +7,6 @@ means, over the sets, of ratios to the preset. Nothing is chosen by a set.
 
 from __future__ import annotations
 
-import sys
 import time
 from itertools import product
 from pathlib import Path
@@ -17,7 +16,16 @@ import numpy as np
 
 from bench.environment import describe_machine, versions_of
 from bench.report import write_json
-from bench.tabular import Set, compare, judge, load_set, make_tabular, print_figures
+from bench.tabular import (
+    Set,
+    compare,
+    find_sets,
+    judge,
+    load_set,
+    make_tabular,
+    print_figures,
+    say,
+)
 from bench.worker import run_worker
 
 BASE = "preset"
@@ -65,9 +73,7 @@ def measure(path: Path, change: str, n_rows: int, seed: int) -> dict:
     """Let a worker fit; return its figures."""
     job = {"path": str(path), "model": change, "rows": n_rows, "seed": seed}
     found = run_worker("tabular_search", 1, **job)
-    row = {"set": path.stem, "model": change, "seed": seed, **found}
-    print(" ".join(f"{k}={v}" for k, v in row.items()), file=sys.stderr)
-    return row
+    return say({"set": path.stem, "model": change, "seed": seed, **found})
 
 
 def run(
@@ -79,10 +85,7 @@ def run(
     path: Path | None,
 ) -> int:
     """Measure; return the exit status."""
-    paths = [p for p in sorted(data.glob("*.npz")) if sets is None or p.stem in sets]
-    if not paths:
-        print(f"there are no sets in {data}", file=sys.stderr)
-        return 2
+    paths = find_sets(data, sets)
     chosen = [BASE, *(c for c in changes or CHANGES if c != BASE)]
     rows = [
         measure(set_path, change, n_rows, seed)
