@@ -449,20 +449,14 @@ class Network:
             copy takes these in place of the network's own. Its parameters mean the
             same only if its ``kind`` has stayed the same.
         """
-        twin = self._twin(settings)
-        if settings:
-            twin._lay_out()
-        twin._bind(aligned_copy(self.params), aligned_copy(self.stats))
-        return twin
-
-    def _twin(self, settings: dict[str, Any]) -> Network:
-        """A network with these settings, yet without parameters and plan of its own."""
         twin = object.__new__(Network)
         twin.__dict__.update(self.__dict__)
         if settings:
             twin._configure(**{**self.settings, **settings})
+            twin._lay_out()
         else:
             twin.dropout = list(self.dropout)
+        twin._bind(aligned_copy(self.params), aligned_copy(self.stats))
         return twin
 
     def predict(self, X: ArrayLike) -> np.ndarray:

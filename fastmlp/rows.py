@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol
 
 import numpy as np
 import scipy.sparse
@@ -285,7 +285,6 @@ class RowSource(Protocol):
         """Magnitude of the largest entry of X."""
 
 
-@runtime_checkable
 class RemoteRows(Protocol):
     """Rows that lie elsewhere, and are trained on there."""
 

@@ -155,8 +155,10 @@ class OfEpoch(_StopsAtPlateau):
 
 def _as_float(value: object) -> float:
     """The number, or NaN if it is none."""
+    # isinstance(value, SupportsFloat) asks the same, and takes far longer.
+    is_number = callable(getattr(value, "__float__", None))
     try:
-        return float(value) if isinstance(value, SupportsFloat) else math.nan
+        return float(value) if is_number else math.nan  # type: ignore[arg-type]
     except (TypeError, OverflowError):
         return math.nan
 
