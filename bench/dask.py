@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -15,9 +16,7 @@ from bench.dask_peers import compare
 from bench.environment import describe_machine
 from bench.report import print_table, write_json
 
-# As many rows of as many numbers as MNIST has, about.
-N_ROWS, N_FEATURES, BATCH = 1 << 16, 784, 1024
-WIDE, SMALL = (512, 512), (4,)
+EPOCHS = 4  # of a fit, the first of which is not counted
 LEAST_SPEED_UP, MOST_FLOOR_MS = 1.6, 0.25
 # Of the model's table: operations a row and parameter, a core's rate, the time of a
 # message and of a byte at 10 Gbit/s, and of a parameter's update.
@@ -26,38 +25,84 @@ WORKERS = (1, 2, 4, 16, 64, 256, 1000)
 ROWS_A_WORKER = (128, 512, 2048)
 
 
-def seconds_a_step(
-    n_workers: int, hidden: tuple, batch: int, repeats: int, n_rows: int = N_ROWS
-) -> float:
-    """Median over epochs, but the first; workers have one thread each."""
-    import dask.array
-    from distributed import Client, LocalCluster
+class Problem(NamedTuple):
+    """A network and the rows that it learns from.
 
-    from fastmlp.dask import DaskMLPClassifier
+    Parameters
+    ----------
+    hidden : tuple of int
+        Sizes of the hidden layers.
+    n_rows, n_features : int
+        Shape of the rows.
+    batch : int
+        Rows of a step.
+    """
 
-    n_features = N_FEATURES if hidden == WIDE else 8
-    random = np.random.default_rng(0)
-    X = random.standard_normal((n_rows, n_features), dtype=np.float32)
-    chunks = n_rows // 8
-    rows = dask.array.from_array(X, chunks=(chunks, n_features))
-    targets = dask.array.from_array(random.integers(10, size=n_rows), chunks=chunks)
-    ends: list[float] = []
-    cluster = LocalCluster(
-        n_workers=n_workers, threads_per_worker=1, dashboard_address=None
-    )
-    with cluster, Client(cluster) as client:
-        model = DaskMLPClassifier(
-            client,
+    hidden: tuple[int, ...]
+    n_rows: int
+    n_features: int
+    batch: int
+
+    @property
+    def n_steps(self) -> int:
+        """Steps of an epoch."""
+        return math.ceil(self.n_rows / self.batch)
+
+
+# As many rows of as many numbers as MNIST has, about.
+WIDE = Problem((512, 512), 1 << 16, 784, 1024)
+ONE_STEP = WIDE._replace(n_rows=WIDE.batch)
+SMALL = Problem((4,), 1 << 16, 8, 16)
+
+
+class Site:
+    """A cluster with a problem's rows on its workers, which have one thread each."""
+
+    def __init__(self, n_workers: int, problem: Problem, stack: ExitStack) -> None:
+        import dask.array
+        from distributed import Client, LocalCluster, wait
+
+        cluster = LocalCluster(
+            n_workers=n_workers, threads_per_worker=1, dashboard_address=None
+        )
+        self.client: Any = stack.enter_context(Client(stack.enter_context(cluster)))
+        self._problem, chunks = problem, problem.n_rows // 8
+        random = np.random.default_rng(0)
+        shape = problem.n_rows, problem.n_features
+        rows = dask.array.from_array(
+            random.standard_normal(shape, dtype=np.float32),
+            chunks=(chunks, problem.n_features),
+        )
+        targets = dask.array.from_array(
+            random.integers(10, size=problem.n_rows), chunks=chunks
+        )
+        self._rows = self.client.persist([rows, targets])
+        wait(self._rows)
+
+    def seconds_a_step(self) -> float:
+        """Median over the epochs of a fit, but the first."""
+        from fastmlp.dask import DaskMLPClassifier
+
+        ends: list[float] = []
+        DaskMLPClassifier(
+            self.client,
             n_shards=2,
-            hidden_layer_sizes=hidden,
-            batch_size=batch,
-            max_iter=repeats + 2,
-            n_iter_no_change=repeats + 2,
+            hidden_layer_sizes=self._problem.hidden,
+            batch_size=self._problem.batch,
+            max_iter=EPOCHS,
             random_state=0,
             callbacks=[lambda epoch, logs: ends.append(time.perf_counter())],
+        ).fit(*self._rows)
+        return float(median(np.diff(ends))) / self._problem.n_steps
+
+
+def measure(problem: Problem, repeats: int) -> np.ndarray:
+    """Seconds a step of one worker and of two, which take turns: of each turn a row."""
+    with ExitStack() as stack:
+        sites = [Site(n_workers, problem, stack) for n_workers in (1, 2)]
+        return np.array(
+            [[site.seconds_a_step() for site in sites] for _ in range(repeats)]
         )
-        model.fit(rows, targets)
-    return float(median(np.diff(ends)[1:])) / math.ceil(n_rows / batch)
 
 
 def share_of_time(n_workers: int, rows: int, n_params: int, spread: float) -> float:
@@ -98,17 +143,17 @@ def print_model() -> None:
 def run(repeats: int, path: Path | None) -> int:
     """Measure; return the exit status."""
     print_model()
-    one, two = (seconds_a_step(p, WIDE, BATCH, repeats) for p in (1, 2))
-    print(f"one worker {one:.5f} s, two {two:.5f} s a step", file=sys.stderr)
-    alone = seconds_a_step(2, WIDE, BATCH, repeats, n_rows=BATCH)
-    floors = [seconds_a_step(p, SMALL, 16, repeats) for p in (1, 2)]
+    wide, alone, small = (measure(p, repeats) for p in (WIDE, ONE_STEP, SMALL))
+    milliseconds = [1e3 * np.median(turns, axis=0) for turns in (wide, alone, small)]
+    (one, two), (_, epoch), (little, floor) = milliseconds
+    speed_up = float(median(wide[:, 0] / wide[:, 1]))
     rows = [
-        inform("one worker, 784-512-512-10, batch 1024", "ms a step", 1e3 * one),
-        inform("two workers", "ms a step", 1e3 * two),
-        at_least("two workers", "of one", one / two, LEAST_SPEED_UP),
-        inform("an epoch of one step, two workers", "ms", 1e3 * alone),
-        inform("steps of 16 rows of 8 numbers, one worker", "ms", 1e3 * floors[0]),
-        at_most("two workers", "ms", 1e3 * floors[1], MOST_FLOOR_MS),
+        inform("one worker, 784-512-512-10, batch 1024", "ms a step", one),
+        inform("two workers", "ms a step", two),
+        at_least("two workers", "of one", speed_up, LEAST_SPEED_UP),
+        inform("an epoch of one step, two workers", "ms", epoch),
+        inform("steps of 16 rows of 8 numbers, one worker", "ms", little),
+        at_most("two workers", "ms", floor, MOST_FLOOR_MS),
         *compare(2),
     ]
     print_bars(rows)
