@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from functools import partial
@@ -128,10 +129,16 @@ class Fit:
             plateau.update(logs["validation_score"], tol)
         elif not self.recipe.is_full_batch:
             plateau.update(-logs["loss"], tol)
-        if self.keeps_best_by is not None:
+        if self.keeps_best_by is not None and self._may_be_best:
             sign = 1 if self.keeps_best_by == "score" else -1
             value = sign * logs[f"validation_{self.keeps_best_by}"]
             self.state.keep_if_best(value, self.recipe.best_epoch == "last")
+
+    @property
+    def _may_be_best(self) -> bool:
+        """Whether the learning rate is as low as the recipe asks of the best epoch."""
+        highest = self.recipe.keep_best_at
+        return highest == math.inf or self.state.first_order[1].at(0.0) <= highest
 
     @property
     def keeps_best_by(self) -> str | None:

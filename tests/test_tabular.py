@@ -284,21 +284,23 @@ def test_metrics_of_a_classifier(metric):
         assert max(scores) > scores[0]
 
 
-def test_the_epoch_is_that_of_the_best_metric():
+@pytest.mark.parametrize(("best", "kept"), [(8, 7), (4, 3), (5, 7), (12, 15), (0, 1)])
+def test_the_epoch_kept_is_the_best_of_those_at_whose_end_a_wave_is_over(best, kept):
     from sklearn.metrics import make_scorer
 
-    calls = []
+    predictions = []
 
     def judge(truth, predicted):
-        calls.append(predicted)
-        return -abs(len(calls) - 4)
+        predictions.append(predicted)
+        return -abs(len(predictions) - best)
 
-    model = regressor(n_members=1, metric=make_scorer(judge)).fit(X, target)
-    assert len(calls) == SMALL["max_iter"]
-    own = regressor(n_members=1, max_iter=8).fit(X, target)
-    assert model.history_[0]["loss"] == own.history_[0]["loss"]
-    assert not np.array_equal(model.predict(X), own.predict(X))
-    np.testing.assert_array_equal(np.argmax(model.history_[0]["validation_score"]), 3)
+    metric = make_scorer(judge)
+    model = regressor(n_members=1, metric=metric, max_iter=15)  # ends: 1, 3, 7, 15
+    model.fit(X[:150], target[:150], X_val=X[150:], y_val=target[150:])
+    assert len(predictions) == 15
+    np.testing.assert_allclose(model.predict(X[150:]), predictions[kept - 1], rtol=1e-5)
+    scores = model.history_[0]["validation_score"]
+    assert scores == [-abs(epoch - best) for epoch in range(1, 16)]
 
 
 def test_probabilities_are_calibrated_by_rows_held_out():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -283,6 +284,7 @@ class BaseMLP(
             optimizer=pick(OptimizerSettings, self),
             schedule=pick(ScheduleSettings, self),
             n_epochs=1 if incremental else self.max_iter,
+            keep_best_at=math.inf,
         )
 
     @property

@@ -58,10 +58,11 @@ class TabularParameters:
         [StrOptions({"log_loss", *get_scorer_names()}), callable, None],
         "str or callable",
         """
-        Score that chooses the best epoch: the name of a scikit-learn scorer, such as
-        'accuracy' or 'roc_auc', or scorer(estimator, X, y), which gets an estimator
-        that only predicts the held-out rows, and no X. None: the loss. 'log_loss', and
-        None for a classifier: the log loss after calibration.
+        Score that chooses the best epoch, of those at whose end the learning rate is
+        low: the name of a scikit-learn scorer, such as 'accuracy' or 'roc_auc', or
+        scorer(estimator, X, y), which gets an estimator that only predicts the held-out
+        rows, and no X. None: the loss. 'log_loss', and None for a classifier: the log
+        loss after calibration.
         """,
     )
     hidden_layer_sizes: Sequence[int] = parameter(

@@ -28,6 +28,10 @@ from fastmlp.schedules import OfProgress, ScheduleSettings
 # Epochs of a table of up to so many rows; a larger one gets fewer, but no less than
 # these.
 EPOCHS, ROWS, LEAST_EPOCHS = 256, 10_000, 32
+# Share of the highest rate at which a wave is over: parameters are kept there only.
+# Where the rate is high, they move so far in an epoch that the best of many is best by
+# chance.
+OVER = 0.02
 
 
 @dataclass(frozen=True)
@@ -75,7 +79,9 @@ class Preset:
         return math.sqrt(self.width / n_inputs)
 
     def make_recipe(self) -> Recipe:
-        """What each member is trained by: the best epoch's parameters are kept."""
+        """What each member is trained by: of the epochs at whose end a wave is over,
+        the best one's parameters are kept.
+        """
         stored = self.rate / math.sqrt(self.width)
         decay = self.weight_decay * math.sqrt(self.width)
         return Recipe(
@@ -100,6 +106,7 @@ class Preset:
             n_iter_no_change=math.inf,
             early_stopping=True,
             best_epoch="last",
+            keep_best_at=OVER * stored,
             max_seconds=self.max_seconds,
             n_threads=self.n_threads,
         )
