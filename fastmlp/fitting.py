@@ -129,16 +129,21 @@ class Fit:
             plateau.update(logs["validation_score"], tol)
         elif not self.recipe.is_full_batch:
             plateau.update(-logs["loss"], tol)
-        if self.keeps_best_by is not None and self._may_be_best:
+        if self.keeps_best_by is not None:
             sign = 1 if self.keeps_best_by == "score" else -1
             value = sign * logs[f"validation_{self.keeps_best_by}"]
-            self.state.keep_if_best(value, self.recipe.best_epoch == "last")
+            or_as_good = self.recipe.best_epoch == "last"
+            has_settled = self._has_settled(logs.get("learning_rate", math.inf))
+            self.state.keep_if_best(value, or_as_good, has_settled)
 
-    @property
-    def _may_be_best(self) -> bool:
-        """Whether the learning rate is as low as the recipe asks of the best epoch."""
-        highest = self.recipe.keep_best_at
-        return highest == math.inf or self.state.first_order[1].at(0.0) <= highest
+    def _has_settled(self, rate: float) -> bool:
+        """Whether the learning rate has come down from that of the last step, as far as
+        the recipe asks of the best epoch.
+        """
+        highest = self.recipe.settled_rate
+        return highest == math.inf or (
+            self.state.first_order[1].at(0.0) <= min(highest, rate)
+        )
 
     @property
     def keeps_best_by(self) -> str | None:

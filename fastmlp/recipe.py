@@ -76,8 +76,9 @@ class Recipe:
         When training ends.
     keep_best, best_epoch
         Which epoch's parameters it ends with; see the estimators' parameters.
-    keep_best_at : float
-        Highest learning rate at the end of an epoch that may be the best.
+    settled_rate : float
+        An epoch at whose end the learning rate has not come down to this is the best
+        only until there is one at whose end it has.
     max_fun : int
         Evaluations of J that a full-batch solver may take.
     n_threads : int or None
@@ -108,7 +109,7 @@ class Recipe:
     early_stopping: bool = False
     keep_best: bool | str = False
     best_epoch: str = "first"
-    keep_best_at: float = math.inf
+    settled_rate: float = math.inf
     stop_on_overfit: bool = False
     param_tol: float | None = None
     max_seconds: float | None = None

@@ -26,11 +26,14 @@ VERSION = 1
 
 
 class Snapshot(NamedTuple):
-    """Parameters and running statistics of one moment, and how good they are."""
+    """Parameters and running statistics of one moment, how good they are, and whether
+    the learning rate was low then.
+    """
 
     params: np.ndarray
     stats: np.ndarray
     value: float
+    has_settled: bool
 
 
 @dataclass
@@ -190,12 +193,12 @@ class TrainingState:
         if self.order is not None and not incremental:
             self.order.forget_rows()
 
-    def keep(self, value: float) -> None:
+    def keep(self, value: float, has_settled: bool = True) -> None:
         """Remember the parameters as the best, and how good they are."""
-        network = self.network
-        self.best = Snapshot(aligned_copy(network.params), network.stats.copy(), value)
+        params, stats = aligned_copy(self.network.params), self.network.stats.copy()
+        self.best = Snapshot(params, stats, value, has_settled)
 
-    def keep_if_best(self, value: float, or_as_good: bool) -> None:
+    def keep_if_best(self, value: float, or_as_good: bool, has_settled: bool) -> None:
         """Remember the parameters if they are better than the best, or as good.
 
         Parameters
@@ -204,10 +207,15 @@ class TrainingState:
             How good they are; NaN is never better.
         or_as_good : bool
             Whether the later of two that are alike is the best.
+        has_settled : bool
+            Whether the learning rate is low: such parameters are better than all
+            others.
         """
-        best = -math.inf if self.best is None else self.best.value
-        if value > best or (or_as_good and value == best):
-            self.keep(value)
+        rank, best = (has_settled, value), (False, -math.inf)
+        if self.best is not None:
+            best = self.best.has_settled, self.best.value
+        if not math.isnan(value) and (rank > best or (or_as_good and rank == best)):
+            self.keep(value, has_settled)
 
     def record(self, logs: Logs) -> None:
         """Append an epoch's figures to the history: the loss last, which counts it."""

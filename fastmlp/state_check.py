@@ -116,7 +116,14 @@ STATE: dict[str, Check] = {
     "history": lambda v: type(v) is dict and all(map(_is_reference, v.values())),
     "overfitting": _table(OVERFITTING),
     "best": _or_none(
-        _table({"params": _is_of(dict), "stats": _is_of(dict), "value": _is_number})
+        _table(
+            {
+                "params": _is_of(dict),
+                "stats": _is_of(dict),
+                "value": _is_number,
+                "has_settled": _is_of(bool),
+            }
+        )
     ),
     "stop_reason": _or_none(_is_of(str)),
     "message": _is_of(str),

@@ -179,6 +179,26 @@ def test_the_last_parameters_stay_where_no_epoch_had_a_score(
     assert (network.params == (value if stays else first)).all()
 
 
+@pytest.mark.parametrize(
+    ("epochs", "kept"),
+    [
+        ([(1, False), (3, False), (2, False)], 1),
+        ([(5, False), (1, True), (9, False)], 1),
+        ([(1, True), (np.nan, True), (2, True), (0, True)], 2),
+        ([(2, True), (2, False), (2, True)], 2),
+        ([(np.nan, True), (1, False)], 1),
+    ],
+)
+def test_an_epoch_is_better_where_the_rate_is_low(epochs, kept):
+    network = Network([2, 1], random_state=0)
+    state = TrainingState(network, None)
+    for number, (value, has_settled) in enumerate(epochs):
+        network.params[:] = number
+        state.keep_if_best(value, True, has_settled)
+    state.take_best()
+    assert (network.params == kept).all()
+
+
 def test_another_version_is_refused():
     arrays = fit(MLPClassifier(**SMALL), *iris())._state.to_arrays()
     text = arrays["meta"].tobytes().decode()

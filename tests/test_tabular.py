@@ -284,7 +284,7 @@ def test_metrics_of_a_classifier(metric):
         assert max(scores) > scores[0]
 
 
-@pytest.mark.parametrize(("best", "kept"), [(8, 7), (4, 3), (5, 7), (12, 15), (0, 1)])
+@pytest.mark.parametrize(("best", "kept"), [(8, 7), (4, 3), (5, 7), (12, 15), (0, 3)])
 def test_the_epoch_kept_is_the_best_of_those_at_whose_end_a_wave_is_over(best, kept):
     from sklearn.metrics import make_scorer
 
@@ -295,7 +295,7 @@ def test_the_epoch_kept_is_the_best_of_those_at_whose_end_a_wave_is_over(best, k
         return -abs(len(predictions) - best)
 
     metric = make_scorer(judge)
-    model = regressor(n_members=1, metric=metric, max_iter=15)  # ends: 1, 3, 7, 15
+    model = regressor(n_members=1, metric=metric, max_iter=15)  # ends: 3, 7, 15
     model.fit(X[:150], target[:150], X_val=X[150:], y_val=target[150:])
     assert len(predictions) == 15
     np.testing.assert_allclose(model.predict(X[150:]), predictions[kept - 1], rtol=1e-5)

@@ -284,7 +284,7 @@ class BaseMLP(
             optimizer=pick(OptimizerSettings, self),
             schedule=pick(ScheduleSettings, self),
             n_epochs=1 if incremental else self.max_iter,
-            keep_best_at=math.inf,
+            settled_rate=math.inf,
         )
 
     @property

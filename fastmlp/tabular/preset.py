@@ -28,9 +28,8 @@ from fastmlp.schedules import OfProgress, ScheduleSettings
 # Epochs of a table of up to so many rows; a larger one gets fewer, but no less than
 # these.
 EPOCHS, ROWS, LEAST_EPOCHS = 256, 10_000, 32
-# Share of the highest rate at which a wave is over: parameters are kept there only.
-# Where the rate is high, they move so far in an epoch that the best of many is best by
-# chance.
+# Share of the highest rate at which a wave is over: there parameters are kept. Where
+# the rate is high, they move so far in an epoch that the best is best by chance.
 OVER = 0.02
 
 
@@ -106,7 +105,7 @@ class Preset:
             n_iter_no_change=math.inf,
             early_stopping=True,
             best_epoch="last",
-            keep_best_at=OVER * stored,
+            settled_rate=OVER * stored,
             max_seconds=self.max_seconds,
             n_threads=self.n_threads,
         )
