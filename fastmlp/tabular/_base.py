@@ -39,7 +39,7 @@ from fastmlp.tabular.members import (
     train_members,
 )
 from fastmlp.tabular.preprocessing import TablePreprocessor
-from fastmlp.tabular.preset import Preset, count_epochs
+from fastmlp.tabular.preset import Defaults, Preset, count_epochs
 from fastmlp.tabular.progress import Progress
 from fastmlp.threads import count_usable
 
@@ -92,8 +92,8 @@ class BaseTabular(TabularParameters, BaseEstimator, ABC):
         """Loss and output activation."""
 
     @abstractmethod
-    def _defaults(self) -> tuple[str, float]:
-        """Activation and learning rate where none are given."""
+    def _defaults(self) -> Defaults:
+        """What parameters that are None stand for."""
 
     @abstractmethod
     def _count_outputs(self) -> int:
@@ -272,16 +272,19 @@ class BaseTabular(TabularParameters, BaseEstimator, ABC):
         n_workers = min(self.n_members, usable)
         inside = 1 if usable <= self.n_members else n_threads and usable // n_workers
         n_rounds = -(-self.n_members // n_workers)
-        activation, rate = self._defaults()
+        given = {name: getattr(self, name) for name in Defaults._fields}
+        chosen = self._defaults()._replace(
+            **{name: value for name, value in given.items() if value is not None}
+        )
         preset = Preset(
             self._head(),
             [int(size) for size in self.hidden_layer_sizes],
-            self.activation or activation,
-            self.learning_rate_init or rate,
+            chosen.activation,
+            chosen.learning_rate_init,
             count_epochs(len(data.Y)) if n_epochs is None else n_epochs,
             self.batch_size,
-            self.dropout,
-            self.weight_decay,
+            chosen.dropout,
+            chosen.weight_decay,
             None if self.max_seconds is None else self.max_seconds / n_rounds,
             inside,
         )

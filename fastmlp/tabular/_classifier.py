@@ -29,6 +29,7 @@ from fastmlp.tabular.calibration import as_probabilities, fit_temperature
 from fastmlp.tabular.columns import read_labels
 from fastmlp.tabular.members import Job, Member, Score
 from fastmlp.tabular.metrics import make_score
+from fastmlp.tabular.preset import Defaults
 
 # Probability that is spread evenly over all classes.
 SMOOTHING = 0.1
@@ -230,8 +231,8 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         """What :meth:`_soften` has been given."""
         return Y.argmax(axis=1)[:, np.newaxis] if self._labels.exclusive else Y
 
-    def _defaults(self) -> tuple[str, float]:
-        return "selu", 0.04
+    def _defaults(self) -> Defaults:
+        return Defaults("selu", 0.04, 0.15, 0.02)
 
     def _count_outputs(self) -> int:
         return len(self.classes_)

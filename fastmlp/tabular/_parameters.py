@@ -97,20 +97,23 @@ class TabularParameters:
         "Epochs. None: 256, of more than 10 000 rows fewer, and 32 at least.",
     )
     batch_size: int = parameter(256, [COUNT], "int", "Rows of a step.")
-    dropout: float = parameter(
-        0.15,
-        [FRACTION],
+    dropout: float | None = parameter(
+        None,
+        [FRACTION, None],
         "float",
         """
         Share of the hidden units that each step drops, in [0, 1); it falls to 0 in the
-        second half of the epochs.
+        second half of the epochs. None: 0.15 of a classifier, 0 of a regressor.
         """,
     )
-    weight_decay: float = parameter(
-        0.02,
-        [NOT_NEGATIVE],
+    weight_decay: float | None = parameter(
+        None,
+        [NOT_NEGATIVE, None],
         "float",
-        "Decoupled decay of the weights; it falls as dropout does.",
+        """
+        Decoupled decay of the weights; it falls as dropout does. None: 0.02 of a
+        classifier, 0 of a regressor.
+        """,
     )
     random_state: int | np.random.RandomState | None = parameter(
         None,

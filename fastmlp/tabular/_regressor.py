@@ -22,6 +22,7 @@ from fastmlp.tabular._base import BaseTabular, Given
 from fastmlp.tabular.calibration import jackknife_interval
 from fastmlp.tabular.members import Job, Member, Score
 from fastmlp.tabular.metrics import make_score
+from fastmlp.tabular.preset import Defaults
 
 # Losses by which a target's shift and scale change nothing but the prediction's.
 LOSSES = ("squared_error", "absolute_error", "huber", "quantile")
@@ -304,8 +305,8 @@ class TabularRegressor(RegressorMixin, BaseTabular):
             level = [float(q) for q in np.ravel(level)]
         return Head(self.loss, "identity", float(self.huber_delta), level)
 
-    def _defaults(self) -> tuple[str, float]:
-        return "mish", 0.07
+    def _defaults(self) -> Defaults:
+        return Defaults("mish", 0.07, 0.0, 0.0)
 
     def _count_outputs(self) -> int:
         return max(len(self.y_mean_), self._n_levels())

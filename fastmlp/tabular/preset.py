@@ -17,6 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -31,6 +32,19 @@ EPOCHS, ROWS, LEAST_EPOCHS = 256, 10_000, 32
 # Share of the highest rate at which a wave is over: there parameters are kept. Where
 # the rate is high, they move so far in an epoch that the best is best by chance.
 OVER = 0.02
+
+
+class Defaults(NamedTuple):
+    """What a task's parameters are where the user gives none.
+
+    Numbers without noise, and targets that are a smooth function of them, are learnt
+    best without dropout and decay; classes are not.
+    """
+
+    activation: str
+    learning_rate_init: float
+    dropout: float
+    weight_decay: float
 
 
 @dataclass(frozen=True)
@@ -87,7 +101,7 @@ class Preset:
             self.head,
             tuple(self.hidden_layer_sizes),
             self.activation,
-            dropout=_falling(self.dropout) if self.dropout else 0.0,  # type: ignore[arg-type]
+            dropout=_falling(self.dropout),  # type: ignore[arg-type]
             solver="adamw",
             optimizer=OptimizerSettings(
                 beta_1=0.9,
@@ -139,8 +153,10 @@ def four_waves(t: float) -> float:
     return (1 - math.cos(2 * math.pi * math.log2(1 + 15 * t))) / 2
 
 
-def _falling(value: float) -> OfProgress:
+def _falling(value: float) -> OfProgress | float:
     """The value for half of the fit, and then half a cosine down to 0."""
+    if value == 0:
+        return 0.0
     return OfProgress(
         lambda t: value * (1 + math.cos(math.pi * max(0.0, 2 * t - 1))) / 2
     )
