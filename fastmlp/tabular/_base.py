@@ -277,6 +277,8 @@ class BaseTabular(TabularParameters, BaseEstimator, ABC):
             **{name: value for name, value in given.items() if value is not None}
         )
         preset = Preset(
+            self.preprocessor_.n_inputs,
+            self._count_outputs(),
             self._head(),
             [int(size) for size in self.hidden_layer_sizes],
             chosen.activation,
@@ -291,7 +293,7 @@ class BaseTabular(TabularParameters, BaseEstimator, ABC):
         n_rows = len(jobs[0].rows)
         with Progress(self.verbose, len(jobs), n_rows, preset.n_epochs) as progress:
             return train_members(
-                *(preset, data, jobs, self._count_outputs(), n_workers),
+                *(preset, data, jobs, n_workers),
                 lambda *member: [
                     *progress.listeners(*member),
                     *store.writers(member[0]),

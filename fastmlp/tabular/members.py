@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -44,10 +44,6 @@ class Rows:
     X: np.ndarray
     Y: np.ndarray
     sample_weight: np.ndarray | None
-
-    def times(self, factor: float) -> Rows:
-        """The rows with their inputs multiplied."""
-        return replace(self, X=self.X * np.float32(factor))
 
     def take(self, rows: np.ndarray) -> Rows:
         """Some of the rows."""
@@ -130,7 +126,6 @@ def train_members(
     preset: Preset,
     data: Rows,
     jobs: Sequence[Job],
-    n_outputs: int,
     n_workers: int,
     listeners: Callable[[int, Recipe], Sequence[Listener]],
     earlier: Callable[[int], TrainingState | None] = lambda number: None,
@@ -147,8 +142,6 @@ def train_members(
         What the jobs' rows are of.
     jobs : sequence of Job
         One a member.
-    n_outputs : int
-        Units of the last layer.
     n_workers : int
         Members at a time.
     listeners : callable
@@ -168,12 +161,12 @@ def train_members(
     KeyboardInterrupt
         Before the first epoch of any member was finished.
     """
-    brake, data = Brake(), data.times(preset.input_factor(data.X.shape[1]))
+    brake = Brake()
 
     def train(number: int) -> Member:
         told = [brake, *listeners(number, preset.make_recipe())]
         state = earlier(number)
-        return train_member(preset, data, number, jobs[number], n_outputs, told, state)
+        return train_member(preset, data, number, jobs[number], told, state)
 
     with ThreadPoolExecutor(n_workers, "fastmlp-member") as pool:
         futures: list[Future] = []
@@ -214,19 +207,17 @@ def train_member(
     data: Rows,
     number: int,
     job: Job,
-    n_outputs: int,
     listeners: Sequence[Listener] = (),
     earlier: TrainingState | None = None,
 ) -> Member:
-    """Train one network; see :func:`train_members`. The inputs are multiplied."""
-    recipe, sizes = preset.make_recipe(), (data.X.shape[1], n_outputs)
+    """Train one network; see :func:`train_members`."""
+    recipe = preset.make_recipe()
     if earlier is None:
-        state = _begin(preset, recipe, job, sizes)
+        state = _begin(preset, recipe, job)
     else:
-        state = _go_on(earlier, recipe, job, sizes)
+        state = _go_on(earlier, preset, recipe, job)
     network = state.network
-    judges = job.held_out.times(preset.input_factor(data.X.shape[1]))
-    evaluator = network.evaluator(network.as_data(*_parts(judges)))
+    evaluator = network.evaluator(network.as_data(*_parts(job.held_out)))
     if job.score is None:
         held_out: HeldOut = JudgedByLoss(evaluator, lambda outputs: np.nan)
     else:
@@ -234,17 +225,14 @@ def train_member(
     rows = ArrayRows(network.as_data(*_parts(data)))
     fitting.fit(recipe, state, rows, held_out, listeners)
     reason = str(state.stop_reason or StopReason.MAX_ITER)
-    outputs = network.logits(judges.X)
-    # From here on it takes inputs as they are.
-    network.weights[0][...] *= np.float32(preset.input_factor(data.X.shape[1]))
+    network = preset.fold_scale(network)
+    outputs = network.logits(job.held_out.X)
     return Member(number, network, outputs, state.history, reason)
 
 
-def _begin(
-    preset: Preset, recipe: Recipe, job: Job, sizes: tuple[int, int]
-) -> TrainingState:
+def _begin(preset: Preset, recipe: Recipe, job: Job) -> TrainingState:
     random_state = new_stream(job.seed)
-    state = TrainingState(preset.make_network(*sizes, random_state), random_state)
+    state = TrainingState(preset.make_network(random_state), random_state)
     state.order = RowOrder(len(job.rows), base=job.rows)
     state.plateau.watch("held_out")
     state.begin(recipe, incremental=False)
@@ -252,12 +240,12 @@ def _begin(
 
 
 def _go_on(
-    state: TrainingState, recipe: Recipe, job: Job, sizes: tuple[int, int]
+    state: TrainingState, preset: Preset, recipe: Recipe, job: Job
 ) -> TrainingState:
     """Of a state that was stored, which knows no rows."""
     _, _, order = state.first_order
     ends = state.network.layer_sizes[0], state.network.layer_sizes[-1]
-    if ends != sizes or order.n_rows != len(job.rows):
+    if ends != (preset.n_inputs, preset.n_outputs) or order.n_rows != len(job.rows):
         raise ValueError("the checkpoint is of networks, or rows, of another size")
     order.base = job.rows
     state.resume(recipe)

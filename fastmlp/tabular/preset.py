@@ -3,8 +3,8 @@
 Nothing here looks at a set's content, only at its size and its task. The numbers are
 those of RealMLP, in its neural tangent parametrisation: z = x W/√d + b, W ~ N(0, 1).
 Here V = W/√d is stored, so V ~ N(0, 1/d), and a step of Adam, which does not know how
-large a gradient is, is as much smaller. One rate for all layers is the one of the
-hidden layers; the first layer gets its own by larger inputs.
+large a gradient is, is as much smaller: each layer has a rate of its own. In training
+each input is multiplied by a number that is learnt, six times as fast.
 
 References
 ----------
@@ -17,11 +17,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from fastmlp.head import Head
+from fastmlp.layers import Geometry, Scale, geometries
 from fastmlp.network import Network
 from fastmlp.recipe import OptimizerSettings, Recipe
 from fastmlp.schedules import OfProgress, ScheduleSettings
@@ -29,6 +30,8 @@ from fastmlp.schedules import OfProgress, ScheduleSettings
 # Epochs of a table of up to so many rows; a larger one gets fewer, but no less than
 # these.
 EPOCHS, ROWS, LEAST_EPOCHS = 256, 10_000, 32
+# By kind of layer, in the parametrisation above, multiples of the rate.
+RATES = {"dense": 1.0, "scale": 6.0}
 # Share of the highest rate at which a wave is over: there parameters are kept. Where
 # the rate is high, they move so far in an epoch that the best is best by chance.
 OVER = 0.02
@@ -53,6 +56,8 @@ class Preset:
 
     Parameters
     ----------
+    n_inputs, n_outputs : int
+        Columns of the inputs, and units of the last layer.
     head : Head
         Loss and output activation.
     hidden_layer_sizes : sequence of int
@@ -71,6 +76,8 @@ class Preset:
         Inside each member; None: as many as pay.
     """
 
+    n_inputs: int
+    n_outputs: int
     head: Head
     hidden_layer_sizes: Sequence[int]
     activation: str
@@ -83,34 +90,47 @@ class Preset:
     n_threads: int | None
 
     @property
-    def width(self) -> int:
-        """Inputs of the second layer, by which the stored rate is divided."""
-        return self.hidden_layer_sizes[0] if len(self.hidden_layer_sizes) else 1
+    def architecture(self) -> list[Any]:
+        """Inputs, what they are multiplied by, and dense layers."""
+        return [self.n_inputs, Scale(), *self.hidden_layer_sizes, self.n_outputs]
 
-    def input_factor(self, n_inputs: int) -> float:
-        """What inputs are multiplied by, so that the first layer learns at its rate."""
-        return math.sqrt(self.width / n_inputs)
+    @property
+    def _layers(self) -> list[Geometry]:
+        return list(geometries(tuple(self.architecture)))
+
+    @property
+    def rate_factors(self) -> list[float]:
+        """Of what is stored of each layer, as multiples of the rate."""
+        return [RATES[layer.kind] / _root(layer) for layer in self._layers]
+
+    @property
+    def decay_factors(self) -> list[float]:
+        """W decays by its own rate, √d times that of what is stored of it."""
+        return [_root(layer) for layer in self._layers]
 
     def make_recipe(self) -> Recipe:
         """What each member is trained by: of the epochs at whose end a wave is over,
         the best one's parameters are kept.
         """
-        stored = self.rate / math.sqrt(self.width)
-        decay = self.weight_decay * math.sqrt(self.width)
         return Recipe(
             self.head,
             tuple(self.hidden_layer_sizes),
             self.activation,
             dropout=_falling(self.dropout),  # type: ignore[arg-type]
+            rate_factors=self.rate_factors,
+            decay_factors=self.decay_factors,
+            init="lecun_normal",
+            bias_init=1.0,
+            zero_last_layer=True,
             solver="adamw",
             optimizer=OptimizerSettings(
                 beta_1=0.9,
                 beta_2=0.95,
-                weight_decay=_falling(decay),  # type: ignore[arg-type]
+                weight_decay=_falling(self.weight_decay),  # type: ignore[arg-type]
             ),
             schedule=ScheduleSettings(
-                OfProgress(lambda t: stored * four_waves(t)),
-                stored,
+                OfProgress(lambda t: self.rate * four_waves(t)),
+                self.rate,
                 max_iter=self.n_epochs,
             ),
             n_epochs=self.n_epochs,
@@ -119,27 +139,36 @@ class Preset:
             n_iter_no_change=math.inf,
             early_stopping=True,
             best_epoch="last",
-            settled_rate=OVER * stored,
+            settled_rate=OVER * self.rate,
             max_seconds=self.max_seconds,
             n_threads=self.n_threads,
         )
 
-    def make_network(
-        self, n_inputs: int, n_outputs: int, random_state: np.random.RandomState
-    ) -> Network:
+    def make_network(self, random_state: np.random.RandomState) -> Network:
         """A network with initial parameters: outputs of 0, biases of unit variance."""
-        sizes = [n_inputs, *self.hidden_layer_sizes, n_outputs]
         recipe = self.make_recipe()
-        network = recipe.make_network(sizes, np.dtype(np.float32), random_state)
-        for layer, (W, b) in enumerate(
-            zip(network.weights, network.biases, strict=True)
-        ):
-            fan_in = W.shape[0] if layer else self.width
-            W[...] = random_state.normal(0, 1 / math.sqrt(fan_in), W.shape)
-            b[...] = random_state.normal(0, 1, b.shape)
-        network.weights[-1][...] = 0
-        network.biases[-1][...] = 0
-        return network
+        return recipe.make_network(
+            self.architecture, np.dtype(np.float32), random_state
+        )
+
+    def fold_scale(self, network: Network) -> Network:
+        """The same function as dense layers alone: W₁ has what inputs are multiplied
+        by.
+        """
+        scale, first, *others = network.weights
+        settings = self.make_recipe().network_settings
+        settings |= {"rate_factors": None, "decay_factors": None}
+        return Network.from_weights(
+            [scale[:, np.newaxis] * first, *others],
+            network.biases[1:],
+            dtype=network.dtype,
+            **settings,
+        )
+
+
+def _root(layer: Geometry) -> float:
+    """√d of a dense layer; a scale is stored as it is."""
+    return math.sqrt(layer.n_in) if layer.is_activated else 1.0
 
 
 def four_waves(t: float) -> float:
