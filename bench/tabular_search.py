@@ -37,7 +37,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "dropout 0.3": {"dropout": 0.3},
     "no decay": {"weight_decay": 0.0},
     "no dropout, no decay": {"dropout": 0.0, "weight_decay": 0.0},
-    "dropout 0.15, decay 0.02": {"dropout": 0.15, "weight_decay": 0.02},
+    "dropout 0.15": {"dropout": 0.15},
     "decay 0.1": {"weight_decay": 0.1},
     "rate 0.02": {"learning_rate_init": 0.02},
     "rate 0.1": {"learning_rate_init": 0.1},

@@ -286,7 +286,7 @@ class BaseTabular(TabularParameters, BaseEstimator, ABC):
             count_epochs(len(data.Y)) if n_epochs is None else n_epochs,
             self.batch_size,
             chosen.dropout,
-            chosen.weight_decay,
+            self.weight_decay,
             None if self.max_seconds is None else self.max_seconds / n_rounds,
             inside,
         )

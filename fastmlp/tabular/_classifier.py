@@ -232,7 +232,7 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         return Y.argmax(axis=1)[:, np.newaxis] if self._labels.exclusive else Y
 
     def _defaults(self) -> Defaults:
-        return Defaults("selu", 0.04, 0.15, 0.02)
+        return Defaults("selu", 0.04, 0.15)
 
     def _count_outputs(self) -> int:
         return len(self.classes_)

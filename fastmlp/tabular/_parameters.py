@@ -106,14 +106,11 @@ class TabularParameters:
         second half of the epochs. None: 0.15 of a classifier, 0 of a regressor.
         """,
     )
-    weight_decay: float | None = parameter(
-        None,
-        [NOT_NEGATIVE, None],
+    weight_decay: float = parameter(
+        0.02,
+        [NOT_NEGATIVE],
         "float",
-        """
-        Decoupled decay of the weights; it falls as dropout does. None: 0.02 of a
-        classifier, 0 of a regressor.
-        """,
+        "Decoupled decay of the weights; it falls as dropout does.",
     )
     random_state: int | np.random.RandomState | None = parameter(
         None,

@@ -306,7 +306,7 @@ class TabularRegressor(RegressorMixin, BaseTabular):
         return Head(self.loss, "identity", float(self.huber_delta), level)
 
     def _defaults(self) -> Defaults:
-        return Defaults("mish", 0.07, 0.0, 0.0)
+        return Defaults("mish", 0.07, 0.0)
 
     def _count_outputs(self) -> int:
         return max(len(self.y_mean_), self._n_levels())

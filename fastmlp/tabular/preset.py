@@ -38,16 +38,11 @@ OVER = 0.02
 
 
 class Defaults(NamedTuple):
-    """What a task's parameters are where the user gives none.
-
-    Numbers without noise, and targets that are a smooth function of them, are learnt
-    best without dropout and decay; classes are not.
-    """
+    """What a task's parameters are where the user gives none."""
 
     activation: str
     learning_rate_init: float
     dropout: float
-    weight_decay: float
 
 
 @dataclass(frozen=True)
