@@ -43,6 +43,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "rate 0.1": {"learning_rate_init": 0.1},
     "64 epochs": {"max_iter": 64},
     "128 epochs": {"max_iter": 128},
+    "256 epochs": {"max_iter": 256},
 }
 
 

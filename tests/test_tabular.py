@@ -63,7 +63,7 @@ def test_the_schedule_is_the_papers():
 
 def test_larger_tables_get_fewer_epochs():
     rows = [10, 10_000, 20_000, 10**7]
-    assert [count_epochs(n) for n in rows] == [256, 256, 128, 32]
+    assert [count_epochs(n) for n in rows] == [192, 192, 96, 32]
 
 
 TYPES = {

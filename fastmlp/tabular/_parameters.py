@@ -94,7 +94,7 @@ class TabularParameters:
         None,
         [COUNT, None],
         "int",
-        "Epochs. None: 256, of more than 10 000 rows fewer, and 32 at least.",
+        "Epochs. None: 192, of more than 10 000 rows fewer, and 32 at least.",
     )
     batch_size: int = parameter(256, [COUNT], "int", "Rows of a step.")
     dropout: float | None = parameter(

@@ -29,7 +29,7 @@ from fastmlp.schedules import OfProgress, ScheduleSettings
 
 # Epochs of a table of up to so many rows; a larger one gets fewer, but no less than
 # these.
-EPOCHS, ROWS, LEAST_EPOCHS = 256, 10_000, 32
+EPOCHS, ROWS, LEAST_EPOCHS = 192, 10_000, 32
 # By kind of layer, in the parametrisation above, multiples of the rate.
 RATES = {"dense": 1.0, "scale": 6.0}
 # Share of the highest rate at which a wave is over: there parameters are kept. Where
