@@ -141,9 +141,10 @@ class Fit:
         the recipe asks of the best epoch.
         """
         highest = self.recipe.settled_rate
-        return highest == math.inf or (
-            self.state.first_order[1].at(0.0) <= min(highest, rate)
-        )
+        if highest == math.inf:
+            return True
+        following = self.state.first_order[1].at(0.0)
+        return following <= highest and following < rate
 
     @property
     def keeps_best_by(self) -> str | None:
