@@ -167,7 +167,11 @@ def judge(model: Any, table: Set, rows: np.ndarray) -> dict[str, float]:
 
     X, y = table.X[rows], table.y[rows]
     if table.task == "regression":
-        return {"rmse": float(root_mean_squared_error(y, model.predict(X)))}
+        figures = {"rmse": float(root_mean_squared_error(y, model.predict(X)))}
+        if hasattr(model, "predict_interval"):
+            low, high = model.predict_interval(X, coverage=0.9).T
+            figures["coverage"] = float(np.mean((low <= y) & (y <= high)))
+        return figures
     P = np.asarray(model.predict_proba(X), dtype=float)
     classes = np.unique(table.y)
     return {

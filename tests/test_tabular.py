@@ -206,7 +206,10 @@ def test_targets_are_standardised_inside():
 @pytest.mark.parametrize("scale", [1e-200, 1e200])
 def test_targets_of_any_size(scale):
     model = regressor().fit(X, target * scale)
-    assert np.corrcoef(model.predict(X) / scale, target)[0, 1] > 0.5
+    prediction, std = model.predict(X, return_std=True)
+    assert np.corrcoef(prediction / scale, target)[0, 1] > 0.5
+    spread = std / np.ptp(model.predict_interval(X, coverage=0.8), axis=1)
+    assert ((spread > 0.1) & (spread < 2)).all()
 
 
 def test_predictions_stay_in_the_range_of_the_targets():
@@ -220,10 +223,9 @@ def test_a_constant_target_is_predicted():
     np.testing.assert_allclose(regressor().fit(X, np.full(len(X), 7.5)).predict(X), 7.5)
 
 
-# Without dropout 40 epochs leave members half-trained: their mean is better than each
-# of them, whose errors the intervals are made of, and 97 % is held.
+# After 40 epochs members are half-trained: their mean is far better than each of them.
 @pytest.mark.parametrize(
-    "settings", [{"max_iter": 40, "dropout": 0.15}, {"max_iter": 100}]
+    "settings", [{"max_iter": 40}, {"max_iter": 40, "dropout": 0.15}, {"max_iter": 100}]
 )
 def test_intervals_hold_what_they_promise(settings):
     features, numbers = make_friedman1(1200, noise=1.0, random_state=0)
@@ -235,7 +237,8 @@ def test_intervals_hold_what_they_promise(settings):
     assert inside == pytest.approx(0.9, abs=0.02 + 0.04)
     _, std = model.predict(features[600:], return_std=True)
     off = numbers[600:] - model.predict(features[600:])
-    assert np.sqrt(np.mean(std**2)) == pytest.approx(np.std(off), rel=0.25)
+    # What half-trained members gain by their mean is left out of it on purpose.
+    assert 0.8 < np.sqrt(np.mean(std**2)) / np.std(off) < 1.3
 
 
 def test_several_targets():
@@ -521,8 +524,24 @@ def break_residuals(facts):
     facts["attributes"]["residuals_"][0] = np.zeros((3, 2))
 
 
+def break_variance(facts):
+    facts["attributes"]["members_variance_"] = np.zeros(2)
+
+
+def lose_variance(facts):
+    del facts["attributes"]["members_variance_"]
+
+
 @pytest.mark.parametrize(
-    "damage", [break_members, break_columns, break_outputs, break_residuals]
+    "damage",
+    [
+        break_members,
+        break_columns,
+        break_outputs,
+        break_residuals,
+        break_variance,
+        lose_variance,
+    ],
 )
 def test_files_whose_parts_do_not_fit_are_refused(damage, tmp_path):
     path = tmp_path / "model.safetensors"

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from scipy.special import expit, log_softmax, softmax
+from scipy.stats import norm
 
 from fastmlp.tabular.calibration import (
     DOUBT,
@@ -10,6 +11,7 @@ from fastmlp.tabular.calibration import (
     as_probabilities,
     fit_temperature,
     jackknife_interval,
+    narrowing,
 )
 from fastmlp.tabular.members import partition_into_folds
 
@@ -99,6 +101,34 @@ def test_new_targets_lie_inside_as_often_as_promised(coverage):
         y = rng.standard_t(3, 200)
         inside.append(np.mean((interval[:, 0] <= y) & (y <= interval[:, 1])))
     assert np.mean(inside) == pytest.approx(coverage, abs=0.02)
+
+
+@pytest.mark.parametrize("members_err", [0.1, 0.5, 1.0])
+def test_narrowed_intervals_are_as_wide_as_residuals_say(members_err):
+    """Normal errors, of noise and of members, of which the mean of four has half."""
+    rng, inside = np.random.default_rng(0), []
+    for _ in range(40):
+        residuals = [np.abs(rng.normal(0, np.hypot(1, members_err), 400))] * 4
+        members = rng.normal(0, members_err, (4, 400))
+        factor = narrowing(
+            [r[:, np.newaxis] for r in residuals],
+            members.var(axis=0).mean(keepdims=True),
+        )
+        ends = factor * jackknife_interval(
+            members - members.mean(axis=0), residuals, 0.9
+        )
+        off = rng.normal(0, 1, 400) - members.mean(axis=0)
+        inside.append(np.mean((ends[:, 0] <= off) & (off <= ends[:, 1])))
+    width = norm.ppf(0.95) * np.hypot(1, members_err)
+    expected = 1 - 2 * norm.sf(width / np.hypot(1, members_err / 2))
+    assert np.mean(inside) == pytest.approx(expected, abs=0.01)
+
+
+def test_narrowing_takes_out_the_variance_that_residuals_hold_already():
+    residuals = [np.array([[3.0, 0.0]]), np.array([[1.0, 0.0]])]
+    factor = narrowing(residuals, np.array([4.0, 0.0]))
+    # V is 5: 5 / (5 + 4). Members that agree and are right leave the ends as they are.
+    np.testing.assert_allclose(factor, [np.sqrt(5 / 9), 1.0])
 
 
 def test_too_few_residuals_for_a_coverage():

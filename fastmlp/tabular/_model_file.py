@@ -49,6 +49,7 @@ ATTRIBUTES: dict[str, Check] = {
     "y_scale_": _are_numbers,
     "y_range_": _are_numbers,
     "residuals_": lambda v: are_arrays(v) and all(map(_are_numbers, v)),
+    "members_variance_": lambda v: _are_numbers(v) and bool((v >= 0).all()),
     "_is_vector": lambda v: type(v) is bool,
 }
 
@@ -119,3 +120,5 @@ def _check_fitted(estimator: Any) -> None:
     shapes = {array.shape[1:] for array in residuals}
     if len(residuals) != len(estimator.members_) or shapes != {(n_outputs,)}:
         raise ValueError("the residuals do not match the networks")
+    if np.shape(vars(estimator).get("members_variance_")) != (n_outputs,):
+        raise ValueError("the members' variance does not match the networks")

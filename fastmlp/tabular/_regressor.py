@@ -19,7 +19,7 @@ from fastmlp.head import Head
 from fastmlp.rows import check_kind
 from fastmlp.sklearn_private import StrOptions, _fit_context
 from fastmlp.tabular._base import BaseTabular, Given
-from fastmlp.tabular.calibration import jackknife_interval
+from fastmlp.tabular.calibration import jackknife_interval, narrowing
 from fastmlp.tabular.members import Job, Member, Score
 from fastmlp.tabular.metrics import make_score
 from fastmlp.tabular.preset import Defaults
@@ -53,6 +53,9 @@ class TabularRegressor(RegressorMixin, BaseTabular):
         Least and largest target.
     residuals_ : list of ndarray of shape (n_held_out, n_outputs)
         Absolute residuals of each member on its held-out rows.
+    members_variance_ : ndarray of shape (n_outputs,)
+        Variance of the members' predictions of standardised targets: its mean over the
+        rows that the first member held out.
     history_ : list of dict of str to list of float
         Figures of each member's epochs.
     n_iter_ : int
@@ -163,7 +166,8 @@ class TabularRegressor(RegressorMixin, BaseTabular):
             Of shape (n_samples, n_features).
         return_std : bool, default=False
             Whether to return too how far a target may be off: the root of the members'
-            variance plus their mean squared residual on rows held out.
+            variance plus their mean squared residual on rows held out, narrowed as
+            :meth:`predict_interval` says.
 
         Returns
         -------
@@ -177,8 +181,12 @@ class TabularRegressor(RegressorMixin, BaseTabular):
         prediction = now._squeeze(members.mean(axis=0))
         if not return_std:
             return prediction
-        noise = np.mean(np.concatenate(now.residuals_) ** 2, axis=0)
-        return prediction, now._squeeze(np.sqrt(members.var(axis=0) + noise))
+        # Of standardised targets: squares of large ones overflow.
+        residuals = now._standardised_residuals()
+        noise = np.mean(np.concatenate(residuals) ** 2, axis=0)
+        spread = (members / now.y_scale_).var(axis=0)
+        std = now.y_scale_ * now._narrowing() * np.sqrt(spread + noise)
+        return prediction, now._squeeze(std)
 
     def predict_members(self, X: Any) -> np.ndarray:
         """Each member's prediction.
@@ -196,7 +204,11 @@ class TabularRegressor(RegressorMixin, BaseTabular):
         return now._squeeze(now._predict_members(X))
 
     def predict_interval(self, X: Any, coverage: float = 0.9) -> np.ndarray:
-        """Intervals that hold that share of new targets, by CV+.
+        """Intervals that hold that share of new targets, by CV+, narrowed.
+
+        CV+ adds the members' variance to residuals that hold it already. The ends are
+        therefore drawn to the members' mean, by a factor of the residuals and of
+        ``members_variance_``.
 
         Parameters
         ----------
@@ -220,6 +232,9 @@ class TabularRegressor(RegressorMixin, BaseTabular):
         ----------
         R. F. Barber, E. J. Candès, A. Ramdas, R. J. Tibshirani, "Predictive inference
         with the jackknife+", Annals of Statistics 49, 2021.
+
+        A. Krogh, J. Vedelsby, "Neural network ensembles, cross validation, and active
+        learning", NIPS 1994.
         """
         if not 0 < coverage < 1:
             raise ValueError(f"coverage must be in (0, 1), got {coverage!r}")
@@ -230,14 +245,27 @@ class TabularRegressor(RegressorMixin, BaseTabular):
                 "predict_interval needs one prediction for each target, and this model "
                 "predicts several quantiles: use those as the interval"
             )
-        ends = [
-            jackknife_interval(
-                members[:, :, k], [residuals[:, k] for residuals in now.residuals_],
-                coverage,
-            )
-            for k in range(members.shape[2])
-        ]  # fmt: skip
-        return ends[0] if now._is_vector else np.stack(ends, axis=1)
+        prediction, factors = members.mean(axis=0), now._narrowing()
+        ends = np.stack(
+            [
+                jackknife_interval(
+                    members[:, :, k],
+                    [residuals[:, k] for residuals in now.residuals_],
+                    coverage,
+                )
+                for k in range(members.shape[2])
+            ],
+            axis=1,
+        )
+        centre = prediction[:, :, np.newaxis]
+        ends = centre + factors[:, np.newaxis] * (ends - centre)
+        return ends[:, 0] if now._is_vector else ends
+
+    def _narrowing(self) -> np.ndarray:
+        return narrowing(self._standardised_residuals(), self.members_variance_)
+
+    def _standardised_residuals(self) -> list[np.ndarray]:
+        return [residuals / self.y_scale_ for residuals in self.residuals_]
 
     def _predict_members(self, X: Any) -> np.ndarray:
         """Of shape (n_members, n_samples, n_outputs)."""
@@ -325,6 +353,9 @@ class TabularRegressor(RegressorMixin, BaseTabular):
             np.abs(self._decode(member.outputs) - self._decode(job.held_out.Y))
             for member, job in zip(members, jobs, strict=True)
         ]
+        outputs = [member.network.predict(jobs[0].held_out.X) for member in members]
+        standardised = self._decode(np.stack(outputs)) / self.y_scale_
+        self.members_variance_ = standardised.var(axis=0).mean(axis=0)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

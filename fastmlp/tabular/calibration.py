@@ -145,6 +145,39 @@ def jackknife_interval(
     return ends
 
 
+def narrowing(
+    residuals: Sequence[np.ndarray], members_variance: np.ndarray
+) -> np.ndarray:
+    """What distances from the members' mean are multiplied by, in intervals and std.
+
+    Held-out residuals, of mean square V, hold the members' variance s² already, and
+    CV+ adds it once more. The mean square of the members' mean is V − s², but the
+    held-out rows have also chosen the epochs, which makes V too small. So V is taken in
+    place of V + s²: the factor is √(V / (V + s²)). See decision 24.
+
+    Parameters
+    ----------
+    residuals : sequence of ndarray of shape (n_held_out, n_outputs)
+        Absolute residuals, one array a member.
+    members_variance : ndarray of shape (n_outputs,)
+        Variance of the members' predictions, a mean over rows, in squared units of the
+        residuals.
+
+    Returns
+    -------
+    ndarray of shape (n_outputs,)
+        In (0, 1]; 1 where members agree.
+
+    References
+    ----------
+    A. Krogh, J. Vedelsby, "Neural network ensembles, cross validation, and active
+    learning", NIPS 1994, equation 6.
+    """
+    squares = np.mean(np.concatenate(list(residuals)) ** 2, axis=0)
+    both = squares + members_variance
+    return np.sqrt(np.divide(squares, both, out=np.ones_like(both), where=both > 0))
+
+
 def _chunks(n_rows: int, n_residuals: int) -> Iterator[slice]:
     size = max(1, SUMS // n_residuals)
     return (slice(begin, begin + size) for begin in range(0, n_rows, size))
