@@ -214,10 +214,21 @@ def read_checkpoint(path: str | os.PathLike[str]) -> tuple[Origin, TrainingState
         kind, facts, arrays = from_bytes(Path(path).read_bytes())
         if kind != "checkpoint":
             raise ModelFileError(f"it holds {kind!r}, not a checkpoint of a fit")
-        origin, state = checked_origin(facts), checked_state(arrays)
-        if None in (state.optimizer, state.learning_rate, state.order):
-            raise ModelFileError("its training state is incomplete")
-        return origin, state
+        return checked_origin(facts), stored_state(arrays)
+
+
+def stored_state(arrays: dict[str, np.ndarray]) -> TrainingState:
+    """That of a fit under way, of a file's arrays.
+
+    Raises
+    ------
+    ModelFileError
+        If it lacks what a fit goes on with.
+    """
+    state = checked_state(arrays)
+    if None in (state.optimizer, state.learning_rate, state.order):
+        raise ModelFileError("its training state is incomplete")
+    return state
 
 
 def checked_origin(facts: dict[str, Any]) -> Origin:

@@ -22,13 +22,13 @@ from fastmlp.checkpoints import (
     checked_origin,
     describe,
     state_to_store,
+    stored_state,
     write_checkpoint,
 )
 from fastmlp.estimators._checkpoints import decisive_parameters
 from fastmlp.fitting import Fit
 from fastmlp.model_files import ModelFileError, from_bytes, naming_file
 from fastmlp.state import TrainingState
-from fastmlp.state_check import checked_state
 from fastmlp.tabular.members import Job, Rows
 
 KIND = "checkpoint of members"
@@ -58,12 +58,8 @@ class Earlier:
 
     def state(self, number: int) -> TrainingState | None:
         """Of a member; None: it begins anew."""
-        if number not in self.arrays:
-            return None
-        state = checked_state(self.arrays[number])
-        if None in (state.optimizer, state.learning_rate, state.order):
-            raise ModelFileError("the training state of a member is incomplete")
-        return state
+        arrays = self.arrays.get(number)
+        return None if arrays is None else stored_state(arrays)
 
 
 class Store:
