@@ -18,7 +18,7 @@ from sklearn.model_selection import cross_val_score, train_test_split
 import fastmlp
 from fastmlp import ModelFileError, TabularClassifier, TabularRegressor
 from fastmlp.model_files import from_bytes, to_bytes
-from fastmlp.tabular.preset import count_epochs, four_waves
+from fastmlp.tabular.preset import count_epochs, falling, four_waves
 
 SMALL = {"hidden_layer_sizes": (16,), "max_iter": 8, "n_members": 2, "random_state": 0}
 
@@ -59,6 +59,17 @@ def test_the_schedule_is_the_papers():
         [0] * 5, abs=1e-12
     )
     assert four_waves((2**0.5 - 1) / 15) == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("ends", "at"),
+    [(1.0, [8, 8, 8, 4, 0]), (0.75, [8, 8, 4, 0, 0]), (0.5, [8, 4, 0, 0, 0])],
+)
+def test_decay_falls_over_half_of_the_fit(ends, at):
+    schedule = falling(8.0, ends)
+    values = [schedule(t) for t in (0, 0.25, 0.5, 0.75, 1)]
+    np.testing.assert_allclose(values, at, atol=1e-12)
+    assert falling(0.0, ends) == 0.0
 
 
 def test_larger_tables_get_fewer_epochs():

@@ -74,6 +74,8 @@ class BaseTabular(TabularParameters, BaseEstimator, ABC):
     n_features_in_: int
     feature_names_in_: np.ndarray
     preprocessor_: TablePreprocessor
+    # Share of a fit at which the weight decay has come to 0.
+    _decay_ends: float
 
     @abstractmethod
     def _learn_targets(self, y: Any, sample_weight: np.ndarray | None) -> None:
@@ -287,6 +289,7 @@ class BaseTabular(TabularParameters, BaseEstimator, ABC):
             self.batch_size,
             chosen.dropout,
             self.weight_decay,
+            self._decay_ends,
             None if self.max_seconds is None else self.max_seconds / n_rounds,
             inside,
         )

@@ -91,6 +91,8 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
     _: KW_ONLY
     class_weight: dict | list | str | None = class_weight_parameter()
 
+    _decay_ends = 1.0
+
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(
         self,

@@ -110,7 +110,10 @@ class TabularParameters:
         0.02,
         [NOT_NEGATIVE],
         "float",
-        "Decoupled decay of the weights; it falls as dropout does.",
+        """
+        Decoupled decay of the weights. It falls to 0: a classifier's in the second half
+        of the epochs, a regressor's in the first.
+        """,
     )
     random_state: int | np.random.RandomState | None = parameter(
         None,

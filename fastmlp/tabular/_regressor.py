@@ -108,6 +108,9 @@ class TabularRegressor(RegressorMixin, BaseTabular):
         "Residual, in standard deviations of y, from which on 'huber' is linear.",
     )
 
+    # A target without noise is learnt to the last only where nothing decays.
+    _decay_ends = 0.5
+
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(
         self,

@@ -64,7 +64,10 @@ class Preset:
     n_epochs, batch_size : int
         Epochs, and rows of a step.
     dropout, weight_decay : float
-        Both fall to 0 along half a cosine over the second half of the fit.
+        Both fall to 0 along half a cosine over half of the fit, that of dropout over
+        the second half.
+    decay_ends : float
+        Share of the fit at which the weight decay has come to 0.
     max_seconds : float or None
         Of each member.
     n_threads : int or None
@@ -81,6 +84,7 @@ class Preset:
     batch_size: int
     dropout: float
     weight_decay: float
+    decay_ends: float
     max_seconds: float | None
     n_threads: int | None
 
@@ -111,7 +115,7 @@ class Preset:
             self.head,
             tuple(self.hidden_layer_sizes),
             self.activation,
-            dropout=_falling(self.dropout),  # type: ignore[arg-type]
+            dropout=falling(self.dropout, 1.0),  # type: ignore[arg-type]
             rate_factors=self.rate_factors,
             decay_factors=self.decay_factors,
             init="lecun_normal",
@@ -121,7 +125,9 @@ class Preset:
             optimizer=OptimizerSettings(
                 beta_1=0.9,
                 beta_2=0.95,
-                weight_decay=_falling(self.weight_decay),  # type: ignore[arg-type]
+                weight_decay=falling(  # type: ignore[arg-type]
+                    self.weight_decay, self.decay_ends
+                ),
             ),
             schedule=ScheduleSettings(
                 OfProgress(lambda t: self.rate * four_waves(t)),
@@ -177,13 +183,16 @@ def four_waves(t: float) -> float:
     return (1 - math.cos(2 * math.pi * math.log2(1 + 15 * t))) / 2
 
 
-def _falling(value: float) -> OfProgress | float:
-    """The value for half of the fit, and then half a cosine down to 0."""
+def falling(value: float, ends: float) -> OfProgress | float:
+    """The value, then half a cosine over half of the fit, and 0 from ``ends`` on."""
     if value == 0:
         return 0.0
-    return OfProgress(
-        lambda t: value * (1 + math.cos(math.pi * max(0.0, 2 * t - 1))) / 2
-    )
+
+    def value_at(t: float) -> float:
+        fallen = min(1.0, max(0.0, 1 - 2 * (ends - t)))
+        return value * (1 + math.cos(math.pi * fallen)) / 2
+
+    return OfProgress(value_at)
 
 
 def count_epochs(n_rows: int) -> int:
