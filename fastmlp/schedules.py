@@ -236,7 +236,7 @@ class Cosine(_StopsAtPlateau):
     def rate(self, epoch: float, learning_rate: float, n_samples_seen: int) -> float:
         """The formula."""
         e = epoch % self.period if self.restarts else min(epoch, self.period - 1)
-        return _anneal(self.initial, 0.0, e / self.period)
+        return anneal(self.initial, 0.0, e / self.period)
 
     def is_over(self, epoch: int) -> bool:
         """Once η has fallen, if it does not rise again."""
@@ -273,15 +273,15 @@ class OneCycle(_StopsAtPlateau):
         start = self.initial / 25
         e = min(epoch, end)
         if e <= top:
-            return _anneal(start, self.initial, e / top)
-        return _anneal(self.initial, start / 1e4, (e - top) / (end - top))
+            return anneal(start, self.initial, e / top)
+        return anneal(self.initial, start / 1e4, (e - top) / (end - top))
 
     def is_over(self, epoch: int) -> bool:
         """Once η has fallen."""
         return epoch >= self.horizon
 
 
-def _anneal(start: float, end: float, progress: float) -> float:
+def anneal(start: float, end: float, progress: float) -> float:
     """From start to end along half a cosine; progress runs from 0 to 1."""
     return end + (start - end) * (1 + math.cos(math.pi * progress)) / 2
 

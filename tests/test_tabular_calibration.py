@@ -111,7 +111,7 @@ def test_narrowed_intervals_are_as_wide_as_residuals_say(members_err):
         residuals = [np.abs(rng.normal(0, np.hypot(1, members_err), 400))] * 4
         members = rng.normal(0, members_err, (4, 400))
         factor = narrowing(
-            [r[:, np.newaxis] for r in residuals],
+            np.mean(np.square(residuals), keepdims=True)[0],
             members.var(axis=0).mean(keepdims=True),
         )
         ends = factor * jackknife_interval(
@@ -125,9 +125,8 @@ def test_narrowed_intervals_are_as_wide_as_residuals_say(members_err):
 
 
 def test_narrowing_takes_out_the_variance_that_residuals_hold_already():
-    residuals = [np.array([[3.0, 0.0]]), np.array([[1.0, 0.0]])]
-    factor = narrowing(residuals, np.array([4.0, 0.0]))
-    # V is 5: 5 / (5 + 4). Members that agree and are right leave the ends as they are.
+    factor = narrowing(np.array([5.0, 0.0]), np.array([4.0, 0.0]))
+    # 5 / (5 + 4). Members that agree and are right leave the ends as they are.
     np.testing.assert_allclose(factor, [np.sqrt(5 / 9), 1.0])
 
 

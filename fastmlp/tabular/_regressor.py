@@ -184,12 +184,9 @@ class TabularRegressor(RegressorMixin, BaseTabular):
         prediction = now._squeeze(members.mean(axis=0))
         if not return_std:
             return prediction
-        # Of standardised targets: squares of large ones overflow.
-        residuals = now._standardised_residuals()
-        noise = np.mean(np.concatenate(residuals) ** 2, axis=0)
-        spread = (members / now.y_scale_).var(axis=0)
-        std = now.y_scale_ * now._narrowing() * np.sqrt(spread + noise)
-        return prediction, now._squeeze(std)
+        noise, spread = now._mean_square(), (members / now.y_scale_).var(axis=0)
+        factor = now.y_scale_ * narrowing(noise, now.members_variance_)
+        return prediction, now._squeeze(factor * np.sqrt(spread + noise))
 
     def predict_members(self, X: Any) -> np.ndarray:
         """Each member's prediction.
@@ -248,7 +245,6 @@ class TabularRegressor(RegressorMixin, BaseTabular):
                 "predict_interval needs one prediction for each target, and this model "
                 "predicts several quantiles: use those as the interval"
             )
-        prediction, factors = members.mean(axis=0), now._narrowing()
         ends = np.stack(
             [
                 jackknife_interval(
@@ -260,19 +256,20 @@ class TabularRegressor(RegressorMixin, BaseTabular):
             ],
             axis=1,
         )
-        centre = prediction[:, :, np.newaxis]
+        factors = narrowing(now._mean_square(), now.members_variance_)
+        centre = members.mean(axis=0)[:, :, np.newaxis]
         ends = centre + factors[:, np.newaxis] * (ends - centre)
         return ends[:, 0] if now._is_vector else ends
 
-    def _narrowing(self) -> np.ndarray:
-        return narrowing(self._standardised_residuals(), self.members_variance_)
-
-    def _standardised_residuals(self) -> list[np.ndarray]:
-        return [residuals / self.y_scale_ for residuals in self.residuals_]
+    def _mean_square(self) -> np.ndarray:
+        """Of the residuals, of standardised targets: squares of large ones overflow."""
+        return np.mean((np.concatenate(self.residuals_) / self.y_scale_) ** 2, axis=0)
 
     def _predict_members(self, X: Any) -> np.ndarray:
         """Of shape (n_members, n_samples, n_outputs)."""
-        inputs = self._inputs(X)
+        return self._predict_inputs(self._inputs(X))
+
+    def _predict_inputs(self, inputs: np.ndarray) -> np.ndarray:
         outputs = np.stack([network.predict(inputs) for network in self.members_])
         return self._decode(outputs)
 
@@ -356,8 +353,7 @@ class TabularRegressor(RegressorMixin, BaseTabular):
             np.abs(self._decode(member.outputs) - self._decode(job.held_out.Y))
             for member, job in zip(members, jobs, strict=True)
         ]
-        outputs = [member.network.predict(jobs[0].held_out.X) for member in members]
-        standardised = self._decode(np.stack(outputs)) / self.y_scale_
+        standardised = self._predict_inputs(jobs[0].held_out.X) / self.y_scale_
         self.members_variance_ = standardised.var(axis=0).mean(axis=0)
 
     def __sklearn_tags__(self) -> Tags:

@@ -145,9 +145,7 @@ def jackknife_interval(
     return ends
 
 
-def narrowing(
-    residuals: Sequence[np.ndarray], members_variance: np.ndarray
-) -> np.ndarray:
+def narrowing(mean_square: np.ndarray, members_variance: np.ndarray) -> np.ndarray:
     """What distances from the members' mean are multiplied by, in intervals and std.
 
     Held-out residuals, of mean square V, hold the members' variance s² already, and
@@ -157,11 +155,10 @@ def narrowing(
 
     Parameters
     ----------
-    residuals : sequence of ndarray of shape (n_held_out, n_outputs)
-        Absolute residuals, one array a member.
+    mean_square : ndarray of shape (n_outputs,)
+        Of the held-out residuals, V.
     members_variance : ndarray of shape (n_outputs,)
-        Variance of the members' predictions, a mean over rows, in squared units of the
-        residuals.
+        Variance of the members' predictions, a mean over rows, s², in the same unit.
 
     Returns
     -------
@@ -173,9 +170,8 @@ def narrowing(
     A. Krogh, J. Vedelsby, "Neural network ensembles, cross validation, and active
     learning", NIPS 1994, equation 6.
     """
-    squares = np.mean(np.concatenate(list(residuals)) ** 2, axis=0)
-    both = squares + members_variance
-    return np.sqrt(np.divide(squares, both, out=np.ones_like(both), where=both > 0))
+    both = mean_square + members_variance
+    return np.sqrt(np.divide(mean_square, both, out=np.ones_like(both), where=both > 0))
 
 
 def _chunks(n_rows: int, n_residuals: int) -> Iterator[slice]:

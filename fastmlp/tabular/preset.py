@@ -25,7 +25,7 @@ from fastmlp.head import Head
 from fastmlp.layers import Geometry, Scale, geometries
 from fastmlp.network import Network
 from fastmlp.recipe import OptimizerSettings, Recipe
-from fastmlp.schedules import OfProgress, ScheduleSettings
+from fastmlp.schedules import OfProgress, ScheduleSettings, anneal
 
 # Epochs of a table of up to so many rows; a larger one gets fewer, but no less than
 # these.
@@ -188,11 +188,9 @@ def falling(value: float, ends: float) -> OfProgress | float:
     if value == 0:
         return 0.0
 
-    def value_at(t: float) -> float:
-        fallen = min(1.0, max(0.0, 1 - 2 * (ends - t)))
-        return value * (1 + math.cos(math.pi * fallen)) / 2
-
-    return OfProgress(value_at)
+    return OfProgress(
+        lambda t: anneal(value, 0.0, min(1.0, max(0.0, 1 - 2 * (ends - t))))
+    )
 
 
 def count_epochs(n_rows: int) -> int:
